@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DOC: The namespace broker
+ *
+ * Entering or creating a network namespace needs CAP_SYS_ADMIN (and /proc/PID/ns/net CAP_SYS_PTRACE). Only `host` holds
+ * them; the roles ask it over a SOCK_SEQPACKET pair that they inherit. It does the things below and no others; every
+ * request is one datagram (struct broker_request), answered by one (struct broker_reply, a descriptor by SCM_RIGHTS).
+ * Namespaces are named, never given by path, except a container's sandbox key, which must lie below /run or /var/run
+ * (or an exec-root: any path that ends in /netns/ID) and be a network namespace.
+ *
+ *   name          means
+ *   host          the namespace that the broker runs in
+ *   vni:1000      the router namespace of a VNI, pinned at RUN_DIR/INSTANCE/vni-1000
+ *   ct:ID         a container; sandbox path and pid go along; the sandbox path is tried first (also below /proc/1/root,
+ *                 when we are in a container ourselves), then /proc/PID/ns/net
+ *
+ * Opening vni:N creates it when it is missing and BROKER_CREATE is set, and makes it a router: forwarding on, rp_filter
+ * off, redirects off, no IPv6 autoconfiguration, lo up.
+ */
+#ifndef IO_BROKER_H
+#define IO_BROKER_H
+
+#include "base/base.h"
+#include "io/loop.h"
+
+#define BROKER_FD_ENV "DOCKER_ROUTER_BROKER_FD"
+
+enum broker_op {
+	BROKER_OPEN,    /* -> namespace fd */
+	BROKER_NETLINK, /* -> netlink socket, protocol in arg (NETLINK_ROUTE, NETLINK_NETFILTER), events not joined */
+	BROKER_NFT,     /* run `nft -j -f -` inside; the transaction comes as a memfd -> status, first 1 KiB of stderr */
+	BROKER_REMOVE,  /* vni: only: unpin the router namespace */
+	BROKER_LIST,    /* -> text: VNIs of the router namespaces that are pinned, one a line */
+	BROKER_OP_N_
+};
+
+enum broker_flags { BROKER_CREATE = 1 };
+
+struct broker_ns {
+	char name[96];     /* as above */
+	char sandbox[256]; /* ct: only */
+	int32_t pid;       /* ct: only, 0: unknown */
+};
+
+/** broker_fn - An answer. @code 0 or -errno; @fd (taken by the callee) or -1; @text: stderr, list or error message */
+typedef void broker_fn(void *arg, int code, int fd, const char *text);
+
+struct broker; /* client side */
+
+/** broker_connect() - Client over @fd (taken). */
+struct broker *broker_connect(uv_loop_t *loop, int fd);
+void broker_free(struct broker *b); /* no more callbacks */
+/**
+ * broker_call() - Ask; answers come in any order, each calls its @fn once
+ * @arg_n:  netlink protocol for BROKER_NETLINK, broker_flags for BROKER_OPEN, else 0
+ * @send_fd: memfd for BROKER_NFT (borrowed), else -1
+ *
+ * When the broker goes away every open call is answered with -ECONNRESET.
+ */
+void broker_call(struct broker *b, enum broker_op op, const struct broker_ns *ns, int arg_n, int send_fd, broker_fn *fn,
+		 void *arg);
+
+struct broker_server; /* in `host` */
+/**
+ * broker_serve() - Serve one role over @fd (taken)
+ * @run_dir: RUN_DIR/INSTANCE; made when missing
+ * Return: freed by itself when the other end closes, or by broker_server_free()
+ */
+struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir);
+void broker_server_free(struct broker_server *s);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Child processes: spawn, feed stdin from a descriptor, collect a bounded stdout/stderr, end. Never fork-and-continue:
+ * what must run elsewhere (namespace, user) is arranged around the spawn.
+ */
+#ifndef IO_CHILD_H
+#define IO_CHILD_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "io/loop.h"
+
+struct child;
+
+/** struct child_result - How a child ended; @out and @err_out are borrowed for the callback */
+struct child_result {
+	int status; /* exit status, or -1 */
+	int signal; /* that killed it, or 0 */
+	const struct buf *out, *err_out;
+};
+typedef void child_fn(void *arg, const struct child_result *r);
+
+enum child_flags {
+	CHILD_COLLECT = 1,   /* stdout and stderr into buffers, 64 KiB each; else inherited */
+	CHILD_PDEATHSIG = 2, /* the child gets SIGTERM when we die */
+};
+
+/** struct child_spec - What to run */
+struct child_spec {
+	const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH */
+	const char *const *env;  /* NULL-terminated, or NULL: ours */
+	int stdin_fd;            /* borrowed, or -1: /dev/null */
+	const int *pass_fds;     /* borrowed; become 3, 4, ... in the child */
+	size_t n_pass_fds;
+	int ns_fd;               /* network namespace to run in (needs CAP_SYS_ADMIN), or -1 */
+	int timeout_ms;          /* SIGKILL after that, or 0: never */
+	int flags;
+};
+
+/** child_spawn() - @fn is called once from the loop when it has ended and its pipes are drained; then it is freed */
+int child_spawn(uv_loop_t *loop, const struct child_spec *spec, child_fn *fn, void *arg, struct child **ret,
+		struct err *err) MUST_USE;
+pid_t child_pid(const struct child *c);
+void child_signal(struct child *c, int signum);
+/** child_forget() - No more callback; the process goes on, is reaped and freed when it ends */
+void child_forget(struct child *c);
+
+#endif

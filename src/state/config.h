@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Settings: one table of options is the parser of environment, command line and file, the text of --help and the list in
+ * the man page. Precedence: command line, environment, file (CONFIG, default /etc/docker-router/docker-router.yaml),
+ * default. A value that does not parse is refused at start with the variable's name, what was given and what is allowed.
+ *
+ * The file (YAML): the same names in lower case with '-' or '_', and the networks that labels cannot reach:
+ *
+ *	discovery_mode: multicast
+ *	networks:
+ *	  br-container: {vni: 1000, stack: openwrt}     # a Docker network's name or its bridge's
+ */
+#ifndef STATE_CONFIG_H
+#define STATE_CONFIG_H
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "base/log.h"
+#include "state/limits.h"
+
+enum option_role { /* who reads an option, for --help */
+	FOR_ALL = 1, FOR_INVENTORY = 2, FOR_DISCOVERY = 4, FOR_ROUTER = 8, FOR_HOST = 16, FOR_CLI = 32,
+};
+
+enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2 };
+enum datapath { DATAPATH_AUTO, DATAPATH_LEG, DATAPATH_ROUTE, DATAPATH_NIC, DATAPATH_N_ };
+extern const char *const datapath_names[DATAPATH_N_];
+enum goodbye { GOODBYE_STOP /* when the process is told to stop */, GOODBYE_NEVER, GOODBYE_N_ };
+
+struct config_network { /* a network named in the file */
+	char name[LIMIT_NAME], stack[LIMIT_NAME];
+	uint32_t vni;
+};
+
+struct config {
+	/* STATE_DIR, RUN_DIR, CONFIG, LOG_LEVEL (error..debug), LOG_FORMAT (text, json) */
+	char state_dir[256], run_dir[256], config_file[256];
+	enum log_level log_level;
+	enum log_format log_format;
+	/* ROLES: "inventory,discovery,router" by default */
+	char roles[128];
+	/* DOCKER_HOST: endpoints, commas between; unix:///path, tcp://host:port (http), default unix:///var/run/docker.sock */
+	char docker_hosts[LIMIT_ENGINES][256];
+	size_t n_docker_hosts;
+	/* the two-container form and discovery alone */
+	char stack_id[LIMIT_NAME]; /* STACK_ID */
+	uint32_t vni;              /* VNI; 0: not given */
+	struct prefix stack_subnets[LIMIT_SUBNETS]; /* STACK_SUBNETS */
+	size_t n_stack_subnets;
+	/* discovery */
+	int modes; /* DISCOVERY_MODE */
+	struct ip multicast_group; /* MULTICAST_GROUP 239.1.1.1 */
+	uint16_t discovery_port;   /* DISCOVERY_PORT 4790 */
+	uint32_t announce_interval_s, peer_timeout_s; /* 30, 90; 1..3600, timeout >= 2 x interval is advised, > interval demanded */
+	struct endpoint peers[256]; /* PEERS: addresses with optional port */
+	size_t n_peers;
+	struct ip host_ip;          /* HOST_IP; none: found */
+	char interface[16];         /* INTERFACE; "": all that can */
+	enum goodbye goodbye;       /* GOODBYE stop | never */
+	/* router */
+	uint16_t vxlan_port;        /* VXLAN_PORT 4789 */
+	struct prefix shadow4, shadow6; /* SHADOW_POOL 241.0.0.0/8,fd64:7264::/32 */
+	enum datapath datapath;     /* DATAPATH auto */
+	uint32_t underlay_mtu;      /* UNDERLAY_MTU; 0: the interface's */
+	bool dry_run;               /* --dry-run */
+	/* networks of the file */
+	struct config_network *networks;
+	size_t n_networks, cap_networks;
+};
+
+/**
+ * config_load() - Defaults, file, environment, then argv
+ * @role:   option_role bits of the caller
+ * @argc, @argv: without the role's name; options as --state-dir X, --state-dir=X, --dry-run; NULL-terminated environment
+ * @ret_rest: index of the first argument that is no option
+ *
+ * A missing file at the default path is fine, one that CONFIG names is not.
+ * Return: 0; 1: --help was printed; -EINVAL: @err holds the one line to print (exit status 2)
+ */
+int config_load(int role, const char *command, int argc, char **argv, char **env, struct config *ret, int *ret_rest,
+		struct err *err) MUST_USE;
+void config_done(struct config *c);
+/** config_print_options() - The options of @role, for --help and (as scdoc) for the man page */
+void config_print_options(FILE *out, int role, bool scdoc);
+
+#endif

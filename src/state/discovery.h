@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * discovery.json: who else is out there, and who we are. Keeps every field of the file that discovery programs of this
+ * family have always written (version, last_update, peers[] with stack_id, host_ip, vxlan_endpoint, vni, last_seen,
+ * status); the others are ours and optional for readers and writers.
+ *
+ *	{"version":1,"last_update":"2024-01-15T10:30:00Z",
+ *	 "self":{"host_id":"32 hex","host_name":"pi","host_ip":"192.0.2.1","vxlan_port":4789,"seq":17,
+ *	         "modes":["multicast"],"stacks":[{"stack_id":"shop","vni":1000,"subnets":["10.71.0.0/24"],
+ *	         "vtep_mac":"02:..","vtep_ip":"fe80::.."}]},
+ *	 "peers":[{"stack_id":"stack-a","host_ip":"10.0.1.5","vxlan_endpoint":"10.0.1.5:4789","vni":1000,
+ *	           "last_seen":"2024-01-15T10:30:00Z","status":"active",
+ *	           "subnets":["10.72.0.0/24"],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
+ *	           "uplink":"172.30.0.3","seq":4,"source":"multicast"}],
+ *	 "problems":[...]}
+ *
+ * peers[] never contains ourselves. A peer without host_id (written by an older program) gets no route: it has no
+ * subnets either.
+ */
+#ifndef STATE_DISCOVERY_H
+#define STATE_DISCOVERY_H
+
+#include "state/identity.h"
+#include "state/json.h"
+
+enum peer_status { PEER_ACTIVE, PEER_STALE, PEER_STATUS_N_ };
+enum peer_source { PEER_MULTICAST, PEER_STATIC, PEER_FILE /* written by hand or by another program */, PEER_SOURCE_N_ };
+extern const char *const peer_status_names[PEER_STATUS_N_];
+extern const char *const peer_source_names[PEER_SOURCE_N_];
+
+struct peer {
+	char stack_id[LIMIT_NAME];
+	char host_id[HOST_ID_LEN + 1];  /* "" when unknown */
+	char host_name[64];             /* for people; "" when unknown */
+	uint32_t vni;
+	struct ip host_ip;
+	struct endpoint vxlan_endpoint;
+	struct mac vtep_mac;            /* none: unknown */
+	struct ip vtep_ip;              /* none: unknown */
+	struct ip uplink;               /* two-container form, see inventory.h */
+	uint64_t seq;
+	wall_t last_seen;
+	enum peer_status status;
+	enum peer_source source;
+	struct prefix *subnets;         /* sorted, host bits cleared */
+	uint16_t n_subnets;
+};
+
+struct self_stack {
+	char stack_id[LIMIT_NAME];
+	uint32_t vni;
+	struct prefix subnets[LIMIT_SUBNETS];
+	size_t n_subnets;
+};
+
+struct discovery {
+	wall_t last_update;
+	struct {
+		char host_id[HOST_ID_LEN + 1], host_name[64];
+		struct ip host_ip; /* underlay address that all is sent from; none: not known yet */
+		uint16_t vxlan_port;
+		uint64_t seq; /* the highest that was sent */
+		char modes[64]; /* "multicast,static" */
+		struct self_stack *stacks;
+		size_t n_stacks, cap_stacks;
+	} self;
+	struct peer *peers; /* sorted by vni, host_id, stack_id */
+	size_t n_peers, cap_peers;
+	struct problems problems;
+};
+
+void peer_done(struct peer *p);
+int peer_key_cmp(const struct peer *a, const struct peer *b); /* (vni, host_id, stack_id); without host_id by host_ip */
+void discovery_done(struct discovery *d);
+void discovery_sort(struct discovery *d);
+
+json_t *discovery_to_json(const struct discovery *d);
+/** discovery_from_json() - As inventory_from_json(): a broken peer is left out and told in ret->problems */
+int discovery_from_json(const json_t *root, struct discovery *ret, struct err *err) MUST_USE;
+int discovery_read(int dirfd, const struct file_owner *owner, struct discovery *ret, struct err *err) MUST_USE;
+int discovery_write(int dirfd, const struct discovery *d, struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inventory.json: what runs here. Written by the role inventory; in the two-container form by the router, which then is
+ * who sees the stack's network.
+ *
+ *	{"version":1,"last_update":"...",
+ *	 "engines":[{"endpoint":"unix:///var/run/docker.sock","state":"connected","api":"1.41","engine":"20.10.24","error":""}],
+ *	 "stacks":[{"stack_id":"shop","vni":1000,
+ *	   "networks":[{"name":"shop_default","id":"...","bridge":"br-0123456789ab","endpoint":"unix://...",
+ *	     "subnets":["10.71.0.0/24"],"gateways":["10.71.0.1"],"internal":false,"icc":true,"mtu":1500}],
+ *	   "uplink":"",
+ *	   "containers":[{"id":"...","name":"shop_web_1","service":"web","pid":4711,"sandbox":"/var/run/docker/netns/...",
+ *	     "interfaces":[{"network":"<network id>","mac":"02:..","addresses":["10.71.0.2"]}]}]}],
+ *	 "problems":[{"object":"network x","text":"...","cure":"..."}]}
+ *
+ * A stack is (stack_id, vni) here; several networks with the same two labels are one stack. A container stands in every
+ * stack that one of its networks belongs to.
+ */
+#ifndef STATE_INVENTORY_H
+#define STATE_INVENTORY_H
+
+#include "state/json.h"
+
+enum engine_state { ENGINE_CONNECTING, ENGINE_CONNECTED, ENGINE_LOST, ENGINE_STATE_N_ };
+
+struct inv_engine {
+	char *endpoint, *api, *engine, *error;
+	enum engine_state state;
+};
+
+struct inv_interface {
+	char network_id[LIMIT_ID];
+	struct mac mac;
+	struct ip addresses[4];
+	size_t n_addresses;
+};
+
+struct inv_container {
+	char id[LIMIT_ID], name[LIMIT_NAME], service[LIMIT_NAME];
+	char sandbox[256]; /* "" unknown */
+	int32_t pid;
+	struct inv_interface *interfaces; /* those on networks of this stack */
+	size_t n_interfaces, cap_interfaces;
+};
+
+struct inv_network {
+	char id[LIMIT_ID], name[LIMIT_NAME], endpoint[256];
+	char bridge[16]; /* "" when it is no bridge network: then a problem says so */
+	struct prefix subnets[LIMIT_SUBNETS];
+	size_t n_subnets;
+	struct ip gateways[8]; /* addresses of the bridge */
+	size_t n_gateways;
+	bool internal, icc;
+	uint32_t mtu; /* 0: unknown */
+};
+
+struct inv_stack {
+	char stack_id[LIMIT_NAME];
+	uint32_t vni;
+	struct inv_network *networks;
+	size_t n_networks, cap_networks;
+	struct inv_container *containers;
+	size_t n_containers, cap_containers;
+	struct ip uplink; /* two-container form: the router's address on the shared uplink network; else none */
+};
+
+struct inventory {
+	wall_t last_update;
+	struct inv_engine *engines;
+	size_t n_engines, cap_engines;
+	struct inv_stack *stacks; /* sorted by vni, stack_id; networks and containers by id */
+	size_t n_stacks, cap_stacks;
+	struct problems problems;
+};
+
+void inventory_done(struct inventory *inv); /* frees contents, zeroes */
+/** inventory_sort() - Bring into the canonical order, so that equal contents give equal files */
+void inventory_sort(struct inventory *inv);
+bool inventory_same(const struct inventory *a, const struct inventory *b); /* all but last_update */
+/** inventory_stack() - Find or add a stack */
+struct inv_stack *inventory_stack(struct inventory *inv, const char *stack_id, uint32_t vni);
+
+json_t *inventory_to_json(const struct inventory *inv);
+/**
+ * inventory_from_json() - Parse; a broken stack, network or container is left out and told in ret->problems, the rest
+ * is kept; only what is not an inventory at all is refused
+ */
+int inventory_from_json(const json_t *root, struct inventory *ret, struct err *err) MUST_USE;
+int inventory_read(int dirfd, const struct file_owner *owner, struct inventory *ret, struct err *err) MUST_USE;
+int inventory_write(int dirfd, const struct inventory *inv, struct err *err) MUST_USE;
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the state files share: strict, bounded loading through jansson, getters that say which field of which file was
+ * wrong, problems, and writing.
+ */
+#ifndef STATE_JSON_H
+#define STATE_JSON_H
+
+#include <jansson.h>
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "io/file.h"
+#include "state/limits.h"
+
+/**
+ * struct problem - One thing that a person should know: told by `status` and `doctor`, logged once when it appears
+ * @object: what it is about: "network shop_default", "peer 192.0.2.7"
+ * @text:   what is wrong and what is allowed; one line
+ * @cure:   what to do, may hold several lines; "" when the text says it
+ */
+struct problem {
+	char *object, *text, *cure;
+};
+struct problems {
+	struct problem *v;
+	size_t n, cap;
+};
+void problems_add(struct problems *p, const char *object, const char *cure, const char *fmt, ...) PRINTF(4, 5);
+void problems_done(struct problems *p);
+/** problems_log_new() - Log (warning) what is in @now and was not in @before */
+void problems_log_new(const struct problems *before, const struct problems *now);
+json_t *problems_to_json(const struct problems *p);
+void problems_from_json(json_t *array, struct problems *ret); /* skips what is malformed */
+
+/** json_parse_bounded() - Parse @len bytes, depth <= LIMIT_JSON_DEPTH, duplicate keys refused. Return: new reference or NULL */
+json_t *json_parse_bounded(const char *data, size_t len, struct err *err);
+
+/*
+ * Getters: @ret untouched and -ENOENT when the key is missing; -EINVAL with @err naming the key, the value and what is
+ * allowed when it is of the wrong type or out of range.
+ */
+int json_get_str(const json_t *o, const char *key, char *ret, size_t size, struct err *err) MUST_USE;
+int json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret, struct err *err) MUST_USE;
+int json_get_bool(const json_t *o, const char *key, bool *ret, struct err *err) MUST_USE;
+int json_get_ip(const json_t *o, const char *key, struct ip *ret, struct err *err) MUST_USE;
+int json_get_mac(const json_t *o, const char *key, struct mac *ret, struct err *err) MUST_USE;
+/** json_get_prefixes() - An array of CIDR strings, at most @max; host bits cleared */
+int json_get_prefixes(const json_t *o, const char *key, struct prefix *ret, size_t max, size_t *ret_n,
+		      struct err *err) MUST_USE;
+/** json_put_*() - into object @o */
+void json_put_ip(json_t *o, const char *key, const struct ip *ip);
+void json_put_prefixes(json_t *o, const char *key, const struct prefix *p, size_t n);
+
+/** name_valid() - 1 to LIMIT_NAME-1 bytes of [A-Za-z0-9_.-], not starting with '-' or '.': stacks, hosts, networks, containers */
+bool name_valid(const char *s);
+
+/** state_read_json() - file_read() + json_parse_bounded(); -ENOENT when missing */
+int state_read_json(int dirfd, const char *name, const struct file_owner *owner, json_t **ret, struct err *err) MUST_USE;
+/** state_write_json() - file_replace() with mode 0644, indented by 1, keys in insertion order */
+int state_write_json(int dirfd, const char *name, json_t *root, struct err *err) MUST_USE;
+
+#define STATE_INVENTORY "inventory.json"
+#define STATE_DISCOVERY "discovery.json"
+#define STATE_ROUTER "router.json"
+#define STATE_HOST "host.json"
+#define STATE_HOST_ID "host_id"
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * router.json: what the router made, refused, and waits for. Also its memory of which route is established: an established
+ * route never flips to a clashing newcomer, also not over a restart.
+ *
+ *	{"version":1,"last_update":"...","datapath":"auto","plan":{"runs":7,"operations":123,"failed":0,"last_us":1850},
+ *	 "vnis":[{"vni":1000,"namespace":"/run/docker-router/<instance>/vni-1000","mtu":1450,
+ *	   "devices":[{"name":"vx1000","local":"192.0.2.1","port":4789}],
+ *	   "legs":[{"stack_id":"shop","network":"shop_default","bridge":"br-0123","name":"drl-89ab"}],
+ *	   "nics":[{"container":"shop_web_1","name":"dr1000","grade":"nic"}],
+ *	   "routes":[{"prefix":"10.72.0.0/24","host_id":"...","stack_id":"blog","host_ip":"192.0.2.2"}]}],
+ *	 "refused":[{"vni":1000,"prefix":"172.18.0.0/16","host_id":"...","stack_id":"blog","with":"stack shop on nas (..)",
+ *	   "cure":"ipam lines"}],
+ *	 "pending":[{"operation":"...","why":"..."}],"problems":[...]}
+ */
+#ifndef STATE_ROUTER_H
+#define STATE_ROUTER_H
+
+#include "state/identity.h"
+#include "state/json.h"
+
+struct rs_device {
+	char name[16];
+	struct ip local;
+	uint16_t port;
+};
+struct rs_leg {
+	char stack_id[LIMIT_NAME], network[LIMIT_NAME], bridge[16], name[16];
+};
+struct rs_nic {
+	char container[LIMIT_NAME], name[16], grade[8];
+};
+struct rs_route {
+	struct prefix prefix;
+	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
+	struct ip host_ip; /* none: a stack of this host */
+};
+struct rs_refused {
+	uint32_t vni;
+	struct prefix prefix;
+	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
+	char *with, *cure;
+};
+struct rs_pending {
+	char *operation, *why;
+};
+struct rs_vni {
+	uint32_t vni, mtu;
+	char ns[256];
+	struct rs_device devices[2];
+	size_t n_devices;
+	struct rs_leg *legs;
+	size_t n_legs, cap_legs;
+	struct rs_nic *nics;
+	size_t n_nics, cap_nics;
+	struct rs_route *routes; /* sorted by prefix */
+	size_t n_routes, cap_routes;
+};
+
+struct router_state {
+	wall_t last_update;
+	char datapath[8];
+	uint64_t runs, operations, failed, last_us;
+	struct rs_vni *vnis;
+	size_t n_vnis, cap_vnis;
+	struct rs_refused *refused;
+	size_t n_refused, cap_refused;
+	struct rs_pending *pending;
+	size_t n_pending, cap_pending;
+	struct problems problems;
+};
+
+void router_state_done(struct router_state *s);
+json_t *router_state_to_json(const struct router_state *s);
+int router_state_from_json(const json_t *root, struct router_state *ret, struct err *err) MUST_USE;
+int router_state_read(int dirfd, const struct file_owner *owner, struct router_state *ret, struct err *err) MUST_USE;
+int router_state_write(int dirfd, const struct router_state *s, struct err *err) MUST_USE;
+
+#endif
