@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DOC: What the router wants and what the kernel has, in the same words
+ *
+ * Desired and actual state are both a list of namespaces (struct net); each has links, entries (addresses, routes,
+ * neighbours, FDB entries, policy rules) and one nft table. plan.h compares them; nothing here does I/O.
+ *
+ * What is ours in the kernel:
+ *   links    alias "docker-router:..."
+ *   routes, rules, neighbours   protocol ROUTER_PROTOCOL (rtm_protocol, FRA_PROTOCOL, NDA_PROTOCOL)
+ *   addresses, FDB entries      those on our links
+ *   nft      the table "docker-router"
+ * In a router namespace all links but lo are ours.
+ *
+ * Devices are named, not numbered: an ifindex changes when a device is made again, a name does not.
+ */
+#ifndef ROUTER_NET_H
+#define ROUTER_NET_H
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "state/limits.h"
+
+#define ROUTER_PROTOCOL 212
+#define ROUTER_ALIAS "docker-router:"
+#define ROUTER_NFT_TABLE "docker-router"
+
+enum net_kind { NET_HOST, NET_VNI, NET_CONTAINER, NET_KIND_N_ };
+
+/** struct net_id - Which namespace */
+struct net_id {
+	enum net_kind kind;
+	uint32_t vni;            /* NET_VNI */
+	char container[LIMIT_ID]; /* NET_CONTAINER */
+};
+
+enum link_kind { LINK_OTHER, LINK_VXLAN, LINK_VETH, LINK_BRIDGE };
+
+struct link {
+	char name[16];
+	enum link_kind kind;
+	char alias[64]; /* "" : not ours */
+	struct mac mac;
+	uint32_t mtu;
+	bool up;
+	char master[16]; /* bridge it is a port of, or "" */
+	/* LINK_VXLAN: made in the host's namespace, where its socket stays */
+	struct {
+		uint32_t vni;
+		struct ip local;
+		uint16_t port;
+		uint16_t src_low, src_high; /* outer source ports; 0, 0: the kernel's choice (not compared when desired is 0) */
+		bool learning;              /* always false when desired */
+	} vxlan;
+	/* LINK_VETH: the other end; it is a struct link of its own in its own net */
+	struct net_id peer_net; /* desired only */
+	char peer_name[16];     /* desired only */
+	bool veth_primary;      /* desired only: this end's creation makes both */
+	/* actual only */
+	int ifindex;
+	int peer_ifindex; /* IFLA_LINK */
+	bool ipv6_off;    /* no IPv6 on it (disable_ipv6): v6 entries on it wait */
+};
+
+enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, ENTRY_TYPE_N_ };
+
+/**
+ * struct entry - One small thing in a namespace
+ *
+ *            key                                           value
+ *   ADDR     dev, family, dst, len
+ *   NEIGH    dev, family, dst                              mac           always permanent
+ *   FDB      dev, mac, via_family, via                                   outer destination; static, self
+ *   ROUTE    family, dst, len, table                       dev, via, src, mtu, onlink
+ *   RULE     family, pref, dev (iif), dst/len (from), table
+ *
+ * Unused fields are zero, so that key and value compare as bytes (entry_same()).
+ */
+struct entry {
+	uint8_t type, family, len;
+	uint8_t via_family; /* 0: no next hop */
+	uint8_t onlink;
+	struct mac mac;
+	uint32_t table, pref, mtu; /* mtu: RTAX_MTU of a route, 0: none */
+	char dev[16];
+	uint8_t dst[16], via[16], src[16]; /* src: preferred source of a route */
+};
+
+/** struct entry_set - Entries by key: an open hash */
+struct entry_set {
+	struct entry *v;   /* slots; type ENTRY_TYPE_N_ marks an empty one */
+	size_t n, slots;
+};
+
+void entry_set_done(struct entry_set *s);
+/** entry_set_put() - Insert, or replace what has the same key */
+void entry_set_put(struct entry_set *s, const struct entry *e);
+/** entry_set_find() - By the key of @e. Return: borrowed, until the next put or remove */
+const struct entry *entry_set_find(const struct entry_set *s, const struct entry *e);
+void entry_set_remove(struct entry_set *s, const struct entry *e);
+/** entry_set_next() - Walk: *it starts at 0. Return: NULL at the end. Nothing may be put or removed meanwhile */
+const struct entry *entry_set_next(const struct entry_set *s, size_t *it);
+bool entry_same(const struct entry *a, const struct entry *b);
+/** entry_print() - As `ip` would say it: "route 10.72.0.0/24 via fe80::1 dev vx1000 onlink table 5" */
+void entry_print(struct buf *out, const struct entry *e);
+
+/** struct nft_set - Elements of one named set that change with the peers */
+struct nft_set {
+	char name[32];
+	uint8_t family;     /* of its elements */
+	bool interval;      /* prefixes; else single addresses (len 32 or 128) */
+	struct prefix *v;   /* sorted by prefix_cmp() */
+	size_t n, cap;
+};
+
+/**
+ * struct nft_table - Our table in one namespace
+ * @fingerprint: of everything but the sets' elements; stands in the table's comment in the kernel ("docker-router:" HEX)
+ * @n_rules: number of rules, to see in the kernel whether one was taken away
+ */
+struct nft_table {
+	bool present;
+	uint64_t fingerprint;
+	size_t n_rules;
+	char *json;  /* desired only: an array of nft commands (libnftables JSON) that adds the table, its sets without
+			elements, chains and rules */
+	struct nft_set *sets;
+	size_t n_sets, cap_sets;
+};
+
+/** struct foreign_route - A route of somebody else in the host's namespace: what our subnets must not clash with */
+struct foreign_route {
+	struct prefix dst;
+	char dev[16];
+};
+
+struct net {
+	struct net_id id;
+	bool ready; /* actual only: opened and dumped */
+	char broken[160]; /* actual only: why it cannot be opened, or "" */
+	struct link *links;
+	size_t n_links, cap_links;
+	struct entry_set entries;
+	struct nft_table nft;
+	/* actual, NET_HOST only; not default routes, not ours, not local/broadcast/multicast, not unreachable */
+	struct foreign_route *foreign;
+	size_t n_foreign, cap_foreign;
+};
+
+struct net_list {
+	struct net **v;
+	size_t n, cap;
+};
+
+void net_free(struct net *n);
+void net_list_done(struct net_list *l);
+struct net *net_list_find(const struct net_list *l, const struct net_id *id);
+struct net *net_list_add(struct net_list *l, const struct net_id *id); /* find or add */
+bool net_id_same(const struct net_id *a, const struct net_id *b);
+const char *net_id_print(const struct net_id *id, char out[static 96]); /* "host", "vni:1000", "ct:ID" (broker's words) */
+struct link *net_link(const struct net *n, const char *name);
+struct link *net_link_add(struct net *n, const char *name); /* find or add */
+struct nft_set *nft_table_set(struct nft_table *t, const char *name); /* find, or NULL */
+
+#endif
