@@ -70,7 +70,8 @@ enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, E
  *            key                                           value
  *   ADDR     dev, family, dst, len
  *   NEIGH    dev, family, dst                              mac           always permanent
- *   FDB      dev, mac, via_family, via                                   outer destination; static, self
+ *   FDB      dev, mac                                      via, pref     outer destination and its UDP port (0: the
+ *                                                                        device's own); static, self
  *   ROUTE    family, dst, len, table                       dev, via, src, mtu, onlink
  *   RULE     family, pref, dev (iif), dst/len (from), table
  *
@@ -81,7 +82,7 @@ struct entry {
 	uint8_t via_family; /* 0: no next hop */
 	uint8_t onlink;
 	struct mac mac;
-	uint32_t table, pref, mtu; /* mtu: RTAX_MTU of a route, 0: none */
+	uint32_t table, pref, mtu; /* pref: of a rule; outer UDP port of an FDB entry. mtu: RTAX_MTU of a route, 0: none */
 	char dev[16];
 	uint8_t dst[16], via[16], src[16]; /* src: preferred source of a route */
 };
