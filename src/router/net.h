@@ -116,7 +116,8 @@ struct nft_set {
 
 /**
  * struct nft_table - Our table in one namespace
- * @fingerprint: of everything but the sets' elements; stands in the table's comment in the kernel ("docker-router:" HEX)
+ * @fingerprint: of everything but the sets' elements; in the kernel it is the comment of the one rule in the chain
+ *               "fingerprint": "docker-router:" and 16 hex digits (nft 1.0.6 loses a table's comment in JSON)
  * @n_rules: number of rules, to see in the kernel whether one was taken away
  */
 struct nft_table {
