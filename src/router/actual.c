@@ -25,8 +25,7 @@ static bool entry_key_same(const struct entry *a, const struct entry *b)
 	case ENTRY_NEIGH:
 		return a->family == b->family && memcmp(a->dst, b->dst, 16) == 0 && str_eq(a->dev, b->dev);
 	case ENTRY_FDB:
-		return a->via_family == b->via_family && memcmp(a->via, b->via, 16) == 0 &&
-		       mac_cmp(&a->mac, &b->mac) == 0 && str_eq(a->dev, b->dev);
+		return mac_cmp(&a->mac, &b->mac) == 0 && str_eq(a->dev, b->dev);
 	case ENTRY_ROUTE:
 		return a->family == b->family && a->len == b->len && a->table == b->table &&
 		       memcmp(a->dst, b->dst, 16) == 0;
@@ -70,7 +69,7 @@ static size_t entry_slot(const struct entry *e, size_t slots)
 	case ENTRY_FDB: {
 		uint64_t m = 0;
 		memcpy(&m, e->mac.b, 6);
-		h = mix16(mix(h, m), e->via);
+		h = mix(h, m);
 		break;
 	}
 	case ENTRY_ROUTE:
@@ -79,7 +78,8 @@ static size_t entry_slot(const struct entry *e, size_t slots)
 	case ENTRY_TYPE_N_:
 		break;
 	}
-	h = mix(h, e->family);
+	if (e->type != ENTRY_FDB)
+		h = mix(h, e->family);
 	return (size_t)(((__uint128_t)mix(h, h >> 29) * slots) >> 64);
 }
 
@@ -242,6 +242,8 @@ void entry_print(struct buf *out, const struct entry *e)
 			buf_puts(out, " dst ");
 			print_ip(out, e->via_family, e->via);
 		}
+		if (e->pref)
+			buf_printf(out, " port %" PRIu32, e->pref);
 		return;
 	case ENTRY_ROUTE:
 		print_route(out, e);
