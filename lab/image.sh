@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# lab/image.sh: print the path of the root file system of the image lab:1 (busybox with all of its names, iperf3, socat,
+# tcpdump), made from this machine's programs: a lab has no registry to pull from. Made once, kept in LAB_DIR/cache.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$TOP/packaging/docker/rootfs.sh"
+
+tar=$LAB_DIR/cache/lab-1.tar
+if [ ! -s "$tar" ]; then
+	mkdir -p "$LAB_DIR/cache"
+	root=$(mktemp -d "$LAB_DIR/cache/root.XXXXXX")
+	trap 'rm -rf "$root"' EXIT
+	mkdir -p "$root"/{bin,dev,etc,proc,root,run,sys,tmp,usr/bin,usr/sbin,www}
+	chmod 755 "$root"
+	chmod 1777 "$root/tmp"
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	rootfs_static "$root/bin/busybox" || die "$(command -v busybox) is not a static one: install busybox-static"
+	"$root/bin/busybox" --list | grep -vx busybox | while read -r name; do
+		ln -s busybox "$root/bin/$name"
+	done
+	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+	echo 'root:x:0:' >"$root/etc/group"
+	for program in iperf3 socat tcpdump; do
+		! command -v "$program" >/dev/null || rootfs_program "$root" "$program"
+	done
+	tar -C "$root" --owner=0 --group=0 -c . >"$root.tar"
+	mv "$root.tar" "$tar"
+fi
+echo "$tar"
