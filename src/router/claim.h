@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DOC: Who may have which prefix in a VNI
+ *
+ * Every stack claims its subnets; Docker gives 172.18.0.0/16 on every host, so claims clash. The rule, the same on every
+ * host, without a leader:
+ *
+ *   - a claim that was accepted before (router.json) stays accepted as long as its owner is there: an established route
+ *     never flips;
+ *   - among the others the smaller (host_id, stack_id) wins;
+ *   - a remote claim that overlaps a route of this host is refused, on this host only;
+ *   - a claim of a stack that overlaps another of the same stack is no clash.
+ *
+ * A refused claim of a stack of our own takes its network off the overlay: it gets no leg. Accepted claims of different
+ * owners never overlap. Pure: no I/O.
+ */
+#ifndef ROUTER_CLAIM_H
+#define ROUTER_CLAIM_H
+
+#include "router/net.h"
+#include "state/discovery.h"
+#include "state/inventory.h"
+#include "state/router.h"
+
+struct claim {
+	uint32_t vni;
+	struct prefix prefix; /* host bits cleared */
+	const char *host_id, *stack_id;     /* borrowed from discovery or inventory */
+	const struct peer *peer;            /* NULL: ours */
+	const struct inv_network *network;  /* NULL: a peer's */
+	bool established, refused;
+	char *with; /* refused: by whom, in words */
+};
+
+struct claims {
+	struct claim *v; /* sorted by vni, prefix */
+	size_t n, cap;
+};
+
+/** struct claim_input - All borrowed */
+struct claim_input {
+	const char *host_id;
+	const struct inventory *inventory;
+	const struct discovery *discovery;
+	const struct router_state *before;     /* may be NULL */
+	const struct foreign_route *foreign;   /* of the host; routes over bridges of our stacks are passed over */
+	size_t n_foreign;
+};
+
+void claims_settle(const struct claim_input *in, struct claims *ret);
+void claims_done(struct claims *c);
+
+/**
+ * claim_cure() - The ipam lines that end the clash, ready to paste
+ * @c: all claims: the subnet that is offered overlaps none of them and no foreign route
+ */
+void claim_cure(struct buf *out, const struct claims *c, const struct claim *refused, const struct claim_input *in);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the host's namespace needs across all stacks: routing tables, shadows, and the nft tables with their sets.
+ */
+#include <inttypes.h>
+
+#include "router/desired_parts.h"
+
+struct table_of {
+	const char *network_id;
+	uint32_t table;
+};
+
+struct shadow_of {
+	uint32_t vni;
+	struct prefix real, shadow;
+};
+
+struct host_parts {
+	const struct net *host; /* actual, may be NULL */
+	const struct inventory *inventory;
+	struct table_of *tables;
+	size_t n_tables, cap_tables;
+	struct shadow_of *shadows; /* of every prefix of ours */
+	size_t n_shadows, cap_shadows;
+	struct shadow *used;
+	uint32_t *used_vni;
+	size_t n_used, cap_used, cap_used_vni;
+	char (*bridges)[16];
+	size_t n_bridges, cap_bridges;
+};
+
+static void add_table(struct host_parts *p, const char *network_id)
+{
+	uint32_t table = (uint32_t)hash64(network_id, strlen(network_id), 0x7461626c) & 0xffffff;
+
+	for (size_t i = 0; i < p->n_tables; i++)
+		if (str_eq(p->tables[i].network_id, network_id))
+			return;
+	for (bool again = true; again;) {
+		again = (TABLE_BASE | table) == TABLE_HOST;
+		for (size_t i = 0; i < p->n_tables && !again; i++)
+			again = p->tables[i].table == (TABLE_BASE | table);
+		if (again)
+			table = (table + 1) & 0xffffff;
+	}
+	struct table_of *t = xgrow(&p->tables, p->n_tables, &p->cap_tables);
+	p->n_tables++;
+	t->network_id = network_id;
+	t->table = TABLE_BASE | table;
+}
+
+static bool shadow_free(const struct host_parts *p, const struct prefix *s)
+{
+	for (size_t i = 0; i < p->n_shadows; i++)
+		if (prefix_overlaps(&p->shadows[i].shadow, s))
+			return false;
+	for (size_t i = 0; p->host && i < p->host->n_foreign; i++)
+		if (p->host->foreign[i].dst.len && prefix_overlaps(&p->host->foreign[i].dst, s))
+			return false;
+	return true;
+}
+
+/* A shadow of the same length out of SHADOW_POOL, its place from a hash, so that it is the same after a restart. */
+static void add_shadow(struct host_parts *p, const struct desired_input *in, const struct claim *c)
+{
+	const struct prefix *pool = c->prefix.ip.family == AF_INET ? &in->config->shadow4 : &in->config->shadow6;
+	struct prefix s;
+	char seed[160];
+
+	if (ip_is_none(&pool->ip) || c->prefix.len < pool->len)
+		return;
+	unsigned bits = c->prefix.len - pool->len;
+	uint64_t n = bits >= 32 ? UINT64_C(1) << 32 : UINT64_C(1) << bits;
+	int len = str_print(seed, "%s/%u", c->network->id, c->prefix.ip.family);
+	uint64_t at = hash64(seed, (size_t)len, 0x736861) % n;
+	for (uint64_t attempt = 0; attempt < n && attempt < 4096; attempt++, at = (at + 1) % n) {
+		if (!prefix_nth(pool, c->prefix.len, at, &s) || !shadow_free(p, &s))
+			continue;
+		struct shadow_of *o = xgrow(&p->shadows, p->n_shadows, &p->cap_shadows);
+		p->n_shadows++;
+		*o = (struct shadow_of){c->vni, c->prefix, s};
+		return;
+	}
+}
+
+struct host_parts *parts_new(const struct desired_input *in, const struct desired *d, const struct net *actual_host)
+{
+	struct host_parts *p = xcalloc(1, sizeof(*p));
+
+	p->host = actual_host;
+	p->inventory = in->inventory;
+	for (size_t i = 0; i < in->inventory->n_stacks; i++)
+		for (size_t j = 0; j < in->inventory->stacks[i].n_networks; j++)
+			add_table(p, in->inventory->stacks[i].networks[j].id);
+	for (size_t i = 0; i < d->claims.n; i++)
+		if (d->claims.v[i].network && !d->claims.v[i].refused)
+			add_shadow(p, in, &d->claims.v[i]);
+	return p;
+}
+
+uint32_t parts_table(const struct host_parts *p, const char *network_id)
+{
+	for (size_t i = 0; i < p->n_tables; i++)
+		if (str_eq(p->tables[i].network_id, network_id))
+			return p->tables[i].table;
+	abort(); /* all networks were added by parts_new() */
+}
+
+void parts_add_bridge(struct host_parts *p, const char *bridge)
+{
+	char(*b)[16] = (char(*)[16])xgrow(&p->bridges, p->n_bridges, &p->cap_bridges);
+	p->n_bridges++;
+	str_copy(*b, bridge);
+}
+
+const struct link *parts_bridge(const struct host_parts *p, const char *bridge)
+{
+	for (size_t i = 0; i < p->n_bridges; i++)
+		if (str_eq(p->bridges[i], bridge))
+			return net_link(p->host, bridge);
+	return NULL;
+}
+
+bool parts_shadow(struct host_parts *p, const char *bridge, const struct claim *c, struct prefix *ret)
+{
+	for (size_t i = 0; i < p->n_shadows; i++) {
+		const struct shadow_of *o = &p->shadows[i];
+		if (o->vni != c->vni || prefix_cmp(&o->real, &c->prefix) != 0)
+			continue;
+		struct shadow *u = xgrow(&p->used, p->n_used, &p->cap_used);
+		uint32_t *vni = xgrow(&p->used_vni, p->n_used, &p->cap_used_vni);
+		p->n_used++;
+		str_copy(u->bridge, bridge);
+		u->real = o->real;
+		u->shadow = o->shadow;
+		*vni = c->vni;
+		*ret = o->shadow;
+		return true;
+	}
+	return false;
+}
+
+bool parts_is_local(const struct host_parts *p, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < p->inventory->n_stacks; i++)
+		for (size_t j = 0; j < p->inventory->stacks[i].n_networks; j++) {
+			const struct inv_network *nw = &p->inventory->stacks[i].networks[j];
+			for (size_t k = 0; k < nw->n_subnets; k++)
+				if (prefix_overlaps(&nw->subnets[k], prefix))
+					return true;
+		}
+	return false;
+}
+
+static int prefix_cmp_void(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+static void set_add(struct nft_table *t, const char *name, const struct prefix *p)
+{
+	struct nft_set *s = nft_table_set(t, name);
+	if (!s)
+		return;
+	struct prefix *slot = xgrow(&s->v, s->n, &s->cap);
+	*slot = *p;
+	s->n++;
+}
+
+/* Sort; drop doubles and, in an interval set, what another holds already (nft refuses overlaps). */
+static void set_finish(struct nft_set *s)
+{
+	size_t n = 0;
+
+	qsort(s->v, s->n, sizeof(*s->v), prefix_cmp_void);
+	for (size_t i = 0; i < s->n; i++)
+		if (!n || !prefix_contains(&s->v[n - 1], &s->v[i]))
+			s->v[n++] = s->v[i];
+	s->n = n;
+}
+
+static void fill_sets(const struct desired_input *in, const struct desired *d, struct nft_table *t)
+{
+	char name[32];
+
+	for (size_t i = 0; i < d->claims.n; i++)
+		if (!d->claims.v[i].refused)
+			set_add(t, d->claims.v[i].prefix.ip.family == AF_INET ? "overlay4" : "overlay6",
+				&d->claims.v[i].prefix);
+	for (size_t i = 0; i < in->discovery->n_peers; i++) {
+		const struct peer *p = &in->discovery->peers[i];
+		if (!p->host_id[0])
+			continue;
+		struct prefix host = prefix_host(&p->vxlan_endpoint.ip);
+		str_print(name, "peers%d-%" PRIu32, host.ip.family == AF_INET ? 4 : 6, p->vni);
+		set_add(t, name, &host);
+	}
+	for (size_t i = 0; i < t->n_sets; i++)
+		set_finish(&t->sets[i]);
+}
+
+void parts_finish(struct host_parts *p, const struct desired_input *in, struct desired *d, struct net *host)
+{
+	struct ruleset_host rh = {.shadows = p->used, .n_shadows = p->n_used, .port = in->config->vxlan_port,
+				  .bridges = (const char(*)[16])p->bridges, .n_bridges = p->n_bridges};
+	struct ruleset_vni *vnis = xcalloc(d->nets.n + 1, sizeof(*vnis));
+
+	for (size_t i = 0; i < d->nets.n; i++) {
+		struct net *n = d->nets.v[i];
+		if (n->id.kind != NET_VNI)
+			continue;
+		vnis[rh.n_vnis].vni = n->id.vni;
+		vnis[rh.n_vnis++].port = in->config->vxlan_port;
+		struct shadow *mine = xcalloc(p->n_used + 1, sizeof(*mine));
+		size_t n_mine = 0;
+		for (size_t j = 0; j < p->n_used; j++)
+			if (p->used_vni[j] == n->id.vni)
+				mine[n_mine++] = p->used[j];
+		ruleset_router(mine, n_mine, &n->nft);
+		free(mine);
+	}
+	rh.vnis = vnis;
+	if (rh.n_vnis) {
+		ruleset_host(&rh, &host->nft);
+		fill_sets(in, d, &host->nft);
+	}
+	free(vnis);
+	free(p->tables);
+	free(p->shadows);
+	free(p->used);
+	free(p->used_vni);
+	free(p->bridges);
+	free(p);
+}

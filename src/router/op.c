@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Operations in words: what --dry-run prints and what an error names.
+ */
+#include <inttypes.h>
+
+#include "router/plan.h"
+
+static void print_link(struct buf *out, const struct op *o)
+{
+	const struct link *l = o->link;
+	char ip[IP_STRLEN], net[96];
+
+	buf_printf(out, "link add %s", l->name);
+	if (l->kind == LINK_VXLAN)
+		buf_printf(out, " type vxlan id %" PRIu32 " local %s dstport %u nolearning mtu %" PRIu32, l->vxlan.vni,
+			   ip_format(&l->vxlan.local, ip), l->vxlan.port, l->mtu);
+	else
+		buf_printf(out, " type veth peer %s in %s", l->peer_name, net_id_print(&l->peer_net, net));
+	if (l->master[0])
+		buf_printf(out, " master %s", l->master);
+}
+
+static void print_set(struct buf *out, const struct op *o)
+{
+	const struct link *l = o->link;
+	char mac[MAC_STRLEN], ip[IP_STRLEN];
+
+	buf_printf(out, "link set %s", l->name);
+	if (o->set_mac)
+		buf_printf(out, " address %s", mac_format(&l->mac, mac));
+	if (o->set_mtu)
+		buf_printf(out, " mtu %" PRIu32, l->mtu);
+	if (o->set_master)
+		buf_printf(out, l->master[0] ? " master %s" : " nomaster%s", l->master);
+	if (o->set_alias)
+		buf_printf(out, " alias \"%s\"", l->alias);
+	if (o->set_local)
+		buf_printf(out, " local %s", ip_format(&l->vxlan.local, ip));
+	if (o->set_up)
+		buf_puts(out, l->up ? " up" : " down");
+}
+
+void op_print(struct buf *out, const struct op *o)
+{
+	char net[96];
+
+	buf_printf(out, "%s ", net_id_print(&o->net->id, net));
+	switch (o->kind) {
+	case OP_NFT_REPLACE:
+		buf_printf(out, "nft replace table inet " ROUTER_NFT_TABLE " (%zu rules)", o->nft->n_rules);
+		break;
+	case OP_NFT_ELEMENTS:
+		buf_puts(out, "nft change elements of table inet " ROUTER_NFT_TABLE);
+		break;
+	case OP_NFT_REMOVE:
+		buf_puts(out, "nft delete table inet " ROUTER_NFT_TABLE);
+		break;
+	case OP_LINK_REMOVE:
+		buf_printf(out, "link del %s", o->link->name);
+		break;
+	case OP_LINK_ADD:
+		print_link(out, o);
+		break;
+	case OP_LINK_SET:
+		print_set(out, o);
+		break;
+	case OP_ENTRY_ADD:
+	case OP_ENTRY_REMOVE:
+		buf_puts(out, o->kind == OP_ENTRY_ADD ? "add " : "del ");
+		entry_print(out, o->entry);
+		break;
+	case OP_KIND_N_:
+		break;
+	}
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The difference between desired and actual as an ordered list of operations; see plan.h.
+ */
+#include "router/plan.h"
+
+#include "router/ruleset.h"
+
+static struct op *op_add(struct plan *p, enum op_kind kind, const struct net *net)
+{
+	struct op *o = xgrow(&p->ops, p->n, &p->cap);
+	p->n++;
+	o->kind = kind;
+	o->net = net;
+	return o;
+}
+
+static bool is_ours(const struct link *l)
+{
+	return strncmp(l->alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) == 0;
+}
+
+/* What cannot be changed on a link that is there. */
+static bool must_remake(const struct link *d, const struct link *a)
+{
+	if (d->kind != a->kind)
+		return true;
+	if (d->kind != LINK_VXLAN)
+		return false;
+	return d->vxlan.vni != a->vxlan.vni || d->vxlan.port != a->vxlan.port || a->vxlan.learning ||
+	       d->vxlan.local.family != a->vxlan.local.family ||
+	       (d->vxlan.src_low && (d->vxlan.src_low != a->vxlan.src_low || d->vxlan.src_high != a->vxlan.src_high));
+}
+
+/* A link of that name that somebody else made is left alone; one without alias is ours, half-made, when the kind fits. */
+static bool is_foreign(const struct link *d, const struct link *a)
+{
+	return !is_ours(a) && (a->alias[0] || a->kind != d->kind);
+}
+
+enum fate {
+	FATE_MISSING, /* not there, and cannot be made now */
+	FATE_STAYS,
+	FATE_MADE, /* made, or made again, by this plan: nothing hangs on it yet */
+};
+
+static const struct net *ready_net(const struct net_list *l, const struct net_id *id)
+{
+	const struct net *n = net_list_find(l, id);
+	return n && n->ready ? n : NULL;
+}
+
+static enum fate link_fate(const struct net_list *desired, const struct net_list *actual, const struct net *dn,
+			   const char *name)
+{
+	const struct net *an = ready_net(actual, &dn->id);
+	const struct link *d = net_link(dn, name), *a = an ? net_link(an, name) : NULL;
+
+	if (!an)
+		return FATE_MISSING;
+	if (!d)
+		return a ? FATE_STAYS : FATE_MISSING; /* somebody else's: a bridge, a container's eth0, lo */
+	if (a && is_foreign(d, a))
+		return FATE_MISSING;
+	if (d->kind == LINK_VXLAN)
+		return a && !must_remake(d, a) ? FATE_STAYS : ready_net(actual, &(struct net_id){.kind = NET_HOST}) ? FATE_MADE
+														   : FATE_MISSING;
+	if (d->kind != LINK_VETH)
+		return FATE_MISSING;
+	const struct net *pn = ready_net(actual, &d->peer_net);
+	if (!pn)
+		return FATE_MISSING;
+	const struct link *pa = net_link(pn, d->peer_name);
+	if (a && pa && a->kind == LINK_VETH && pa->kind == LINK_VETH)
+		return FATE_STAYS;
+	const struct net *pd = net_list_find(desired, &d->peer_net);
+	const struct link *pl = pd ? net_link(pd, d->peer_name) : NULL;
+	if (!pl || (pa && is_foreign(pl, pa)))
+		return FATE_MISSING;
+	return FATE_MADE;
+}
+
+static void plan_nft(struct plan *p, const struct net *d, const struct net *a)
+{
+	if (!d->nft.present) {
+		if (a->nft.present)
+			op_add(p, OP_NFT_REMOVE, a)->nft_json = ruleset_remove();
+		return;
+	}
+	if (!a->nft.present || a->nft.fingerprint != d->nft.fingerprint || a->nft.n_rules != d->nft.n_rules) {
+		struct op *o = op_add(p, OP_NFT_REPLACE, d);
+		o->nft = &d->nft;
+		o->nft_json = ruleset_replace(&d->nft);
+		return;
+	}
+	char *elements = ruleset_elements(&d->nft, &a->nft);
+	if (elements) {
+		struct op *o = op_add(p, OP_NFT_ELEMENTS, d);
+		o->nft = &d->nft;
+		o->nft_json = elements;
+	}
+}
+
+static void plan_link_removals(struct plan *p, const struct net_list *desired, const struct net_list *actual,
+			       const struct net *a)
+{
+	const struct net *d = net_list_find(desired, &a->id);
+
+	for (size_t i = 0; i < a->n_links; i++) {
+		const struct link *l = &a->links[i], *want = d ? net_link(d, l->name) : NULL;
+		bool go = is_ours(l) && !want;
+		if (want && !is_foreign(want, l) && link_fate(desired, actual, d, l->name) == FATE_MADE)
+			go = true; /* made again */
+		if (go)
+			op_add(p, OP_LINK_REMOVE, a)->link = l;
+	}
+}
+
+static void plan_link_changes(struct plan *p, const struct net *d, const struct link *l, const struct link *a)
+{
+	struct op o = {.kind = OP_LINK_SET, .net = d, .link = l};
+
+	o.set_alias = !str_eq(l->alias, a->alias);
+	o.set_mac = mac_cmp(&l->mac, &a->mac) != 0;
+	o.set_mtu = l->mtu != a->mtu;
+	o.set_up = l->up != a->up;
+	o.set_master = !str_eq(l->master, a->master);
+	o.set_local = l->kind == LINK_VXLAN && ip_cmp(&l->vxlan.local, &a->vxlan.local) != 0;
+	if (o.set_alias || o.set_mac || o.set_mtu || o.set_up || o.set_master || o.set_local)
+		*op_add(p, OP_LINK_SET, d) = o;
+}
+
+static void plan_links(struct plan *p, const struct net_list *desired, const struct net_list *actual)
+{
+	for (size_t i = 0; i < actual->n; i++)
+		if (actual->v[i]->ready)
+			plan_link_removals(p, desired, actual, actual->v[i]);
+	for (size_t i = 0; i < desired->n; i++) {
+		const struct net *d = desired->v[i];
+		for (size_t j = 0; j < d->n_links; j++) {
+			const struct link *l = &d->links[j];
+			if (link_fate(desired, actual, d, l->name) != FATE_MADE || (l->kind == LINK_VETH && !l->veth_primary))
+				continue;
+			struct op *o = op_add(p, OP_LINK_ADD, d);
+			o->link = l;
+			if (l->kind == LINK_VETH) {
+				o->peer_net = net_list_find(desired, &l->peer_net);
+				o->peer = net_link(o->peer_net, l->peer_name);
+			}
+		}
+	}
+	for (size_t i = 0; i < desired->n; i++) {
+		const struct net *d = desired->v[i], *a = ready_net(actual, &d->id);
+		for (size_t j = 0; a && j < d->n_links; j++)
+			if (link_fate(desired, actual, d, d->links[j].name) == FATE_STAYS)
+				plan_link_changes(p, d, &d->links[j], net_link(a, d->links[j].name));
+	}
+}
+
+/* A small cache: entries of a device come by the thousand. */
+struct fate_cache {
+	const struct net *net;
+	char dev[8][16];
+	enum fate fate[8];
+	unsigned n, at;
+};
+
+static enum fate cached_fate(struct fate_cache *c, const struct net_list *desired, const struct net_list *actual,
+			     const struct net *dn, const char *dev)
+{
+	if (c->net != dn)
+		*c = (struct fate_cache){.net = dn};
+	for (unsigned i = 0; i < c->n; i++)
+		if (str_eq(c->dev[i], dev))
+			return c->fate[i];
+	enum fate f = link_fate(desired, actual, dn, dev);
+	unsigned slot = c->n < ARRAY_LEN(c->dev) ? c->n++ : c->at++ % ARRAY_LEN(c->dev);
+	str_copy(c->dev[slot], dev);
+	c->fate[slot] = f;
+	return f;
+}
+
+/* Addresses before neighbours before FDB entries before routes before rules: the order of the types. */
+static void plan_entry_adds(struct plan *p, const struct net_list *desired, const struct net_list *actual,
+			    const struct net *d)
+{
+	const struct net *a = ready_net(actual, &d->id);
+	struct fate_cache cache = {0};
+
+	for (uint8_t type = 0; a && type < ENTRY_TYPE_N_; type++) {
+		size_t it = 0;
+		for (const struct entry *e; (e = entry_set_next(&d->entries, &it));) {
+			if (e->type != type)
+				continue;
+			enum fate f = e->dev[0] ? cached_fate(&cache, desired, actual, d, e->dev) : FATE_STAYS;
+			if (f == FATE_MISSING)
+				continue;
+			const struct entry *have = entry_set_find(&a->entries, e);
+			if (have && entry_same(have, e) && (f == FATE_STAYS || e->type == ENTRY_RULE))
+				continue;
+			op_add(p, OP_ENTRY_ADD, d)->entry = e;
+		}
+	}
+}
+
+/* Rules first: the reverse order. What hangs on a link that goes is the kernel's to remove. */
+static void plan_entry_removals(struct plan *p, const struct net_list *desired, const struct net_list *actual,
+				const struct net *a)
+{
+	const struct net *d = net_list_find(desired, &a->id);
+	struct fate_cache cache = {0};
+
+	for (int type = ENTRY_TYPE_N_ - 1; type >= 0; type--) {
+		size_t it = 0;
+		for (const struct entry *e; (e = entry_set_next(&a->entries, &it));) {
+			if (e->type != type || (d && entry_set_find(&d->entries, e)))
+				continue;
+			if (e->type != ENTRY_RULE && e->dev[0]) {
+				const struct link *l = net_link(a, e->dev);
+				bool wanted = d && net_link(d, e->dev);
+				if (!l || (is_ours(l) && !wanted) ||
+				    (wanted && cached_fate(&cache, desired, actual, d, e->dev) == FATE_MADE))
+					continue;
+			}
+			op_add(p, OP_ENTRY_REMOVE, a)->entry = e;
+		}
+	}
+}
+
+void plan_make(const struct net_list *desired, const struct net_list *actual, struct plan *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < desired->n; i++) {
+		const struct net *a = ready_net(actual, &desired->v[i]->id);
+		if (a)
+			plan_nft(ret, desired->v[i], a);
+	}
+	plan_links(ret, desired, actual);
+	for (int vni_first = 1; vni_first >= 0; vni_first--)
+		for (size_t i = 0; i < desired->n; i++)
+			if ((desired->v[i]->id.kind == NET_VNI) == vni_first)
+				plan_entry_adds(ret, desired, actual, desired->v[i]);
+	for (int vni_last = 0; vni_last <= 1; vni_last++)
+		for (size_t i = 0; i < actual->n; i++)
+			if (actual->v[i]->ready && (actual->v[i]->id.kind == NET_VNI) == vni_last)
+				plan_entry_removals(ret, desired, actual, actual->v[i]);
+	/* Where nothing is desired any more the table goes last: until then it guards what is being taken down. */
+	for (size_t i = 0; i < actual->n; i++)
+		if (actual->v[i]->ready && actual->v[i]->nft.present && !net_list_find(desired, &actual->v[i]->id))
+			op_add(ret, OP_NFT_REMOVE, actual->v[i])->nft_json = ruleset_remove();
+}
+
+void plan_done(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->ops[i].nft_json);
+	free(p->ops);
+	memset(p, 0, sizeof(*p));
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Builds our nft table as JSON text. Written as text, not as a tree: 10,000 elements need no 10,000 objects.
+ */
+#include "router/ruleset.h"
+
+#include <inttypes.h>
+
+#define PRIORITY_BELOW_RAW (-310)
+#define OBJ "\"family\":\"inet\",\"table\":\"" ROUTER_NFT_TABLE "\""
+
+/* Collects the commands of one table. */
+struct rules {
+	struct buf b;
+	size_t n_rules;
+};
+
+static void command(struct rules *r, const char *kind, const char *fmt, ...) PRINTF(3, 4);
+static void command(struct rules *r, const char *kind, const char *fmt, ...)
+{
+	va_list ap;
+	autofree char *body = NULL;
+
+	va_start(ap, fmt);
+	if (vasprintf(&body, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	buf_printf(&r->b, "%s{\"add\":{\"%s\":{" OBJ ",%s}}}", r->b.len ? "," : "", kind, body);
+	if (str_eq(kind, "rule"))
+		r->n_rules++;
+}
+
+static void chain(struct rules *r, const char *name, const char *hook, const char *type, int priority)
+{
+	if (hook)
+		command(r, "chain", "\"name\":\"%s\",\"type\":\"%s\",\"hook\":\"%s\",\"prio\":%d,\"policy\":\"accept\"", name,
+			type, hook, priority);
+	else
+		command(r, "chain", "\"name\":\"%s\"", name);
+}
+
+static void set(struct rules *r, struct nft_table *t, const char *name, uint8_t family, bool interval)
+{
+	command(r, "set", "\"name\":\"%s\",\"type\":\"%s\"%s", name, family == AF_INET ? "ipv4_addr" : "ipv6_addr",
+		interval ? ",\"flags\":[\"interval\"]" : "");
+	struct nft_set *s = xgrow(&t->sets, t->n_sets, &t->cap_sets);
+	t->n_sets++;
+	str_copy(s->name, name);
+	s->family = family;
+	s->interval = interval;
+}
+
+#define PAYLOAD(proto, field) "{\"payload\":{\"protocol\":\"" proto "\",\"field\":\"" field "\"}}"
+#define MATCH(left, right) "{\"match\":{\"op\":\"==\",\"left\":" left ",\"right\":" right "}}"
+#define IS_LOCAL MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
+
+/* Rewrites the prefix of the destination, host bits kept; no conntrack, and the checksums follow (nft_payload.c). */
+static void rewrite(struct rules *r, const char *chain_name, const char *iif, const struct prefix *from,
+		    const struct prefix *to)
+{
+	const char *proto = from->ip.family == AF_INET ? "ip" : "ip6";
+	char a[IP_STRLEN], m[IP_STRLEN], t[IP_STRLEN];
+	autobuf struct buf match = {0};
+	struct ip host_mask = {.family = from->ip.family};
+
+	for (unsigned bit = from->len; bit < ip_bits(from->ip.family); bit++)
+		host_mask.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	if (iif[0])
+		buf_printf(&match, MATCH("{\"meta\":{\"key\":\"iifname\"}}", "\"%s\"") ",", iif);
+	command(r, "rule",
+		"\"chain\":\"%s\",\"expr\":[%s{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\"protocol\":\"%s\","
+		"\"field\":\"daddr\"}},\"right\":{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}}},"
+		"{\"mangle\":{\"key\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"value\":{\"^\":[{\"&\":["
+		"{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"%s\"]},\"%s\"]}}}]",
+		chain_name, match.data ? match.data : "", proto, ip_format(&from->ip, a), from->len, proto, proto,
+		ip_format(&host_mask, m), ip_format(&to->ip, t));
+}
+
+/* Ends a table: its fingerprint is a hash of all commands before it. */
+static void finish(struct rules *r, struct nft_table *t)
+{
+	t->fingerprint = hash64(r->b.data, r->b.len, 0);
+	if (!t->fingerprint)
+		t->fingerprint = 1; /* 0 means: not known */
+	chain(r, "fingerprint", NULL, NULL, 0);
+	command(r, "rule", "\"chain\":\"fingerprint\",\"comment\":\"" ROUTER_ALIAS "%016" PRIx64 "\",\"expr\":[{\"return\":null}]",
+		t->fingerprint);
+	t->n_rules = r->n_rules;
+	t->json = r->b.data;
+	t->present = true;
+}
+
+static void guard(struct rules *r, struct nft_table *t, const struct ruleset_host *in)
+{
+	autobuf struct buf map = {0};
+
+	for (size_t i = 0; i < in->n_vnis; i++) {
+		char name[32];
+		for (int six = 0; six < 2; six++) {
+			str_print(name, "peers%d-%" PRIu32, six ? 6 : 4, in->vnis[i].vni);
+			set(r, t, name, six ? AF_INET6 : AF_INET, false);
+		}
+		str_print(name, "vni-%" PRIu32, in->vnis[i].vni);
+		chain(r, name, NULL, NULL, 0);
+		command(r, "rule", "\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip", "saddr"), "\"@peers4-%" PRIu32 "\"")
+			",{\"notrack\":null},{\"accept\":null}]", name, in->vnis[i].vni);
+		command(r, "rule", "\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), "\"@peers6-%" PRIu32 "\"")
+			",{\"notrack\":null},{\"accept\":null}]", name, in->vnis[i].vni);
+		command(r, "rule", "\"chain\":\"%s\",\"expr\":[{\"drop\":null}]", name);
+		buf_printf(&map, "%s[%" PRIu32 ",{\"jump\":{\"target\":\"%s\"}}]", map.len ? "," : "", in->vnis[i].vni, name);
+	}
+	if (!map.len)
+		return;
+	/* VXLAN: 8 bytes UDP, 4 bytes flags, then 24 bits VNI (RFC 7348 section 5). */
+	command(r, "rule", "\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") "," IS_LOCAL
+		",{\"vmap\":{\"key\":{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}},\"data\":{\"set\":[%s]}}}]",
+		in->port, map.data);
+	/* What we send is not tracked either, by VNI for the same reason. */
+	autobuf struct buf ours = {0};
+	for (size_t i = 0; i < in->n_vnis; i++)
+		buf_printf(&ours, "%s%" PRIu32, i ? "," : "", in->vnis[i].vni);
+	command(r, "rule", "\"chain\":\"output\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") ","
+		MATCH("{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}", "{\"set\":[%s]}") ",{\"notrack\":null}]",
+		in->port, ours.data);
+}
+
+void ruleset_host(const struct ruleset_host *in, struct nft_table *t)
+{
+	struct rules r = {0};
+
+	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
+	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
+	set(&r, t, "overlay4", AF_INET, true);
+	set(&r, t, "overlay6", AF_INET6, true);
+	guard(&r, t, in);
+	/* For this host itself: the host's own firewall may count on connection tracking. */
+	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" IS_LOCAL ",{\"accept\":null}]");
+	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip", "saddr"), "\"@overlay4\"") ","
+		MATCH(PAYLOAD("ip", "daddr"), "\"@overlay4\"") ",{\"notrack\":null}]");
+	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), "\"@overlay6\"") ","
+		MATCH(PAYLOAD("ip6", "daddr"), "\"@overlay6\"") ",{\"notrack\":null}]");
+	for (size_t i = 0; i < in->n_shadows; i++)
+		rewrite(&r, "prerouting", in->shadows[i].bridge, &in->shadows[i].real, &in->shadows[i].shadow);
+	for (size_t i = 0; i < in->n_bridges; i++) {
+		command(&r, "rule", "\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") ","
+			MATCH(PAYLOAD("icmp", "type"), "\"redirect\"") ",{\"drop\":null}]", in->bridges[i]);
+		command(&r, "rule", "\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") ","
+			MATCH(PAYLOAD("icmpv6", "type"), "\"nd-redirect\"") ",{\"drop\":null}]", in->bridges[i]);
+	}
+	finish(&r, t);
+}
+
+void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_table *t)
+{
+	struct rules r = {0};
+
+	chain(&r, "forward", "forward", "filter", 0);
+	command(&r, "rule", "\"chain\":\"forward\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":" PAYLOAD("tcp", "flags")
+		",\"right\":\"syn\"}},{\"mangle\":{\"key\":{\"tcp option\":{\"name\":\"maxseg\",\"field\":\"size\"}},"
+		"\"value\":{\"rt\":{\"key\":\"mtu\"}}}}]");
+	if (n_shadows)
+		chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
+	for (size_t i = 0; i < n_shadows; i++) {
+		bool again = false; /* one real prefix has one shadow, whoever asks for it */
+		for (size_t j = 0; j < i && !again; j++)
+			again = prefix_cmp(&shadows[j].shadow, &shadows[i].shadow) == 0;
+		if (!again)
+			rewrite(&r, "prerouting", "", &shadows[i].shadow, &shadows[i].real);
+	}
+	finish(&r, t);
+}
+
+static void element_list(struct buf *b, const char *verb, const struct nft_set *s, const struct prefix *v, size_t n)
+{
+	char a[IP_STRLEN];
+
+	if (!n)
+		return;
+	buf_printf(b, ",{\"%s\":{\"element\":{" OBJ ",\"name\":\"%s\",\"elem\":[", verb, s->name);
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_puts(b, ",");
+		if (s->interval)
+			buf_printf(b, "{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}", ip_format(&v[i].ip, a), v[i].len);
+		else
+			buf_printf(b, "\"%s\"", ip_format(&v[i].ip, a));
+	}
+	buf_puts(b, "]}}}");
+}
+
+#define TABLE_COMMAND(verb) "{\"" verb "\":{\"table\":{\"family\":\"inet\",\"name\":\"" ROUTER_NFT_TABLE "\"}}}"
+
+char *ruleset_replace(const struct nft_table *t)
+{
+	struct buf b = {0};
+
+	/* "add" before "delete": it must not fail when there is none. One transaction: there is never a moment without. */
+	buf_puts(&b, "{\"nftables\":[" TABLE_COMMAND("add") "," TABLE_COMMAND("delete") "," TABLE_COMMAND("add") ",");
+	buf_puts(&b, t->json);
+	for (size_t i = 0; i < t->n_sets; i++)
+		element_list(&b, "add", &t->sets[i], t->sets[i].v, t->sets[i].n);
+	buf_puts(&b, "]}");
+	return b.data;
+}
+
+char *ruleset_elements(const struct nft_table *desired, const struct nft_table *actual)
+{
+	struct buf b = {0};
+
+	for (size_t i = 0; i < desired->n_sets; i++) {
+		const struct nft_set *d = &desired->sets[i], *a = nft_table_set((struct nft_table *)actual, d->name);
+		static const struct nft_set none;
+		size_t n_add = 0, n_remove = 0, x = 0, y = 0;
+		if (!a)
+			a = &none;
+		struct prefix *add = xcalloc(d->n + 1, sizeof(*add)), *remove = xcalloc(a->n + 1, sizeof(*remove));
+		while (x < d->n || y < a->n) {
+			int c = x == d->n ? 1 : y == a->n ? -1 : prefix_cmp(&d->v[x], &a->v[y]);
+			if (c < 0)
+				add[n_add++] = d->v[x];
+			else if (c > 0)
+				remove[n_remove++] = a->v[y];
+			x += c <= 0;
+			y += c >= 0;
+		}
+		element_list(&b, "delete", d, remove, n_remove);
+		element_list(&b, "add", d, add, n_add);
+		free(add);
+		free(remove);
+	}
+	if (!b.len)
+		return NULL;
+	char *json = xasprintf("{\"nftables\":[%s]}", b.data + 1); /* without the first comma */
+	buf_done(&b);
+	return json;
+}
+
+char *ruleset_remove(void)
+{
+	return xstrdup("{\"nftables\":[" TABLE_COMMAND("add") "," TABLE_COMMAND("delete") "]}");
+}
