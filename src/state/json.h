@@ -34,12 +34,13 @@ void problems_log_new(const struct problems *before, const struct problems *now)
 json_t *problems_to_json(const struct problems *p);
 void problems_from_json(json_t *array, struct problems *ret); /* skips what is malformed */
 
-/** json_parse_bounded() - Parse @len bytes, depth <= LIMIT_JSON_DEPTH, duplicate keys refused. Return: new reference or NULL */
+/** json_parse_bounded() - Parse @len bytes, depth <= LIMIT_JSON_DEPTH, duplicate keys refused. Return: new reference or
+ * NULL */
 json_t *json_parse_bounded(const char *data, size_t len, struct err *err);
 
 /*
- * Getters: @ret untouched and -ENOENT when the key is missing; -EINVAL with @err naming the key, the value and what is
- * allowed when it is of the wrong type or out of range.
+ * Getters: @ret untouched and -ENOENT when the key is missing or null; -EINVAL with @err naming the key, the value and
+ * what is allowed when it is of the wrong type or out of range.
  */
 int json_get_str(const json_t *o, const char *key, char *ret, size_t size, struct err *err) MUST_USE;
 int json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret, struct err *err) MUST_USE;
@@ -49,22 +50,51 @@ int json_get_mac(const json_t *o, const char *key, struct mac *ret, struct err *
 /** json_get_prefixes() - An array of CIDR strings, at most @max; host bits cleared */
 int json_get_prefixes(const json_t *o, const char *key, struct prefix *ret, size_t max, size_t *ret_n,
 		      struct err *err) MUST_USE;
-/** json_put_*() - into object @o */
+/** json_optional() - A getter's result where the key may be missing */
+static inline int json_optional(int r)
+{
+	return r == -ENOENT ? 0 : r;
+}
+/** json_required() - A getter's result where it may not */
+static inline int json_required(int r, const char *key, struct err *err)
+{
+	return r == -ENOENT ? err_set(err, -EINVAL, "%s is missing", key) : r;
+}
+int json_get_wall(const json_t *o, const char *key, wall_t *ret, struct err *err) MUST_USE;
+/** json_get_enum() - A string that is one of @n names (none may be NULL). Return: its index, -ENOENT or -EINVAL */
+int json_get_enum(const json_t *o, const char *key, const char *const *names, size_t n, struct err *err) MUST_USE;
+/** json_get_array() - An array; NULL when missing, null or (then told in @p about @object) of another type */
+json_t *json_get_array(const json_t *o, const char *key, struct problems *p, const char *object);
+/** json_put_*() - into object @o; text that is not UTF-8 is put as str_safe() prints it */
+void json_put(json_t *o, const char *key, json_t *value);
+void json_put_str(json_t *o, const char *key, const char *s);
+void json_put_int(json_t *o, const char *key, int64_t n);
+void json_put_wall(json_t *o, const char *key, wall_t t);
+void json_put_mac(json_t *o, const char *key, const struct mac *m);
 void json_put_ip(json_t *o, const char *key, const struct ip *ip);
 void json_put_prefixes(json_t *o, const char *key, const struct prefix *p, size_t n);
 
-/** name_valid() - 1 to LIMIT_NAME-1 bytes of [A-Za-z0-9_.-], not starting with '-' or '.': stacks, hosts, networks, containers */
+/** json_print() - Append the text of @v: one line with @flags JSON_COMPACT, indented with JSON_INDENT(1); always ASCII
+ */
+void json_print(struct buf *b, const json_t *v, size_t flags);
+
+/** name_valid() - 1 to LIMIT_NAME-1 bytes of [A-Za-z0-9_.-], not starting with '-' or '.': stacks, hosts, networks,
+ * containers */
 bool name_valid(const char *s);
 
+/** json_check_version() - An object with "version": 1, else @err says that @what is none. Return: 0 or -EINVAL */
+int json_check_version(const json_t *root, const char *what, struct err *err) MUST_USE;
+
 /** state_read_json() - file_read() + json_parse_bounded(); -ENOENT when missing */
-int state_read_json(int dirfd, const char *name, const struct file_owner *owner, json_t **ret, struct err *err) MUST_USE;
+int state_read_json(int dirfd, const char *name, const struct file_owner *owner, json_t **ret,
+		    struct err *err) MUST_USE;
 /** state_write_json() - file_replace() with mode 0644, indented by 1, keys in insertion order */
 int state_write_json(int dirfd, const char *name, json_t *root, struct err *err) MUST_USE;
 
 #define STATE_INVENTORY "inventory.json"
 #define STATE_DISCOVERY "discovery.json"
-#define STATE_ROUTER "router.json"
-#define STATE_HOST "host.json"
-#define STATE_HOST_ID "host_id"
+#define STATE_ROUTER	"router.json"
+#define STATE_HOST	"host.json"
+#define STATE_HOST_ID	"host_id"
 
 #endif

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inventory.json as structs and back. Reading is tolerant element by element: what is broken is left out and told,
+ * since one odd container must not cut off the rest of a host.
+ */
+#include "state/inventory.h"
+
+#include <assert.h>
+
+static const char *const engine_state_names[] = {"connecting", "connected", "lost"};
+static_assert(ARRAY_LEN(engine_state_names) == ENGINE_STATE_N_, "one name per state");
+
+static void engine_done(struct inv_engine *e)
+{
+	free(e->endpoint);
+	free(e->api);
+	free(e->engine);
+	free(e->error);
+}
+
+static void stack_done(struct inv_stack *s)
+{
+	for (size_t i = 0; i < s->n_containers; i++)
+		free(s->containers[i].interfaces);
+	free(s->containers);
+	free(s->networks);
+}
+
+void inventory_done(struct inventory *inv)
+{
+	for (size_t i = 0; i < inv->n_engines; i++)
+		engine_done(&inv->engines[i]);
+	free(inv->engines);
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		stack_done(&inv->stacks[i]);
+	free(inv->stacks);
+	problems_done(&inv->problems);
+	*inv = (struct inventory){0};
+}
+
+static int stack_cmp(const void *a, const void *b)
+{
+	const struct inv_stack *x = a, *y = b;
+	if (x->vni != y->vni)
+		return x->vni < y->vni ? -1 : 1;
+	return strcmp(x->stack_id, y->stack_id);
+}
+
+static int network_cmp(const void *a, const void *b)
+{
+	const struct inv_network *x = a, *y = b;
+	int order = strcmp(x->id, y->id);
+	return order ? order : strcmp(x->endpoint, y->endpoint);
+}
+
+static int container_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct inv_container *)a)->id, ((const struct inv_container *)b)->id);
+}
+
+static int interface_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct inv_interface *)a)->network_id, ((const struct inv_interface *)b)->network_id);
+}
+
+static int problem_cmp(const void *a, const void *b)
+{
+	const struct problem *x = a, *y = b;
+	int order = strcmp(x->object, y->object);
+	if (!order)
+		order = strcmp(x->text, y->text);
+	return order ? order : strcmp(x->cure, y->cure);
+}
+
+static void sort(void *items, size_t n, size_t size, int (*cmp)(const void *, const void *))
+{
+	if (n > 1) /* an empty array is NULL, which qsort() must not be given */
+		qsort(items, n, size, cmp);
+}
+
+void inventory_sort(struct inventory *inv)
+{
+	sort(inv->stacks, inv->n_stacks, sizeof(*inv->stacks), stack_cmp);
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		struct inv_stack *s = &inv->stacks[i];
+		sort(s->networks, s->n_networks, sizeof(*s->networks), network_cmp);
+		sort(s->containers, s->n_containers, sizeof(*s->containers), container_cmp);
+		for (size_t j = 0; j < s->n_containers; j++)
+			sort(s->containers[j].interfaces, s->containers[j].n_interfaces,
+			     sizeof(*s->containers[j].interfaces), interface_cmp);
+	}
+	sort(inv->problems.v, inv->problems.n, sizeof(*inv->problems.v), problem_cmp);
+}
+
+static bool text_same(const char *a, const char *b)
+{
+	return str_eq(a ? a : "", b ? b : "");
+}
+
+static bool engine_same(const struct inv_engine *a, const struct inv_engine *b)
+{
+	return a->state == b->state && text_same(a->endpoint, b->endpoint) && text_same(a->api, b->api) &&
+	       text_same(a->engine, b->engine) && text_same(a->error, b->error);
+}
+
+static bool ips_same(const struct ip *a, size_t n_a, const struct ip *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (ip_cmp(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool network_same(const struct inv_network *a, const struct inv_network *b)
+{
+	if (network_cmp(a, b) != 0 || !str_eq(a->name, b->name) || !str_eq(a->bridge, b->bridge) ||
+	    a->internal != b->internal || a->icc != b->icc || a->mtu != b->mtu || a->n_subnets != b->n_subnets)
+		return false;
+	for (size_t i = 0; i < a->n_subnets; i++)
+		if (prefix_cmp(&a->subnets[i], &b->subnets[i]) != 0)
+			return false;
+	return ips_same(a->gateways, a->n_gateways, b->gateways, b->n_gateways);
+}
+
+static bool container_same(const struct inv_container *a, const struct inv_container *b)
+{
+	if (!str_eq(a->id, b->id) || !str_eq(a->name, b->name) || !str_eq(a->service, b->service) ||
+	    !str_eq(a->sandbox, b->sandbox) || a->pid != b->pid || a->n_interfaces != b->n_interfaces)
+		return false;
+	for (size_t i = 0; i < a->n_interfaces; i++) {
+		const struct inv_interface *x = &a->interfaces[i], *y = &b->interfaces[i];
+		if (!str_eq(x->network_id, y->network_id) || mac_cmp(&x->mac, &y->mac) != 0 ||
+		    !ips_same(x->addresses, x->n_addresses, y->addresses, y->n_addresses))
+			return false;
+	}
+	return true;
+}
+
+static bool stack_same(const struct inv_stack *a, const struct inv_stack *b)
+{
+	if (stack_cmp(a, b) != 0 || a->n_networks != b->n_networks || a->n_containers != b->n_containers ||
+	    ip_cmp(&a->uplink, &b->uplink) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_networks; i++)
+		if (!network_same(&a->networks[i], &b->networks[i]))
+			return false;
+	for (size_t i = 0; i < a->n_containers; i++)
+		if (!container_same(&a->containers[i], &b->containers[i]))
+			return false;
+	return true;
+}
+
+bool inventory_same(const struct inventory *a, const struct inventory *b)
+{
+	if (a->n_engines != b->n_engines || a->n_stacks != b->n_stacks || a->problems.n != b->problems.n)
+		return false;
+	for (size_t i = 0; i < a->n_engines; i++)
+		if (!engine_same(&a->engines[i], &b->engines[i]))
+			return false;
+	for (size_t i = 0; i < a->n_stacks; i++)
+		if (!stack_same(&a->stacks[i], &b->stacks[i]))
+			return false;
+	for (size_t i = 0; i < a->problems.n; i++)
+		if (problem_cmp(&a->problems.v[i], &b->problems.v[i]) != 0)
+			return false;
+	return true;
+}
+
+struct inv_stack *inventory_stack(struct inventory *inv, const char *stack_id, uint32_t vni)
+{
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		if (inv->stacks[i].vni == vni && str_eq(inv->stacks[i].stack_id, stack_id))
+			return &inv->stacks[i];
+	struct inv_stack *s = xgrow(&inv->stacks, inv->n_stacks, &inv->cap_stacks);
+	inv->n_stacks++;
+	str_copy(s->stack_id, stack_id);
+	s->vni = vni;
+	return s;
+}
+
+static json_t *ips_to_json(const struct ip *ips, size_t n)
+{
+	char text[IP_STRLEN];
+	json_t *array = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_string(ip_format(&ips[i], text)));
+	return array;
+}
+
+static json_t *engine_to_json(const struct inv_engine *e)
+{
+	json_t *o = json_object();
+	json_put_str(o, "endpoint", e->endpoint ? e->endpoint : "");
+	json_put_str(o, "state", engine_state_names[e->state]);
+	json_put_str(o, "api", e->api ? e->api : "");
+	json_put_str(o, "engine", e->engine ? e->engine : "");
+	json_put_str(o, "error", e->error ? e->error : "");
+	return o;
+}
+
+static json_t *network_to_json(const struct inv_network *n)
+{
+	json_t *o = json_object();
+	json_put_str(o, "name", n->name);
+	json_put_str(o, "id", n->id);
+	json_put_str(o, "bridge", n->bridge);
+	json_put_str(o, "endpoint", n->endpoint);
+	json_put_prefixes(o, "subnets", n->subnets, n->n_subnets);
+	json_put(o, "gateways", ips_to_json(n->gateways, n->n_gateways));
+	json_put(o, "internal", json_boolean(n->internal));
+	json_put(o, "icc", json_boolean(n->icc));
+	json_put_int(o, "mtu", n->mtu);
+	return o;
+}
+
+static json_t *container_to_json(const struct inv_container *c)
+{
+	json_t *o = json_object(), *interfaces = json_array();
+	json_put_str(o, "id", c->id);
+	json_put_str(o, "name", c->name);
+	json_put_str(o, "service", c->service);
+	json_put_int(o, "pid", c->pid);
+	json_put_str(o, "sandbox", c->sandbox);
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		const struct inv_interface *f = &c->interfaces[i];
+		json_t *of = json_object();
+		json_put_str(of, "network", f->network_id);
+		json_put_mac(of, "mac", &f->mac);
+		json_put(of, "addresses", ips_to_json(f->addresses, f->n_addresses));
+		json_array_append_new(interfaces, of);
+	}
+	json_put(o, "interfaces", interfaces);
+	return o;
+}
+
+static json_t *stack_to_json(const struct inv_stack *s)
+{
+	json_t *o = json_object(), *networks = json_array(), *containers = json_array();
+	json_put_str(o, "stack_id", s->stack_id);
+	json_put_int(o, "vni", s->vni);
+	for (size_t i = 0; i < s->n_networks; i++)
+		json_array_append_new(networks, network_to_json(&s->networks[i]));
+	json_put(o, "networks", networks);
+	json_put_ip(o, "uplink", &s->uplink);
+	for (size_t i = 0; i < s->n_containers; i++)
+		json_array_append_new(containers, container_to_json(&s->containers[i]));
+	json_put(o, "containers", containers);
+	return o;
+}
+
+json_t *inventory_to_json(const struct inventory *inv)
+{
+	json_t *o = json_object(), *engines = json_array(), *stacks = json_array();
+	json_put_int(o, "version", 1);
+	json_put_wall(o, "last_update", inv->last_update);
+	for (size_t i = 0; i < inv->n_engines; i++)
+		json_array_append_new(engines, engine_to_json(&inv->engines[i]));
+	json_put(o, "engines", engines);
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		json_array_append_new(stacks, stack_to_json(&inv->stacks[i]));
+	json_put(o, "stacks", stacks);
+	json_put(o, "problems", problems_to_json(&inv->problems));
+	return o;
+}
+
+static int ips_from_json(const json_t *o, const char *key, struct ip *ret, size_t max, size_t *ret_n, struct err *err)
+{
+	const json_t *array = json_object_get(o, key);
+	if (!array || json_is_null(array))
+		return 0;
+	if (!json_is_array(array) || json_array_size(array) > max)
+		return err_set(err, -EINVAL, "%s is not an array of at most %zu addresses", key, max);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n; i++) {
+		const char *s = json_string_value(json_array_get(array, i));
+		if (!s || ip_parse(s, &ret[i]) < 0)
+			return err_set(err, -EINVAL, "%s: element %zu is not an IP address", key, i);
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static int engine_from_json(const json_t *o, struct inv_engine *ret, struct err *err)
+{
+	char endpoint[256], api[32] = "", engine[64] = "", error[512] = "";
+	int state, r;
+	if ((r = json_required(json_get_str(o, "endpoint", endpoint, sizeof(endpoint), err), "endpoint", err)) < 0 ||
+	    (r = state = json_required(json_get_enum(o, "state", engine_state_names, ENGINE_STATE_N_, err), "state",
+				       err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "api", api, sizeof(api), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "engine", engine, sizeof(engine), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "error", error, sizeof(error), err))) < 0)
+		return r;
+	*ret = (struct inv_engine){.endpoint = xstrdup(endpoint),
+				   .api = xstrdup(api),
+				   .engine = xstrdup(engine),
+				   .error = xstrdup(error),
+				   .state = (enum engine_state)state};
+	return 0;
+}
+
+static int network_from_json(const json_t *o, struct inv_network *n, struct err *err)
+{
+	int64_t mtu = 0;
+	int r;
+	n->icc = true; /* Docker's default */
+	if ((r = json_required(json_get_str(o, "id", n->id, sizeof(n->id), err), "id", err)) < 0 ||
+	    (r = json_required(json_get_str(o, "name", n->name, sizeof(n->name), err), "name", err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "bridge", n->bridge, sizeof(n->bridge), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "endpoint", n->endpoint, sizeof(n->endpoint), err))) < 0 ||
+	    (r = json_optional(json_get_prefixes(o, "subnets", n->subnets, LIMIT_SUBNETS, &n->n_subnets, err))) < 0 ||
+	    (r = ips_from_json(o, "gateways", n->gateways, ARRAY_LEN(n->gateways), &n->n_gateways, err)) < 0 ||
+	    (r = json_optional(json_get_bool(o, "internal", &n->internal, err))) < 0 ||
+	    (r = json_optional(json_get_bool(o, "icc", &n->icc, err))) < 0 ||
+	    (r = json_optional(json_get_int(o, "mtu", 0, 65535, &mtu, err))) < 0)
+		return r;
+	if (!name_valid(n->id))
+		return err_set(err, -EINVAL, "id is not an id");
+	if (strchr(n->bridge, '/') || str_eq(n->bridge, ".") || str_eq(n->bridge, ".."))
+		return err_set(err, -EINVAL, "bridge is not an interface name");
+	n->mtu = (uint32_t)mtu;
+	return 0;
+}
+
+static int interface_from_json(const json_t *o, struct inv_interface *f, struct err *err)
+{
+	int r;
+	if ((r = json_required(json_get_str(o, "network", f->network_id, sizeof(f->network_id), err), "network", err)) <
+		    0 ||
+	    (r = json_optional(json_get_mac(o, "mac", &f->mac, err))) < 0)
+		return r;
+	return ips_from_json(o, "addresses", f->addresses, ARRAY_LEN(f->addresses), &f->n_addresses, err);
+}
+
+/* @c may hold an allocation also on failure */
+static int container_from_json(const json_t *o, struct inv_container *c, struct problems *problems, struct err *err)
+{
+	int64_t pid = 0;
+	int r;
+	if ((r = json_required(json_get_str(o, "id", c->id, sizeof(c->id), err), "id", err)) < 0 ||
+	    (r = json_required(json_get_str(o, "name", c->name, sizeof(c->name), err), "name", err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "service", c->service, sizeof(c->service), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "sandbox", c->sandbox, sizeof(c->sandbox), err))) < 0 ||
+	    (r = json_optional(json_get_int(o, "pid", 0, INT32_MAX, &pid, err))) < 0)
+		return r;
+	if (!name_valid(c->id))
+		return err_set(err, -EINVAL, "id is not an id");
+	c->pid = (int32_t)pid;
+	const json_t *array = json_get_array(o, "interfaces", problems, c->name);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n; i++) {
+		if (c->n_interfaces >= LIMIT_SUBNETS)
+			return err_set(err, -EINVAL, "more than %d interfaces", LIMIT_SUBNETS);
+		r = interface_from_json(json_array_get(array, i),
+					xgrow(&c->interfaces, c->n_interfaces, &c->cap_interfaces), err);
+		if (r < 0)
+			return err_wrap(err, "interfaces[%zu]", i);
+		c->n_interfaces++;
+	}
+	return 0;
+}
+
+static void networks_from_json(const json_t *o, struct inv_stack *s, struct problems *problems)
+{
+	char object[256];
+	str_print(object, "stack %s in inventory.json", s->stack_id);
+	const json_t *array = json_get_array(o, "networks", problems, object);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n; i++) {
+		struct err why = {0};
+		if (s->n_networks >= LIMIT_STACKS) {
+			problems_add(problems, object, "", "more than %d networks", LIMIT_STACKS);
+			return;
+		}
+		if (network_from_json(json_array_get(array, i), xgrow(&s->networks, s->n_networks, &s->cap_networks),
+				      &why) < 0)
+			problems_add(problems, object, "", "networks[%zu] is left out: %s", i, why.text);
+		else
+			s->n_networks++;
+	}
+}
+
+static void containers_from_json(const json_t *o, struct inv_stack *s, size_t *total, struct problems *problems)
+{
+	char object[256];
+	str_print(object, "stack %s in inventory.json", s->stack_id);
+	const json_t *array = json_get_array(o, "containers", problems, object);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n; i++) {
+		struct err why = {0};
+		if (*total >= LIMIT_CONTAINERS) {
+			problems_add(problems, "inventory.json", "", "more than %d containers: the rest is left out",
+				     LIMIT_CONTAINERS);
+			return;
+		}
+		struct inv_container *c = xgrow(&s->containers, s->n_containers, &s->cap_containers);
+		if (container_from_json(json_array_get(array, i), c, problems, &why) < 0) {
+			problems_add(problems, object, "", "containers[%zu] is left out: %s", i, why.text);
+			free(c->interfaces);
+			c->interfaces = NULL;
+			continue;
+		}
+		s->n_containers++;
+		(*total)++;
+	}
+}
+
+static int stack_from_json(const json_t *o, struct inventory *inv, size_t *n_containers, struct err *err)
+{
+	char stack_id[LIMIT_NAME] = "";
+	int64_t vni;
+	struct ip uplink = {0};
+	int r;
+	if ((r = json_required(json_get_str(o, "stack_id", stack_id, sizeof(stack_id), err), "stack_id", err)) < 0 ||
+	    (r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
+	    (r = json_optional(json_get_ip(o, "uplink", &uplink, err))) < 0)
+		return r;
+	if (!name_valid(stack_id))
+		return err_set(err, -EINVAL, "stack_id is not a name of letters, digits, '_', '.' and '-'");
+	size_t before = inv->n_stacks;
+	struct inv_stack *s = inventory_stack(inv, stack_id, (uint32_t)vni);
+	if (inv->n_stacks == before)
+		return err_set(err, -EINVAL, "stack %s of VNI %u is there twice", stack_id, s->vni);
+	s->uplink = uplink;
+	networks_from_json(o, s, &inv->problems);
+	containers_from_json(o, s, n_containers, &inv->problems);
+	return 0;
+}
+
+static void stacks_from_json(const json_t *root, struct inventory *inv)
+{
+	const json_t *array = json_get_array(root, "stacks", &inv->problems, STATE_INVENTORY);
+	size_t n = json_array_size(array), n_containers = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct err why = {0};
+		if (inv->n_stacks >= LIMIT_STACKS) {
+			problems_add(&inv->problems, STATE_INVENTORY, "", "more than %d stacks: the rest is left out",
+				     LIMIT_STACKS);
+			return;
+		}
+		if (stack_from_json(json_array_get(array, i), inv, &n_containers, &why) < 0)
+			problems_add(&inv->problems, STATE_INVENTORY, "", "stacks[%zu] is left out: %s", i, why.text);
+	}
+}
+
+int inventory_from_json(const json_t *root, struct inventory *ret, struct err *err)
+{
+	struct inventory inv = {0};
+	struct err why = {0};
+	int r = json_check_version(root, STATE_INVENTORY, err);
+	if (r < 0)
+		return r;
+	problems_from_json(json_object_get(root, "problems"), &inv.problems);
+	if (json_get_wall(root, "last_update", &inv.last_update, &why) == -EINVAL)
+		problems_add(&inv.problems, STATE_INVENTORY, "", "%s", why.text);
+	const json_t *array = json_get_array(root, "engines", &inv.problems, STATE_INVENTORY);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && inv.n_engines < LIMIT_ENGINES; i++) {
+		if (engine_from_json(json_array_get(array, i), xgrow(&inv.engines, inv.n_engines, &inv.cap_engines),
+				     &why) < 0)
+			problems_add(&inv.problems, STATE_INVENTORY, "", "engines[%zu] is left out: %s", i, why.text);
+		else
+			inv.n_engines++;
+	}
+	stacks_from_json(root, &inv);
+	inventory_sort(&inv);
+	*ret = inv;
+	return 0;
+}
+
+int inventory_read(int dirfd, const struct file_owner *owner, struct inventory *ret, struct err *err)
+{
+	json_t *root;
+	int r = state_read_json(dirfd, STATE_INVENTORY, owner, &root, err);
+	if (r < 0)
+		return r;
+	r = inventory_from_json(root, ret, err);
+	json_decref(root);
+	return r;
+}
+
+int inventory_write(int dirfd, const struct inventory *inv, struct err *err)
+{
+	json_t *root = inventory_to_json(inv);
+	int r = state_write_json(dirfd, STATE_INVENTORY, root, err);
+	json_decref(root);
+	return r;
+}

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * router.json as structs and back. The routes in it are the router's memory of who came first: a broken one is
+ * forgotten alone, the others stay established.
+ */
+#include "state/router.h"
+
+#include <malloc.h>
+
+static void vni_done(struct rs_vni *v)
+{
+	free(v->legs);
+	free(v->nics);
+	free(v->routes);
+}
+
+void router_state_done(struct router_state *s)
+{
+	for (size_t i = 0; i < s->n_vnis; i++)
+		vni_done(&s->vnis[i]);
+	free(s->vnis);
+	for (size_t i = 0; i < s->n_refused; i++) {
+		free(s->refused[i].with);
+		free(s->refused[i].cure);
+	}
+	free(s->refused);
+	for (size_t i = 0; i < s->n_pending; i++) {
+		free(s->pending[i].operation);
+		free(s->pending[i].why);
+	}
+	free(s->pending);
+	problems_done(&s->problems);
+	*s = (struct router_state){0};
+}
+
+static void put_prefix(json_t *o, const char *key, const struct prefix *p)
+{
+	char text[PREFIX_STRLEN];
+	json_put_str(o, key, prefix_format(p, text));
+}
+
+static json_t *devices_to_json(const struct rs_vni *v)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < v->n_devices; i++) {
+		json_t *o = json_object();
+		json_put_str(o, "name", v->devices[i].name);
+		json_put_ip(o, "local", &v->devices[i].local);
+		json_put_int(o, "port", v->devices[i].port);
+		json_array_append_new(array, o);
+	}
+	return array;
+}
+
+static json_t *legs_to_json(const struct rs_vni *v)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < v->n_legs; i++) {
+		json_t *o = json_object();
+		json_put_str(o, "stack_id", v->legs[i].stack_id);
+		json_put_str(o, "network", v->legs[i].network);
+		json_put_str(o, "bridge", v->legs[i].bridge);
+		json_put_str(o, "name", v->legs[i].name);
+		json_array_append_new(array, o);
+	}
+	return array;
+}
+
+static json_t *nics_to_json(const struct rs_vni *v)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < v->n_nics; i++) {
+		json_t *o = json_object();
+		json_put_str(o, "container", v->nics[i].container);
+		json_put_str(o, "name", v->nics[i].name);
+		json_put_str(o, "grade", v->nics[i].grade);
+		json_array_append_new(array, o);
+	}
+	return array;
+}
+
+static json_t *routes_to_json(const struct rs_vni *v)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < v->n_routes; i++) {
+		json_t *o = json_object();
+		put_prefix(o, "prefix", &v->routes[i].prefix);
+		json_put_str(o, "host_id", v->routes[i].host_id);
+		json_put_str(o, "stack_id", v->routes[i].stack_id);
+		json_put_ip(o, "host_ip", &v->routes[i].host_ip);
+		json_array_append_new(array, o);
+	}
+	return array;
+}
+
+static json_t *vni_to_json(const struct rs_vni *v)
+{
+	json_t *o = json_object();
+	json_put_int(o, "vni", v->vni);
+	json_put_str(o, "namespace", v->ns);
+	json_put_int(o, "mtu", v->mtu);
+	json_put(o, "devices", devices_to_json(v));
+	json_put(o, "legs", legs_to_json(v));
+	json_put(o, "nics", nics_to_json(v));
+	json_put(o, "routes", routes_to_json(v));
+	return o;
+}
+
+static json_t *refused_to_json(const struct rs_refused *r)
+{
+	json_t *o = json_object();
+	json_put_int(o, "vni", r->vni);
+	put_prefix(o, "prefix", &r->prefix);
+	json_put_str(o, "host_id", r->host_id);
+	json_put_str(o, "stack_id", r->stack_id);
+	json_put_str(o, "with", r->with ? r->with : "");
+	json_put_str(o, "cure", r->cure ? r->cure : "");
+	return o;
+}
+
+json_t *router_state_to_json(const struct router_state *s)
+{
+	json_t *o = json_object(), *plan = json_object(), *vnis = json_array(), *refused = json_array(),
+	       *pending = json_array();
+	json_put_int(o, "version", 1);
+	json_put_wall(o, "last_update", s->last_update);
+	json_put_str(o, "datapath", s->datapath);
+	json_put_int(plan, "runs", (int64_t)s->runs);
+	json_put_int(plan, "operations", (int64_t)s->operations);
+	json_put_int(plan, "failed", (int64_t)s->failed);
+	json_put_int(plan, "last_us", (int64_t)s->last_us);
+	json_put(o, "plan", plan);
+	for (size_t i = 0; i < s->n_vnis; i++)
+		json_array_append_new(vnis, vni_to_json(&s->vnis[i]));
+	json_put(o, "vnis", vnis);
+	for (size_t i = 0; i < s->n_refused; i++)
+		json_array_append_new(refused, refused_to_json(&s->refused[i]));
+	json_put(o, "refused", refused);
+	for (size_t i = 0; i < s->n_pending; i++) {
+		json_t *p = json_object();
+		json_put_str(p, "operation", s->pending[i].operation ? s->pending[i].operation : "");
+		json_put_str(p, "why", s->pending[i].why ? s->pending[i].why : "");
+		json_array_append_new(pending, p);
+	}
+	json_put(o, "pending", pending);
+	json_put(o, "problems", problems_to_json(&s->problems));
+	return o;
+}
+
+static int prefix_from_json(const json_t *o, const char *key, struct prefix *ret, struct err *err)
+{
+	char text[PREFIX_STRLEN];
+	int r = json_required(json_get_str(o, key, text, sizeof(text), err), key, err);
+	if (r == 0 && prefix_parse(text, ret) < 0)
+		return err_set(err, -EINVAL, "%s is not a prefix", key);
+	if (r == 0)
+		*ret = prefix_mask(*ret);
+	return r;
+}
+
+static int device_from_json(const json_t *o, struct rs_device *d, struct err *err)
+{
+	int64_t port;
+	int r;
+	if ((r = json_required(json_get_str(o, "name", d->name, sizeof(d->name), err), "name", err)) < 0 ||
+	    (r = json_optional(json_get_ip(o, "local", &d->local, err))) < 0 ||
+	    (r = json_required(json_get_int(o, "port", 0, UINT16_MAX, &port, err), "port", err)) < 0)
+		return r;
+	d->port = (uint16_t)port;
+	return 0;
+}
+
+static int leg_from_json(const json_t *o, struct rs_leg *l, struct err *err)
+{
+	int r;
+	if ((r = json_required(json_get_str(o, "stack_id", l->stack_id, sizeof(l->stack_id), err), "stack_id", err)) <
+		    0 ||
+	    (r = json_optional(json_get_str(o, "network", l->network, sizeof(l->network), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "bridge", l->bridge, sizeof(l->bridge), err))) < 0)
+		return r;
+	return json_required(json_get_str(o, "name", l->name, sizeof(l->name), err), "name", err);
+}
+
+static int nic_from_json(const json_t *o, struct rs_nic *n, struct err *err)
+{
+	int r;
+	if ((r = json_required(json_get_str(o, "container", n->container, sizeof(n->container), err), "container",
+			       err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "name", n->name, sizeof(n->name), err))) < 0)
+		return r;
+	return json_optional(json_get_str(o, "grade", n->grade, sizeof(n->grade), err));
+}
+
+static int route_from_json(const json_t *o, struct rs_route *t, struct err *err)
+{
+	int r;
+	if ((r = prefix_from_json(o, "prefix", &t->prefix, err)) < 0 ||
+	    (r = json_required(json_get_str(o, "host_id", t->host_id, sizeof(t->host_id), err), "host_id", err)) < 0 ||
+	    (r = json_required(json_get_str(o, "stack_id", t->stack_id, sizeof(t->stack_id), err), "stack_id", err)) <
+		    0 ||
+	    (r = json_optional(json_get_ip(o, "host_ip", &t->host_ip, err))) < 0)
+		return r;
+	return 0;
+}
+
+static void left_out(struct problems *p, const char *where, size_t i, const struct err *why)
+{
+	problems_add(p, STATE_ROUTER, "", "%s[%zu] is left out: %s", where, i, why->text);
+}
+
+static void devices_from_json(const json_t *o, struct rs_vni *v, struct problems *p)
+{
+	const json_t *array = json_get_array(o, "devices", p, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && v->n_devices < ARRAY_LEN(v->devices); i++) {
+		struct err why = {0};
+		struct rs_device d = {0};
+		if (device_from_json(json_array_get(array, i), &d, &why) < 0)
+			left_out(p, "devices", i, &why);
+		else
+			v->devices[v->n_devices++] = d;
+	}
+}
+
+static void legs_from_json(const json_t *o, struct rs_vni *v, struct problems *p)
+{
+	const json_t *array = json_get_array(o, "legs", p, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && v->n_legs < LIMIT_STACKS; i++) {
+		struct err why = {0};
+		if (leg_from_json(json_array_get(array, i), xgrow(&v->legs, v->n_legs, &v->cap_legs), &why) < 0)
+			left_out(p, "legs", i, &why);
+		else
+			v->n_legs++;
+	}
+}
+
+static void nics_from_json(const json_t *o, struct rs_vni *v, struct problems *p)
+{
+	const json_t *array = json_get_array(o, "nics", p, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && v->n_nics < LIMIT_CONTAINERS; i++) {
+		struct err why = {0};
+		if (nic_from_json(json_array_get(array, i), xgrow(&v->nics, v->n_nics, &v->cap_nics), &why) < 0)
+			left_out(p, "nics", i, &why);
+		else
+			v->n_nics++;
+	}
+}
+
+static void routes_from_json(const json_t *o, struct rs_vni *v, struct problems *p)
+{
+	const json_t *array = json_get_array(o, "routes", p, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n; i++) {
+		struct err why = {0};
+		if (route_from_json(json_array_get(array, i), xgrow(&v->routes, v->n_routes, &v->cap_routes), &why) < 0)
+			left_out(p, "routes", i, &why);
+		else
+			v->n_routes++;
+	}
+}
+
+static int route_sort_cmp(const void *a, const void *b)
+{
+	const struct rs_route *x = a, *y = b;
+	int order = prefix_cmp(&x->prefix, &y->prefix);
+	if (!order)
+		order = strcmp(x->host_id, y->host_id);
+	return order ? order : strcmp(x->stack_id, y->stack_id);
+}
+
+static int vni_from_json(const json_t *o, struct rs_vni *v, struct problems *p, struct err *err)
+{
+	int64_t vni, mtu = 0;
+	int r;
+	if ((r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "namespace", v->ns, sizeof(v->ns), err))) < 0 ||
+	    (r = json_optional(json_get_int(o, "mtu", 0, 65535, &mtu, err))) < 0)
+		return r;
+	v->vni = (uint32_t)vni;
+	v->mtu = (uint32_t)mtu;
+	devices_from_json(o, v, p);
+	legs_from_json(o, v, p);
+	nics_from_json(o, v, p);
+	routes_from_json(o, v, p);
+	if (v->n_routes > 1)
+		qsort(v->routes, v->n_routes, sizeof(*v->routes), route_sort_cmp);
+	return 0;
+}
+
+static int refused_from_json(const json_t *o, struct rs_refused *f, struct err *err)
+{
+	char with[512] = "", cure[2048] = "";
+	int64_t vni;
+	int r;
+	if ((r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
+	    (r = prefix_from_json(o, "prefix", &f->prefix, err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "host_id", f->host_id, sizeof(f->host_id), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "stack_id", f->stack_id, sizeof(f->stack_id), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "with", with, sizeof(with), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "cure", cure, sizeof(cure), err))) < 0)
+		return r;
+	f->vni = (uint32_t)vni;
+	f->with = xstrdup(with);
+	f->cure = xstrdup(cure);
+	return 0;
+}
+
+static int pending_from_json(const json_t *o, struct rs_pending *p, struct err *err)
+{
+	char operation[512], why[512] = "";
+	int r;
+	if ((r = json_required(json_get_str(o, "operation", operation, sizeof(operation), err), "operation", err)) <
+		    0 ||
+	    (r = json_optional(json_get_str(o, "why", why, sizeof(why), err))) < 0)
+		return r;
+	p->operation = xstrdup(operation);
+	p->why = xstrdup(why);
+	return 0;
+}
+
+static void vnis_from_json(const json_t *root, struct router_state *s)
+{
+	const json_t *array = json_get_array(root, "vnis", &s->problems, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && s->n_vnis < LIMIT_STACKS; i++) {
+		struct err why = {0};
+		struct rs_vni *v = xgrow(&s->vnis, s->n_vnis, &s->cap_vnis);
+		if (vni_from_json(json_array_get(array, i), v, &s->problems, &why) < 0) /* has allocated nothing */
+			left_out(&s->problems, "vnis", i, &why);
+		else
+			s->n_vnis++;
+	}
+}
+
+static void refused_all_from_json(const json_t *root, struct router_state *s)
+{
+	const json_t *array = json_get_array(root, "refused", &s->problems, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && s->n_refused < LIMIT_PEERS; i++) {
+		struct err why = {0};
+		if (refused_from_json(json_array_get(array, i), xgrow(&s->refused, s->n_refused, &s->cap_refused),
+				      &why) < 0)
+			left_out(&s->problems, "refused", i, &why);
+		else
+			s->n_refused++;
+	}
+}
+
+static void pending_all_from_json(const json_t *root, struct router_state *s)
+{
+	const json_t *array = json_get_array(root, "pending", &s->problems, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && s->n_pending < LIMIT_PEERS; i++) {
+		struct err why = {0};
+		if (pending_from_json(json_array_get(array, i), xgrow(&s->pending, s->n_pending, &s->cap_pending),
+				      &why) < 0)
+			left_out(&s->problems, "pending", i, &why);
+		else
+			s->n_pending++;
+	}
+}
+
+static uint64_t counter(const json_t *o, const char *key)
+{
+	int64_t n = 0;
+	int r = json_get_int(o, key, 0, INT64_MAX, &n, NULL);
+	return r < 0 ? 0 : (uint64_t)n;
+}
+
+int router_state_from_json(const json_t *root, struct router_state *ret, struct err *err)
+{
+	struct router_state s = {0};
+	struct err why = {0};
+	int r = json_check_version(root, STATE_ROUTER, err);
+	if (r < 0)
+		return r;
+	problems_from_json(json_object_get(root, "problems"), &s.problems);
+	if (json_get_wall(root, "last_update", &s.last_update, &why) == -EINVAL ||
+	    json_get_str(root, "datapath", s.datapath, sizeof(s.datapath), &why) == -EINVAL)
+		problems_add(&s.problems, STATE_ROUTER, "", "%s", why.text);
+	const json_t *plan = json_object_get(root, "plan");
+	s.runs = counter(plan, "runs");
+	s.operations = counter(plan, "operations");
+	s.failed = counter(plan, "failed");
+	s.last_us = counter(plan, "last_us");
+	vnis_from_json(root, &s);
+	refused_all_from_json(root, &s);
+	pending_all_from_json(root, &s);
+	*ret = s;
+	return 0;
+}
+
+/* 10,000 routes leave megabytes of free chunks behind */
+static void trim(const struct router_state *s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_vnis; i++)
+		n += s->vnis[i].n_routes;
+	if (n > 1000)
+		malloc_trim(0);
+}
+
+int router_state_read(int dirfd, const struct file_owner *owner, struct router_state *ret, struct err *err)
+{
+	json_t *root;
+	int r = state_read_json(dirfd, STATE_ROUTER, owner, &root, err);
+	if (r < 0)
+		return r;
+	r = router_state_from_json(root, ret, err);
+	json_decref(root);
+	if (r == 0)
+		trim(ret);
+	return r;
+}
+
+int router_state_write(int dirfd, const struct router_state *s, struct err *err)
+{
+	json_t *root = router_state_to_json(s);
+	int r = state_write_json(dirfd, STATE_ROUTER, root, err);
+	json_decref(root);
+	trim(s);
+	return r;
+}
