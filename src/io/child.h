@@ -28,13 +28,13 @@ enum child_flags {
 
 /** struct child_spec - What to run */
 struct child_spec {
-	const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH */
-	const char *const *env;  /* NULL-terminated, or NULL: ours */
-	int stdin_fd;            /* borrowed, or -1: /dev/null */
-	const int *pass_fds;     /* borrowed; become 3, 4, ... in the child */
+	const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH, then in the usual places */
+	const char *const *env;	 /* NULL-terminated, or NULL: ours */
+	int stdin_fd;		 /* borrowed, or -1: /dev/null */
+	const int *pass_fds;	 /* borrowed; become 3, 4, ... in the child */
 	size_t n_pass_fds;
-	int ns_fd;               /* network namespace to run in (needs CAP_SYS_ADMIN), or -1 */
-	int timeout_ms;          /* SIGKILL after that, or 0: never */
+	int ns_fd;	/* network namespace to run in (needs CAP_SYS_ADMIN), or -1 */
+	int timeout_ms; /* SIGKILL after that, or 0: never */
 	int flags;
 };
 
@@ -45,5 +45,11 @@ pid_t child_pid(const struct child *c);
 void child_signal(struct child *c, int signum);
 /** child_forget() - No more callback; the process goes on, is reaped and freed when it ends */
 void child_forget(struct child *c);
+/**
+ * child_reap_orphans() - As PID 1: reap what ended and is no child of child_spawn(); call it on SIGCHLD
+ *
+ * Children of @loop that have ended are told to their owners as ever.
+ */
+void child_reap_orphans(uv_loop_t *loop);
 
 #endif
