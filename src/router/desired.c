@@ -201,7 +201,6 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 		/* Two stacks of one host, each with a router container: they meet on the uplink network that they share. */
 		if (same_host_via && !ip_is_none(&c->peer->uplink) && ip_cmp(&c->peer->host_ip, same_host_via) == 0) {
 			outer = c->peer->uplink;
-			port = 0;
 		}
 		if (outer.family != in->local.family)
 			continue;

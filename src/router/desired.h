@@ -42,6 +42,7 @@ struct desired_input {
 	struct ip local;        /* underlay address; none: no VXLAN device yet */
 	uint32_t underlay_mtu;  /* of the interface that has it */
 	bool nics;              /* may enter containers: there is a broker */
+	uint64_t alone_salt;    /* two-container form: random, of this start */
 };
 
 /** struct desired_want - A container's namespace that must be watched; borrowed from inventory */
@@ -61,6 +62,8 @@ struct desired {
 void desired_make(const struct desired_input *in, struct desired *ret);
 /** desired_make_alone() - The two-container form: our own namespace is host and router namespace in one; see alone.c */
 void desired_make_alone(const struct desired_input *in, struct desired *ret);
+/** alone_inventory() - What the two-container form knows of its stack, for inventory.json: discovery announces it */
+void alone_inventory(const struct desired_input *in, struct inventory *ret);
 void desired_done(struct desired *d);
 
 /** desired_settle() - Shared by both forms: claims, refused and established routes into @ret->state */

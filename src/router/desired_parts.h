@@ -40,6 +40,11 @@ bool parts_is_local(const struct host_parts *p, const struct prefix *prefix);
 /** parts_finish() - The nft tables of the host and of the router namespaces; frees @p */
 void parts_finish(struct host_parts *p, const struct desired_input *in, struct desired *d, struct net *host);
 
+/** guard_fill(), sets_finish() - Peers of the VNIs into their guard sets; sort them, drop doubles and overlaps */
+void guard_fill(const struct discovery *disc, struct nft_table *t);
+void guard_add(struct nft_table *t, uint32_t vni, const struct ip *ip);
+void sets_finish(struct nft_table *t);
+
 /** desired_add_nics() - Containers: grades nic and route */
 void desired_add_nics(const struct desired_input *in, struct desired *d);
 

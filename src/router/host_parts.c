@@ -180,24 +180,34 @@ static void set_finish(struct nft_set *s)
 	s->n = n;
 }
 
-static void fill_sets(const struct desired_input *in, const struct desired *d, struct nft_table *t)
+void guard_add(struct nft_table *t, uint32_t vni, const struct ip *ip)
 {
+	struct prefix host = prefix_host(ip);
 	char name[32];
 
+	str_print(name, "peers%d-%" PRIu32, ip->family == AF_INET ? 4 : 6, vni);
+	set_add(t, name, &host);
+}
+
+void guard_fill(const struct discovery *disc, struct nft_table *t)
+{
+	for (size_t i = 0; i < disc->n_peers; i++)
+		if (disc->peers[i].host_id[0])
+			guard_add(t, disc->peers[i].vni, &disc->peers[i].vxlan_endpoint.ip);
+}
+
+void sets_finish(struct nft_table *t)
+{
+	for (size_t i = 0; i < t->n_sets; i++)
+		set_finish(&t->sets[i]);
+}
+
+static void fill_overlay(const struct desired *d, struct nft_table *t)
+{
 	for (size_t i = 0; i < d->claims.n; i++)
 		if (!d->claims.v[i].refused)
 			set_add(t, d->claims.v[i].prefix.ip.family == AF_INET ? "overlay4" : "overlay6",
 				&d->claims.v[i].prefix);
-	for (size_t i = 0; i < in->discovery->n_peers; i++) {
-		const struct peer *p = &in->discovery->peers[i];
-		if (!p->host_id[0])
-			continue;
-		struct prefix host = prefix_host(&p->vxlan_endpoint.ip);
-		str_print(name, "peers%d-%" PRIu32, host.ip.family == AF_INET ? 4 : 6, p->vni);
-		set_add(t, name, &host);
-	}
-	for (size_t i = 0; i < t->n_sets; i++)
-		set_finish(&t->sets[i]);
 }
 
 void parts_finish(struct host_parts *p, const struct desired_input *in, struct desired *d, struct net *host)
@@ -223,7 +233,9 @@ void parts_finish(struct host_parts *p, const struct desired_input *in, struct d
 	rh.vnis = vnis;
 	if (rh.n_vnis) {
 		ruleset_host(&rh, &host->nft);
-		fill_sets(in, d, &host->nft);
+		fill_overlay(d, &host->nft);
+		guard_fill(in->discovery, &host->nft);
+		sets_finish(&host->nft);
 	}
 	free(vnis);
 	free(p->tables);

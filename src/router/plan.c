@@ -218,7 +218,8 @@ static void plan_entry_removals(struct plan *p, const struct net_list *desired, 
 			if (e->type != ENTRY_RULE && e->dev[0]) {
 				const struct link *l = net_link(a, e->dev);
 				bool wanted = d && net_link(d, e->dev);
-				if (!l || (is_ours(l) && !wanted) ||
+				/* An address on somebody else's link is theirs. */
+				if (!l || (is_ours(l) && !wanted) || (e->type == ENTRY_ADDR && !is_ours(l)) ||
 				    (wanted && cached_fate(&cache, desired, actual, d, e->dev) == FATE_MADE))
 					continue;
 			}

@@ -150,14 +150,40 @@ void ruleset_host(const struct ruleset_host *in, struct nft_table *t)
 	finish(&r, t);
 }
 
+/* The path's MTU is known here and nowhere else: hold TCP to it from its first packet on. */
+static void clamp_mss(struct rules *r)
+{
+	chain(r, "forward", "forward", "filter", 0);
+	command(r, "rule", "\"chain\":\"forward\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":" PAYLOAD("tcp", "flags")
+		",\"right\":\"syn\"}},{\"mangle\":{\"key\":{\"tcp option\":{\"name\":\"maxseg\",\"field\":\"size\"}},"
+		"\"value\":{\"rt\":{\"key\":\"mtu\"}}}}]");
+}
+
+void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
+		   struct nft_table *t)
+{
+	struct rules r = {0};
+	struct ruleset_host in = {.vnis = vni, .n_vnis = 1, .port = vni->port};
+	char a[IP_STRLEN];
+
+	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
+	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
+	guard(&r, t, &in);
+	clamp_mss(&r);
+	chain(&r, "postrouting", "postrouting", "nat", 100);
+	for (size_t i = 0; i < n_stack; i++)
+		command(&r, "rule", "\"chain\":\"postrouting\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"")
+			"," MATCH("{\"payload\":{\"protocol\":\"%s\",\"field\":\"saddr\"}}",
+				  "{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}") ",{\"masquerade\":null}]",
+			uplink_dev, stack[i].ip.family == AF_INET ? "ip" : "ip6", ip_format(&stack[i].ip, a), stack[i].len);
+	finish(&r, t);
+}
+
 void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_table *t)
 {
 	struct rules r = {0};
 
-	chain(&r, "forward", "forward", "filter", 0);
-	command(&r, "rule", "\"chain\":\"forward\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":" PAYLOAD("tcp", "flags")
-		",\"right\":\"syn\"}},{\"mangle\":{\"key\":{\"tcp option\":{\"name\":\"maxseg\",\"field\":\"size\"}},"
-		"\"value\":{\"rt\":{\"key\":\"mtu\"}}}}]");
+	clamp_mss(&r);
 	if (n_shadows)
 		chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
 	for (size_t i = 0; i < n_shadows; i++) {

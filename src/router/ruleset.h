@@ -45,6 +45,12 @@ struct ruleset_host {
  */
 void ruleset_host(const struct ruleset_host *in, struct nft_table *t);
 void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_table *t);
+/**
+ * ruleset_alone() - The two-container form: guard, MSS, and the stack's way out by @uplink_dev (Docker masquerades no stack
+ * whose gateway is not its own)
+ */
+void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
+		   struct nft_table *t);
 
 /** ruleset_transaction() - {"nftables":[...]} that replaces the whole table (with elements), to be freed */
 char *ruleset_replace(const struct nft_table *t);
