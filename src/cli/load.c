@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The state files as the verbs see them: read what is there, say clearly what is not. Nothing is made, not even
+ * STATE_DIR: a question must leave no trace.
+ */
+#include "cli/cli.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+const char *const state_file_names[FILE_N_] = {
+	[FILE_INVENTORY] = STATE_INVENTORY,
+	[FILE_DISCOVERY] = STATE_DISCOVERY,
+	[FILE_ROUTER] = STATE_ROUTER,
+	[FILE_HOST] = STATE_HOST,
+};
+
+static const char *const file_roles[FILE_N_] = {
+	[FILE_INVENTORY] = "inventory",
+	[FILE_DISCOVERY] = "discovery",
+	[FILE_ROUTER] = "router",
+	[FILE_HOST] = "host",
+};
+
+int state_dir_view(const char *path, struct state_dir *ret, struct err *err)
+{
+	struct state_dir d = {.uid = 65534, .gid = 65534, .fallback = true};
+
+	if (!str_copy(d.path, path))
+		return err_set(err, -ENAMETOOLONG, "STATE_DIR is too long: %s", path);
+	d.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d.fd < 0 && errno == ENOENT)
+		return err_set(err, -ENOENT,
+			       "no directory %s: is the router running? start it with `docker-router host`, or name "
+			       "another directory with --state-dir",
+			       path);
+	if (d.fd < 0)
+		return err_errno(err, -errno, "cannot open %s", path);
+
+	const struct passwd *user = getpwnam("docker-router");
+	d.fallback = !user;
+	if (!user)
+		user = getpwnam("nobody");
+	if (user) {
+		d.uid = user->pw_uid;
+		d.gid = user->pw_gid;
+	}
+	*ret = d;
+	return 0;
+}
+
+void state_files_load(const struct state_dir *d, struct state_files *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (d->fd < 0) {
+		for (int i = 0; i < FILE_N_; i++)
+			ret->code[i] = -ENOENT;
+		return;
+	}
+	struct file_owner root = owner_of_root(d), discovery = owner_of_discovery(d);
+
+	ret->code[FILE_INVENTORY] = inventory_read(d->fd, &root, &ret->inventory, &ret->why[FILE_INVENTORY]);
+	ret->code[FILE_DISCOVERY] = discovery_read(d->fd, &discovery, &ret->discovery, &ret->why[FILE_DISCOVERY]);
+	ret->code[FILE_ROUTER] = router_state_read(d->fd, &root, &ret->router, &ret->why[FILE_ROUTER]);
+	ret->code[FILE_HOST] = host_state_read(d->fd, &root, &ret->host, &ret->why[FILE_HOST]);
+}
+
+void state_files_done(struct state_files *f)
+{
+	inventory_done(&f->inventory);
+	discovery_done(&f->discovery);
+	router_state_done(&f->router);
+}
+
+void state_file_why(const struct cli *c, const struct state_files *f, enum state_file file, struct buf *out)
+{
+	if (c->dir.fd < 0)
+		buf_puts(out, c->dir_why.text);
+	else if (f->code[file] == -ENOENT)
+		buf_printf(out, "no %s in %s: is the %s running? start it with `docker-router host`",
+			   state_file_names[file], c->dir.path, file_roles[file]);
+	else
+		buf_printf(out, "%s in %s cannot be used: %s", state_file_names[file], c->dir.path, f->why[file].text);
+}
+
+bool state_files_need(const struct cli *c, const struct state_files *f, enum state_file file)
+{
+	autobuf struct buf why = {0}, safe = {0};
+
+	if (f->code[file] == 0)
+		return true;
+	state_file_why(c, f, file, &why);
+	text_safe(&safe, why.data, false);
+	fprintf(stderr, "docker-router %s: %s\n", c->verb, safe.data);
+	return false;
+}
+
+void host_label(const struct state_files *f, const char *host_id, const struct ip *host_ip, char *out, size_t size)
+{
+	const char *name = "";
+	char text[IP_STRLEN] = "";
+
+	if (host_id[0] && str_eq(host_id, f->discovery.self.host_id)) {
+		name = f->discovery.self.host_name[0] ? f->discovery.self.host_name : "this host";
+	} else {
+		for (size_t i = 0; i < f->discovery.n_peers && !name[0]; i++) {
+			const struct peer *p = &f->discovery.peers[i];
+			if (host_id[0] ? str_eq(p->host_id, host_id) : host_ip && ip_cmp(&p->host_ip, host_ip) == 0)
+				name = p->host_name;
+		}
+	}
+	if (!name[0] && host_ip && !ip_is_none(host_ip))
+		name = ip_format(host_ip, text);
+	if (name[0])
+		snprintf(out, size, "%s", name);
+	else
+		snprintf(out, size, "%.8s", host_id[0] ? host_id : "unknown");
+}
+
+bool pid_alive(int32_t pid)
+{
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+static void problems_rows(struct table *t, const char *source, const struct problems *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		cell_str(t, source);
+		cell_str(t, p->v[i].object);
+		cell_str(t, p->v[i].text);
+		cell_str(t, p->v[i].cure);
+	}
+}
+
+struct table *problems_table(const struct state_files *f)
+{
+	static const struct column columns[] = {
+		{"source", "FROM", 0}, {"object", "WHAT", 0}, {"text", "PROBLEM", COL_SHRINK}, {"cure", "CURE", 0}};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	problems_rows(t, "inventory", &f->inventory.problems);
+	problems_rows(t, "discovery", &f->discovery.problems);
+	problems_rows(t, "router", &f->router.problems);
+	return t;
+}
+
+struct table *refused_table(const struct state_files *f)
+{
+	static const struct column columns[] = {{"vni", "VNI", COL_RIGHT}, {"prefix", "SUBNET", 0},
+						{"stack_id", "STACK", 0},  {"host", "HOST", 0},
+						{"with", "WITH", 0},	   {"cure", "CURE", 0}};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < f->router.n_refused; i++) {
+		const struct rs_refused *r = &f->router.refused[i];
+		char host[80];
+
+		host_label(f, r->host_id, NULL, host, sizeof(host));
+		cell_int(t, r->vni);
+		cell_prefixes(t, &r->prefix, 1);
+		cell_str(t, r->stack_id);
+		cell_str(t, host);
+		cell_str(t, r->with);
+		cell_str(t, r->cure);
+	}
+	return t;
+}
+
+static void problems_print(struct output *o, const struct problems *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		output_line(o, "  %s: %s", p->v[i].object, p->v[i].text);
+		output_block(o, 6, p->v[i].cure);
+	}
+}
+
+void cures_print(struct output *o, const struct state_files *f)
+{
+	for (size_t i = 0; i < f->router.n_refused; i++) {
+		const struct rs_refused *r = &f->router.refused[i];
+		char prefix[PREFIX_STRLEN], host[80];
+
+		if (i == 0) {
+			output_gap(o);
+			output_line(o, "Refused subnets: they clash, and what was there first stays");
+		}
+		host_label(f, r->host_id, NULL, host, sizeof(host));
+		output_line(o, "  VNI %u: %s of stack %s on %s clashes with %s", r->vni,
+			    prefix_format(&r->prefix, prefix), r->stack_id, host, r->with);
+		if (r->cure[0]) {
+			output_line(o, "    a free one, for the Compose file of stack %s on %s:", r->stack_id, host);
+			output_block(o, 6, r->cure);
+		}
+	}
+	if (f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n == 0)
+		return;
+	output_gap(o);
+	output_line(o, "Problems");
+	problems_print(o, &f->inventory.problems);
+	problems_print(o, &f->discovery.problems);
+	problems_print(o, &f->router.problems);
+}
+
+int verb_end(const struct cli *c, struct output *o, int status)
+{
+	int code = output_end(o);
+
+	if (code < 0) {
+		fprintf(stderr, "docker-router %s: cannot write: %s\n", c->verb, strerror(-code));
+		return EXIT_FAILED;
+	}
+	return status;
+}

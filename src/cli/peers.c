@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * docker-router peers and docker-router routes: what discovery heard, and what the router made of it.
+ */
+#include "cli/cli.h"
+
+static void cell_mac(struct table *t, const struct mac *mac)
+{
+	char text[MAC_STRLEN];
+
+	if (mac_is_none(mac))
+		cell_value(t, json_null(), "");
+	else
+		cell_str(t, mac_format(mac, text));
+}
+
+static struct table *peers_table(const struct cli *c, const struct discovery *d)
+{
+	static const struct column columns[] = {
+		{"vni", "VNI", COL_RIGHT},
+		{"stack_id", "STACK", COL_SHRINK},
+		{"host_name", "HOST", COL_SHRINK},
+		{"host_ip", "ADDRESS", 0},
+		{"subnets", "SUBNETS", COL_SHRINK},
+		{"status", "STATUS", 0},
+		{"last_seen", "AGE", COL_RIGHT},
+		{"source", "SOURCE", 0},
+		{"host_id", "", COL_JSON},
+		{"vxlan_endpoint", "", COL_JSON},
+		{"vtep_mac", "", COL_JSON},
+		{"vtep_ip", "", COL_JSON},
+		{"seq", "", COL_JSON},
+	};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < d->n_peers; i++) {
+		const struct peer *p = &d->peers[i];
+		char endpoint[ENDPOINT_STRLEN];
+
+		cell_int(t, p->vni);
+		cell_str(t, p->stack_id);
+		cell_str(t, p->host_name);
+		cell_ip(t, &p->host_ip);
+		cell_prefixes(t, p->subnets, p->n_subnets);
+		cell_str(t, peer_status_names[p->status]);
+		cell_age(t, p->last_seen, c->now);
+		cell_str(t, peer_source_names[p->source]);
+		cell_str(t, p->host_id);
+		cell_str(t, endpoint_format(&p->vxlan_endpoint, endpoint));
+		cell_mac(t, &p->vtep_mac);
+		cell_ip(t, &p->vtep_ip);
+		cell_int(t, (int64_t)p->seq);
+	}
+	return t;
+}
+
+int verb_peers(struct cli *c)
+{
+	struct state_files f;
+	struct output o;
+	int status = EXIT_FAILED;
+
+	state_files_load(&c->dir, &f);
+	if (state_files_need(c, &f, FILE_DISCOVERY)) {
+		output_begin(&o, stdout, c->json, false);
+		output_table(&o, "peers", NULL, "No peers: nobody else has announced a stack yet.",
+			     peers_table(c, &f.discovery));
+		status = verb_end(c, &o, EXIT_DONE);
+	}
+	state_files_done(&f);
+	return status;
+}
+
+static struct table *routes_table(const struct state_files *f)
+{
+	static const struct column columns[] = {
+		{"vni", "VNI", COL_RIGHT},    {"prefix", "PREFIX", 0}, {"stack_id", "STACK", COL_SHRINK},
+		{"host", "HOST", COL_SHRINK}, {"via", "VIA", 0},       {"host_id", "", COL_JSON},
+	};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < f->router.n_vnis; i++) {
+		const struct rs_vni *v = &f->router.vnis[i];
+		for (size_t j = 0; j < v->n_routes; j++) {
+			const struct rs_route *r = &v->routes[j];
+			bool here = ip_is_none(&r->host_ip);
+			char host[80] = "this host", prefix[PREFIX_STRLEN];
+
+			if (!here || f->discovery.self.host_name[0])
+				host_label(f, r->host_id, &r->host_ip, host, sizeof(host));
+			cell_int(t, v->vni);
+			cell_str(t, prefix_format(&r->prefix, prefix));
+			cell_str(t, r->stack_id);
+			cell_str(t, host);
+			if (here)
+				cell_value(t, json_null(), "leg");
+			else
+				cell_ip(t, &r->host_ip);
+			cell_str(t, r->host_id);
+		}
+	}
+	return t;
+}
+
+int verb_routes(struct cli *c)
+{
+	struct state_files f;
+	struct output o;
+	int status = EXIT_FAILED;
+
+	state_files_load(&c->dir, &f);
+	if (state_files_need(c, &f, FILE_ROUTER)) {
+		output_begin(&o, stdout, c->json, false);
+		output_table(&o, "routes", NULL, "No routes: no stack here, and none that was announced fits.",
+			     routes_table(&f));
+		output_table(&o, "refused", "Refused, since they clash (`docker-router status` prints the cure)", NULL,
+			     refused_table(&f));
+		status = verb_end(c, &o, EXIT_DONE);
+	}
+	state_files_done(&f);
+	return status;
+}

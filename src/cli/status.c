@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * docker-router status: what runs here, how much of it, and what is wrong with it.
+ */
+#include "cli/cli.h"
+
+static const char *const engine_words[ENGINE_STATE_N_] = {
+	[ENGINE_CONNECTING] = "connecting",
+	[ENGINE_CONNECTED] = "connected",
+	[ENGINE_LOST] = "lost",
+};
+
+struct counts {
+	size_t stacks, networks, containers, peers, stale, hosts, vnis, routes, refused, pending;
+};
+
+static int peer_host_cmp(const void *pa, const void *pb)
+{
+	const struct peer *a = *(const struct peer *const *)pa, *b = *(const struct peer *const *)pb;
+	int c = strcmp(a->host_id, b->host_id);
+
+	return c || a->host_id[0] ? c : ip_cmp(&a->host_ip, &b->host_ip);
+}
+
+/* A host is its id, or, of an older program, its address */
+static size_t hosts_count(const struct discovery *d)
+{
+	autofree const struct peer **order = xcalloc(d->n_peers + 1, sizeof(struct peer *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_peers; i++)
+		order[i] = &d->peers[i];
+	qsort(order, d->n_peers, sizeof(struct peer *), peer_host_cmp);
+	for (size_t i = 0; i < d->n_peers; i++)
+		n += i == 0 || peer_host_cmp(&order[i - 1], &order[i]) != 0;
+	return n;
+}
+
+static struct counts counts_make(const struct state_files *f)
+{
+	struct counts n = {0};
+
+	n.stacks = f->code[FILE_INVENTORY] == 0 ? f->inventory.n_stacks : f->discovery.self.n_stacks;
+	for (size_t i = 0; i < f->inventory.n_stacks; i++) {
+		n.networks += f->inventory.stacks[i].n_networks;
+		n.containers += f->inventory.stacks[i].n_containers;
+	}
+	n.peers = f->discovery.n_peers;
+	for (size_t i = 0; i < f->discovery.n_peers; i++)
+		n.stale += f->discovery.peers[i].status == PEER_STALE;
+	n.hosts = hosts_count(&f->discovery);
+	n.vnis = f->router.n_vnis;
+	for (size_t i = 0; i < f->router.n_vnis; i++)
+		n.routes += f->router.vnis[i].n_routes;
+	n.refused = f->router.n_refused;
+	n.pending = f->router.n_pending;
+	return n;
+}
+
+static struct table *roles_table(const struct cli *c, const struct state_files *f)
+{
+	static const struct column columns[] = {{"role", "ROLE", 0},
+						{"state", "STATE", 0},
+						{"pid", "PID", COL_RIGHT},
+						{"since", "SINCE", COL_RIGHT},
+						{"restarts", "RESTARTS", COL_RIGHT},
+						{"last_exit", "LAST EXIT", COL_HIDE}};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	if (f->code[FILE_HOST] == 0) {
+		cell_str(t, "host");
+		cell_str(t, pid_alive(f->host.pid) ? "running" : "gone");
+		cell_int(t, f->host.pid);
+		cell_value(t, json_null(), "");
+		cell_value(t, json_null(), "");
+		cell_str(t, "");
+	}
+	for (size_t i = 0; i < f->host.n_roles; i++) {
+		const struct host_role *r = &f->host.roles[i];
+		bool gone = r->state == ROLE_RUNNING && !pid_alive(r->pid);
+
+		cell_str(t, r->role);
+		cell_str(t, gone ? "gone" : role_state_names[r->state]);
+		if (r->pid > 0)
+			cell_int(t, r->pid);
+		else
+			cell_value(t, json_null(), "");
+		cell_age(t, r->since, c->now);
+		cell_int(t, r->restarts);
+		cell_str(t, r->last_exit);
+	}
+	return t;
+}
+
+static struct table *engines_table(const struct state_files *f)
+{
+	static const struct column columns[] = {{"endpoint", "ENGINE", 0},
+						{"state", "STATE", 0},
+						{"api", "API", COL_HIDE},
+						{"engine", "VERSION", COL_HIDE},
+						{"error", "ERROR", COL_HIDE | COL_SHRINK}};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < f->inventory.n_engines; i++) {
+		const struct inv_engine *e = &f->inventory.engines[i];
+		cell_str(t, e->endpoint);
+		cell_str(t, engine_words[e->state]);
+		cell_str(t, e->api);
+		cell_str(t, e->engine);
+		cell_str(t, e->error);
+	}
+	return t;
+}
+
+static struct table *pending_table(const struct state_files *f)
+{
+	static const struct column columns[] = {{"operation", "WAITS", COL_SHRINK}, {"why", "FOR", COL_SHRINK}};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < f->router.n_pending; i++) {
+		cell_str(t, f->router.pending[i].operation);
+		cell_str(t, f->router.pending[i].why);
+	}
+	return t;
+}
+
+static json_t *host_json(const struct state_files *f)
+{
+	json_t *h = json_object();
+	const struct discovery *d = &f->discovery;
+
+	json_object_set_new(h, "host_id", json_text(d->self.host_id));
+	json_object_set_new(h, "host_name", json_text(d->self.host_name));
+	json_put_ip(h, "host_ip", &d->self.host_ip);
+	json_object_set_new(h, "modes", json_text(d->self.modes));
+	json_object_set_new(h, "sealed", json_false());
+	json_object_set_new(h, "vxlan_port", json_integer(d->self.vxlan_port));
+	json_object_set_new(h, "datapath", json_text(f->router.datapath));
+	json_object_set_new(h, "release", json_text(f->host.release));
+	json_object_set_new(h, "netns", json_text(f->host.netns));
+	json_object_set_new(h, "run_dir", json_text(f->host.run_dir));
+	return h;
+}
+
+static json_t *counts_json(const struct counts *n)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "stacks", json_integer((json_int_t)n->stacks));
+	json_object_set_new(o, "networks", json_integer((json_int_t)n->networks));
+	json_object_set_new(o, "containers", json_integer((json_int_t)n->containers));
+	json_object_set_new(o, "peers", json_integer((json_int_t)n->peers));
+	json_object_set_new(o, "peers_stale", json_integer((json_int_t)n->stale));
+	json_object_set_new(o, "peer_hosts", json_integer((json_int_t)n->hosts));
+	json_object_set_new(o, "vnis", json_integer((json_int_t)n->vnis));
+	json_object_set_new(o, "routes", json_integer((json_int_t)n->routes));
+	json_object_set_new(o, "refused", json_integer((json_int_t)n->refused));
+	json_object_set_new(o, "pending", json_integer((json_int_t)n->pending));
+	return o;
+}
+
+static json_t *missing_json(const struct cli *c, const struct state_files *f)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < FILE_N_; i++) {
+		autobuf struct buf why = {0};
+		if (f->code[i] == 0)
+			continue;
+		state_file_why(c, f, (enum state_file)i, &why);
+		json_t *o = json_object();
+		json_object_set_new(o, "file", json_string(state_file_names[i]));
+		json_object_set_new(o, "why", json_text(why.data));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* In the two-container form nobody supervises and no engine is asked: then a missing host.json is no news */
+static bool roles_alone(const struct state_files *f)
+{
+	return f->code[FILE_HOST] == -ENOENT && f->code[FILE_INVENTORY] == 0 && f->inventory.n_engines == 0;
+}
+
+static void missing_print(const struct cli *c, struct output *o, const struct state_files *f)
+{
+	bool gap = false;
+
+	for (int i = 0; i < FILE_N_; i++) {
+		autobuf struct buf why = {0};
+		if (f->code[i] == 0 || (i == FILE_HOST && roles_alone(f)))
+			continue;
+		if (!gap)
+			output_gap(o);
+		gap = true;
+		state_file_why(c, f, (enum state_file)i, &why);
+		output_line(o, "%s", why.data);
+	}
+}
+
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void summary_print(const struct cli *c, struct output *o, const struct state_files *f, const struct counts *n)
+{
+	const struct discovery *d = &f->discovery;
+	char ip[IP_STRLEN], age[24];
+
+	if (f->code[FILE_DISCOVERY] == 0) {
+		output_line(o, "Host       %s  %s  (id %s)", d->self.host_name[0] ? d->self.host_name : "-",
+			    ip_is_none(&d->self.host_ip) ? "no address yet" : ip_format(&d->self.host_ip, ip),
+			    d->self.host_id[0] ? d->self.host_id : "none yet");
+		output_line(o, "Discovery  %s, not sealed; %zu peer%s on %zu host%s, %zu of them stale",
+			    d->self.modes[0] ? d->self.modes : "off", n->peers, plural(n->peers), n->hosts,
+			    plural(n->hosts), n->stale);
+	}
+	if (f->code[FILE_INVENTORY] == 0)
+		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s", n->stacks, n->networks,
+			    plural(n->networks), n->containers, plural(n->containers));
+	if (f->code[FILE_ROUTER] == 0) {
+		output_line(o, "Router     %zu VNI%s, %zu route%s, %zu refused, %zu waiting; datapath %s", n->vnis,
+			    plural(n->vnis), n->routes, plural(n->routes), n->refused, n->pending,
+			    f->router.datapath[0] ? f->router.datapath : "unknown");
+		output_line(o, "           last change %s ago; %llu run%s, %llu operation%s, %llu failed",
+			    text_age(f->router.last_update, c->now, age), (unsigned long long)f->router.runs,
+			    plural(f->router.runs), (unsigned long long)f->router.operations,
+			    plural(f->router.operations), (unsigned long long)f->router.failed);
+	}
+}
+
+int verb_status(struct cli *c)
+{
+	struct state_files f;
+	struct output o;
+	size_t found = 0;
+
+	state_files_load(&c->dir, &f);
+	for (int i = 0; i < FILE_N_; i++)
+		found += f.code[i] != -ENOENT;
+	if (!found) {
+		(void)state_files_need(c, &f, FILE_HOST);
+		return EXIT_FAILED;
+	}
+
+	struct counts n = counts_make(&f);
+	output_begin(&o, stdout, c->json, false);
+	output_value(&o, "host", host_json(&f));
+	output_value(&o, "counts", counts_json(&n));
+	output_value(&o, "missing", missing_json(c, &f));
+	output_value(&o, "refused", table_json(refused_table(&f)));
+	output_value(&o, "problems", table_json(problems_table(&f)));
+	summary_print(c, &o, &f, &n);
+	output_table(&o, "roles", "", NULL, roles_table(c, &f));
+	output_table(&o, "engines", "", NULL, engines_table(&f));
+	output_table(&o, "pending", "", NULL, pending_table(&f));
+	missing_print(c, &o, &f);
+	cures_print(&o, &f);
+	state_files_done(&f);
+	return verb_end(c, &o, EXIT_DONE);
+}
