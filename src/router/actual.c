@@ -270,14 +270,19 @@ static void nft_table_done(struct nft_table *t)
 	*t = (struct nft_table){0};
 }
 
-void net_free(struct net *n)
+void net_clear(struct net *n)
 {
-	if (!n)
-		return;
 	free(n->links);
 	entry_set_done(&n->entries);
 	nft_table_done(&n->nft);
 	free(n->foreign);
+	*n = (struct net){.id = n->id};
+}
+
+void net_free(struct net *n)
+{
+	if (n)
+		net_clear(n);
 	free(n);
 }
 

@@ -246,33 +246,27 @@ static void decode_next_hop(const struct rtmsg *rtm, const struct attrs *a, stru
 static void decode_route(const struct nlmsghdr *nlh, struct decoded *ret)
 {
 	const struct rtmsg *rtm = NLMSG_DATA(nlh);
+	struct entry *e = &ret->entry;
 	struct attrs a, metrics;
 
 	if (!attrs_message(&a, nlh, sizeof(*rtm)) || (rtm->rtm_flags & RTM_F_CLONED) ||
 	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6) || rtm->rtm_dst_len > ip_bits(rtm->rtm_family))
 		return;
-	uint32_t table = attr_u32(a.v[RTA_TABLE], rtm->rtm_table);
-	if (rtm->rtm_protocol != ROUTER_PROTOCOL) {
-		struct foreign_route *f = &ret->foreign;
-		memset(f, 0, sizeof(*f));
-		if (rtm->rtm_type != RTN_UNICAST || rtm->rtm_dst_len == 0 || table == RT_TABLE_LOCAL ||
-		    !attr_ip(a.v[RTA_DST], rtm->rtm_family, f->dst.ip.b))
-			return;
-		f->dst.ip.family = rtm->rtm_family;
-		f->dst.len = rtm->rtm_dst_len;
-		if (ip_is_multicast(&f->dst.ip) || ip_is_link_local(&f->dst.ip))
-			return;
-		ret->kind = DECODED_FOREIGN;
-		ret->ifindex = (int)attr_u32(a.v[RTA_OIF], 0);
-		return;
-	}
-	struct entry *e = &ret->entry;
 	e->type = ENTRY_ROUTE;
 	e->family = rtm->rtm_family;
 	e->len = rtm->rtm_dst_len;
-	e->table = table;
+	e->table = attr_u32(a.v[RTA_TABLE], rtm->rtm_table);
 	if (!attr_ip(a.v[RTA_DST], e->family, e->dst) && e->len)
 		return;
+	if (rtm->rtm_protocol != ROUTER_PROTOCOL) {
+		ret->kind = DECODED_FOREIGN;
+		ret->ifindex = (int)attr_u32(a.v[RTA_OIF], 0);
+		struct ip dst = ip_from_bytes(e->family, e->dst);
+		ret->counts = rtm->rtm_type == RTN_UNICAST && e->len && e->table != RT_TABLE_LOCAL &&
+			      !ip_is_multicast(&dst) && !ip_is_link_local(&dst);
+		ret->foreign = (struct foreign_route){.dst = {.ip = dst, .len = e->len}};
+		return;
+	}
 	decode_next_hop(rtm, &a, ret);
 	attr_ip(a.v[RTA_PREFSRC], e->family, e->src);
 	if (attrs_nested(&metrics, a.v[RTA_METRICS]))
@@ -360,7 +354,7 @@ static void decode_neigh(const struct nlmsghdr *nlh, struct decoded *ret)
 void decode_rt(const struct nlmsghdr *nlh, struct decoded *ret)
 {
 	ret->kind = DECODED_NOTHING;
-	ret->removed = ret->ours = false;
+	ret->removed = ret->ours = ret->counts = false;
 	ret->ifindex = ret->master = 0;
 	memset(&ret->entry, 0, sizeof(ret->entry));
 	if (nlh->nlmsg_len < NLMSG_HDRLEN)

@@ -17,6 +17,8 @@ enum decoded_kind { DECODED_NOTHING, DECODED_LINK, DECODED_ENTRY, DECODED_FOREIG
  * struct decoded - One rtnetlink message
  * @removed: RTM_DEL..., or something that is no longer what we keep (a neighbour that is not permanent any more)
  * @ours:    it carries ROUTER_PROTOCOL. Addresses, FDB entries and links cannot: there the caller knows
+ * @counts:  DECODED_FOREIGN: one that our subnets must not clash with; then @foreign is filled. @entry holds the key of
+ *           any route of somebody else's: it may stand where ours stood
  * @ifindex: of the link itself, or of the device that the entry or foreign route stands on; 0: none. The caller turns
  *           it into entry.dev or foreign.dev
  * @master:  DECODED_LINK: ifindex of the bridge, or 0; the caller turns it into link.master
@@ -24,10 +26,11 @@ enum decoded_kind { DECODED_NOTHING, DECODED_LINK, DECODED_ENTRY, DECODED_FOREIG
 struct decoded {
 	enum decoded_kind kind;
 	bool removed, ours;
+	bool counts;
 	int ifindex, master;
+	struct entry entry;
 	union {
 		struct link link;
-		struct entry entry;
 		struct foreign_route foreign;
 	};
 };

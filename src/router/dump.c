@@ -261,7 +261,7 @@ static void foreign_message(void *arg, const struct nlmsghdr *nlh)
 	struct foreign_dump *dump = arg;
 
 	decode_rt(nlh, &dump->d);
-	if (dump->d.kind != DECODED_FOREIGN || dump->n >= FOREIGN_MAX)
+	if (dump->d.kind != DECODED_FOREIGN || !dump->d.counts || dump->n >= FOREIGN_MAX)
 		return;
 	const struct link *l = link_by_index(dump->net, dump->d.ifindex, &dump->hint);
 	struct foreign_route *f = xgrow(&dump->v, dump->n, &dump->cap);

@@ -155,6 +155,7 @@ struct net_list {
 };
 
 void net_free(struct net *n);
+void net_clear(struct net *n); /* as new: only the id stays */
 void net_list_done(struct net_list *l);
 struct net *net_list_find(const struct net_list *l, const struct net_id *id);
 struct net *net_list_add(struct net_list *l, const struct net_id *id); /* find or add */
