@@ -26,20 +26,24 @@
 #define BROKER_FD_ENV "DOCKER_ROUTER_BROKER_FD"
 
 enum broker_op {
-	BROKER_OPEN,    /* -> namespace fd */
+	BROKER_OPEN,	/* -> namespace fd */
 	BROKER_NETLINK, /* -> netlink socket, protocol in arg (NETLINK_ROUTE, NETLINK_NETFILTER), events not joined */
-	BROKER_NFT,     /* run `nft -j -f -` inside; the transaction comes as a memfd -> status, first 1 KiB of stderr */
-	BROKER_REMOVE,  /* vni: only: unpin the router namespace */
-	BROKER_LIST,    /* -> text: VNIs of the router namespaces that are pinned, one a line */
+	BROKER_NFT,	/* run `nft -j -f -` inside; the transaction comes as a memfd -> code, first 1 KiB of stderr;
+			   -EINVAL: nft refused it, -ETIMEDOUT, -ENOENT: there is no nft */
+	BROKER_REMOVE,	/* vni: only: unpin the router namespace */
+	BROKER_LIST,	/* host: -> text: VNIs of the router namespaces that are pinned, one a line */
+	BROKER_IPV6_ON, /* ct: only: net.ipv6.conf.IFACE.disable_ipv6 = 0 and addr_gen_mode = 1, IFACE being ours:
+			   dr[0-9]+ */
 	BROKER_OP_N_
 };
 
 enum broker_flags { BROKER_CREATE = 1 };
 
 struct broker_ns {
-	char name[96];     /* as above */
+	char name[96];	   /* as above */
 	char sandbox[256]; /* ct: only */
-	int32_t pid;       /* ct: only, 0: unknown */
+	int32_t pid;	   /* ct: only, 0: unknown */
+	char iface[16];	   /* BROKER_IPV6_ON only */
 };
 
 /** broker_fn - An answer. @code 0 or -errno; @fd (taken by the callee) or -1; @text: stderr, list or error message */
@@ -51,7 +55,8 @@ struct broker; /* client side */
 struct broker *broker_connect(uv_loop_t *loop, int fd);
 void broker_free(struct broker *b); /* no more callbacks */
 /**
- * broker_call() - Ask; answers come in any order, each calls its @fn once
+ * broker_call() - Ask; answers come in any order, each calls its @fn once, from the loop
+ * @ns:     NULL for BROKER_LIST
  * @arg_n:  netlink protocol for BROKER_NETLINK, broker_flags for BROKER_OPEN, else 0
  * @send_fd: memfd for BROKER_NFT (borrowed), else -1
  *
@@ -64,7 +69,7 @@ struct broker_server; /* in `host` */
 /**
  * broker_serve() - Serve one role over @fd (taken)
  * @run_dir: RUN_DIR/INSTANCE; made when missing
- * Return: freed by itself when the other end closes, or by broker_server_free()
+ * Return: freed by itself when the other end closes, or by broker_server_free(); NULL (and @fd closed) without /proc
  */
 struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir);
 void broker_server_free(struct broker_server *s);

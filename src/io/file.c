@@ -187,7 +187,7 @@ struct dirwatch {
 	struct timer *retry;
 	dirwatch_fn *fn;
 	void *arg;
-	bool *gone; /* set when freed inside a callback */
+	bool busy, freed; /* inside a callback; freed there: the memory goes when it returns */
 };
 
 #define WATCH_DIR                                                                                            \
@@ -260,26 +260,28 @@ static void dirwatch_readable(void *arg, int events)
 {
 	_Alignas(struct inotify_event) char in[16384];
 	struct dirwatch *w = arg;
-	bool gone = false, rearm = false;
+	bool rearm = false;
 	ssize_t n;
 
-	w->gone = &gone;
+	(void)events;
+	w->busy = true;
 	n = read(w->fd, in, sizeof(in)); /* one buffer a callback: the rest comes with the next */
-	for (ssize_t at = 0; n > 0 && at < n && !gone;) {
+	for (ssize_t at = 0; n > 0 && at < n && !w->freed;) {
 		const struct inotify_event *e = (const void *)(in + at);
 
 		rearm |= dirwatch_event(w, e);
 		at += (ssize_t)(sizeof(*e) + e->len);
 	}
-	if (rearm && !gone) {
+	if (rearm && !w->freed) {
 		int rc = dirwatch_arm(w);
 
 		if (rc < 0)
 			log_debug("watched directory is missing", kv_str("path", w->path), kv_int("code", rc));
 		w->fn(w->arg, NULL);
 	}
-	if (!gone)
-		w->gone = NULL;
+	w->busy = false;
+	if (w->freed)
+		free(w);
 }
 
 int dirwatch_new(uv_loop_t *loop, const char *path, dirwatch_fn *fn, void *arg, struct dirwatch **ret, struct err *err)
@@ -320,8 +322,6 @@ void dirwatch_free(struct dirwatch *w)
 {
 	if (!w)
 		return;
-	if (w->gone)
-		*w->gone = true;
 	fdwatch_free(w->watch);
 	timer_free(w->retry);
 	if (w->fd >= 0)
@@ -329,7 +329,9 @@ void dirwatch_free(struct dirwatch *w)
 	free(w->path);
 	free(w->parent);
 	free(w->base);
-	free(w);
+	w->freed = true;
+	if (!w->busy)
+		free(w);
 }
 
 int dir_make(const char *path, mode_t mode, struct err *err)

@@ -64,7 +64,7 @@ struct nl {
 	nl_msg_fn *event;
 	loop_fn *lost;
 	void *event_arg;
-	bool *gone; /* set when freed inside a callback */
+	bool busy, freed; /* inside a callback; freed there: the memory goes when it returns */
 };
 
 static void nl_buffer(int fd, int force, int plain, int bytes)
@@ -137,15 +137,15 @@ void nl_free(struct nl *nl)
 {
 	if (!nl)
 		return;
-	if (nl->gone)
-		*nl->gone = true;
 	fdwatch_free(nl->watch);
 	nl_forget_failures(nl);
 	free(nl->failures);
 	free(nl->requests);
 	free(nl->batch);
 	close(nl->fd);
-	free(nl);
+	nl->freed = true;
+	if (!nl->busy)
+		free(nl);
 }
 
 void nl_set_rcvbuf(struct nl *nl, int bytes)
@@ -519,7 +519,7 @@ static void nl_drain(struct nl *nl, void *in, size_t size)
 }
 
 /* Pass on what is queued, up to a bound, so that others get their turn in a storm */
-static void nl_read_events(struct nl *nl, const bool *gone)
+static void nl_read_events(struct nl *nl)
 {
 	char in[NL_RECEIVE_BYTES] __attribute__((aligned(8)));
 
@@ -539,7 +539,7 @@ static void nl_read_events(struct nl *nl, const bool *gone)
 			budget--;
 			if (h->nlmsg_type >= NLMSG_MIN_TYPE)
 				nl->event(nl->event_arg, h);
-			if (*gone)
+			if (nl->freed)
 				return;
 		}
 		if (left > 0)
@@ -550,13 +550,13 @@ static void nl_read_events(struct nl *nl, const bool *gone)
 static void nl_readable(void *arg, int events)
 {
 	struct nl *nl = arg;
-	bool gone = false;
 
 	(void)events;
-	nl->gone = &gone;
-	nl_read_events(nl, &gone);
-	if (!gone)
-		nl->gone = NULL;
+	nl->busy = true;
+	nl_read_events(nl);
+	nl->busy = false;
+	if (nl->freed)
+		free(nl);
 }
 
 int nl_listen(struct nl *nl, uv_loop_t *loop, const unsigned *groups, nl_msg_fn *fn, loop_fn *lost, void *arg,

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The gate of the broker: pure functions that decide whether a datagram is a request that is done at all. Whoever took
+ * over a role gets no further than this grammar.
+ */
+#include <linux/netlink.h>
+
+#include "base/addr.h"
+#include "io/broker_wire.h"
+
+static const char *const op_names[] = {"open", "netlink", "nft", "remove", "list", "ipv6-on"};
+_Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
+
+static bool is_alnum(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool all_alnum(const char *s)
+{
+	if (!*s)
+		return false;
+	for (; *s; s++)
+		if (!is_alnum(*s))
+			return false;
+	return true;
+}
+
+static bool terminated(const char *s, size_t size)
+{
+	return memchr(s, '\0', size) != NULL;
+}
+
+/* "1000": no sign, no leading zero, 1 to VNI_MAX */
+static bool vni_parse(const char *s, uint32_t *ret_vni)
+{
+	uint64_t n;
+
+	if (s[0] < '1' || s[0] > '9' || parse_u64(s, 1, VNI_MAX, &n) < 0)
+		return false;
+	*ret_vni = (uint32_t)n;
+	return true;
+}
+
+/* A container's id: letters and digits, then also _ . - */
+static bool container_ok(const char *s)
+{
+	if (!is_alnum(s[0]))
+		return false;
+	for (; *s; s++)
+		if (!is_alnum(*s) && !strchr("_.-", *s))
+			return false;
+	return true;
+}
+
+/* "dr7": what the router calls its NICs in containers; nobody else's interface is touched */
+static bool iface_ok(const char *s)
+{
+	if (strncmp(s, "dr", 2) != 0 || !s[2])
+		return false;
+	for (s += 2; *s; s++)
+		if (*s < '0' || *s > '9')
+			return false;
+	return true;
+}
+
+static bool below(const char *dir, const char *top)
+{
+	size_t n = strlen(top);
+
+	return strncmp(dir, top, n) == 0 && (dir[n] == '\0' || dir[n] == '/');
+}
+
+bool broker_sandbox_dir_ok(const char *dir, const char *base)
+{
+	size_t n = strlen(dir);
+
+	if (below(dir, "/run") || below(dir, "/var/run"))
+		return true;
+	return n > 6 && str_eq(dir + n - 6, "/netns") && all_alnum(base);
+}
+
+/* An absolute path of plain characters without "." and ".." whose directory is one for sandbox keys */
+static bool sandbox_ok(const char *s)
+{
+	char dir[sizeof(((struct broker_ns *)0)->sandbox)];
+	const char *base;
+
+	if (s[0] != '/')
+		return false;
+	for (const char *p = s; *p; p++) {
+		if (!is_alnum(*p) && !strchr("/_.:@+-", *p))
+			return false;
+		if (p[0] == '/' && (p[1] == '/' || p[1] == '\0'))
+			return false;
+		if (p[0] == '/' && p[1] == '.' &&
+		    (p[2] == '/' || p[2] == '\0' || (p[2] == '.' && (p[3] == '/' || p[3] == '\0'))))
+			return false;
+	}
+	base = strrchr(s, '/') + 1;
+	snprintf(dir, sizeof(dir), "%.*s", (int)(base - s - 1), s);
+	return broker_sandbox_dir_ok(dir, base);
+}
+
+static int ns_check(const struct broker_ns *ns, struct broker_ask *ask, struct err *err)
+{
+	if (str_eq(ns->name, "host")) {
+		ask->target = TARGET_HOST;
+	} else if (strncmp(ns->name, "vni:", 4) == 0) {
+		ask->target = TARGET_VNI;
+		if (!vni_parse(ns->name + 4, &ask->vni))
+			return err_set(err, -EINVAL, "namespace: vni:N takes 1 to %u", VNI_MAX);
+	} else if (strncmp(ns->name, "ct:", 3) == 0) {
+		ask->target = TARGET_CONTAINER;
+		if (!container_ok(ns->name + 3))
+			return err_set(err, -EINVAL, "namespace: ct:ID takes a container's id");
+		if (ns->sandbox[0] && !sandbox_ok(ns->sandbox))
+			return err_set(err, -EINVAL, "sandbox: must lie below /run or /var/run, or end in /netns/ID");
+		if (ns->pid < 0)
+			return err_set(err, -EINVAL, "pid: must not be negative");
+		return 0;
+	} else {
+		return err_set(err, -EINVAL, "namespace: must be host, vni:N or ct:ID");
+	}
+	if (ns->sandbox[0] || ns->pid)
+		return err_set(err, -EINVAL, "sandbox and pid go with ct: only");
+	return 0;
+}
+
+/* What each operation takes */
+static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
+{
+	const char *op = op_names[ask->op];
+	bool ok = false;
+
+	if (has_fd != (ask->op == BROKER_NFT))
+		return err_set(err, -EINVAL, "%s: %s", op, has_fd ? "takes no descriptor" : "needs a descriptor");
+	if (ask->ns.iface[0] && ask->op != BROKER_IPV6_ON)
+		return err_set(err, -EINVAL, "%s: takes no interface", op);
+	switch (ask->op) {
+	case BROKER_OPEN:
+		ok = ask->arg == 0 || (ask->arg == BROKER_CREATE && ask->target == TARGET_VNI);
+		break;
+	case BROKER_NETLINK:
+		ok = ask->arg == NETLINK_ROUTE || ask->arg == NETLINK_NETFILTER;
+		break;
+	case BROKER_NFT:
+		ok = ask->arg == 0;
+		break;
+	case BROKER_REMOVE:
+		ok = ask->arg == 0 && ask->target == TARGET_VNI;
+		break;
+	case BROKER_LIST:
+		ok = ask->arg == 0 && ask->target == TARGET_HOST;
+		break;
+	case BROKER_IPV6_ON:
+		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER && iface_ok(ask->ns.iface);
+		break;
+	case BROKER_OP_N_:
+		break;
+	}
+	return ok ? 0 : err_set(err, -EINVAL, "%s: not with this namespace and argument", op);
+}
+
+int broker_request_check(const void *data, size_t len, bool has_fd, struct broker_ask *ret, struct err *err)
+{
+	struct broker_request r;
+	struct broker_ask ask = {0};
+	int rc;
+
+	if (len != sizeof(r))
+		return err_set(err, -EBADMSG, "request of %zu bytes, must be %zu", len, sizeof(r));
+	memcpy(&r, data, sizeof(r));
+	if (r.magic != BROKER_MAGIC)
+		return err_set(err, -EBADMSG, "request of another version");
+	if (!terminated(r.ns.name, sizeof(r.ns.name)) || !terminated(r.ns.sandbox, sizeof(r.ns.sandbox)) ||
+	    !terminated(r.ns.iface, sizeof(r.ns.iface)))
+		return err_set(err, -EBADMSG, "request with a string that does not end");
+	if (r.op < 0 || r.op >= BROKER_OP_N_)
+		return err_set(err, -EINVAL, "operation %d: there is none", r.op);
+	ask.op = (enum broker_op)r.op;
+	ask.arg = r.arg;
+	ask.ns = r.ns;
+	rc = ns_check(&r.ns, &ask, err);
+	if (rc == 0)
+		rc = op_check(&ask, has_fd, err);
+	if (rc == 0)
+		*ret = ask;
+	return rc;
+}

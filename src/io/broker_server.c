@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker itself. Every request has passed broker_request_check() before it comes here. All but BROKER_NFT is done
+ * at once, in system calls that do not wait; nft runs as a child inside the namespace, a few at a time, and two
+ * transactions for one namespace never change places.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "io/broker_wire.h"
+#include "io/child.h"
+#include "io/file.h"
+#include "io/ns.h"
+#include "io/seqpacket.h"
+
+#define NFT_RUNNING_MAX	 4
+#define NFT_WAITING_MAX	 256 /* more, and no request is read until some have run */
+#define NFT_TIMEOUT_MS	 30000
+#define NFT_BYTES_MAX	 (64 << 20)
+#define NFT_STDERR_BYTES 1024
+
+/* One nft transaction, waiting (child NULL) or running */
+struct nft_job {
+	struct broker_server *server;
+	uint32_t id;
+	char name[sizeof(((struct broker_ns *)0)->name)];
+	int ns_fd, input_fd;
+	struct child *child;
+};
+
+struct broker_server {
+	uv_loop_t *loop;
+	struct seqpacket *link;
+	char run_dir[256];
+	int host_ns;
+	struct nft_job **jobs; /* in the order they came */
+	size_t n_jobs, cap_jobs;
+};
+
+static void server_reply(struct broker_server *s, uint32_t id, int code, int fd, const char *text)
+{
+	size_t len = strnlen(text, BROKER_TEXT_BYTES);
+	autofree struct broker_reply *r = xcalloc(1, sizeof(*r) + len);
+
+	r->magic = BROKER_MAGIC;
+	r->id = id;
+	r->code = code;
+	r->text_len = (uint32_t)len;
+	memcpy(r->text, text, len);
+	seqpacket_send(s->link, r, sizeof(*r) + len, fd);
+}
+
+/* --- router namespaces --- */
+
+/*
+ * What makes a namespace a router: it forwards, believes asymmetric paths, and neither sends nor takes redirects or
+ * addresses that strangers announce. Names are of this namespace only, values are those it must have at any time.
+ */
+static const char *const router_sysctls[][2] = {
+	{"ipv4/ip_forward", "1"},
+	{"ipv4/conf/all/rp_filter", "0"},
+	{"ipv4/conf/default/rp_filter", "0"},
+	{"ipv4/conf/all/send_redirects", "0"},
+	{"ipv4/conf/default/send_redirects", "0"},
+	{"ipv4/conf/all/accept_redirects", "0"},
+	{"ipv4/conf/default/accept_redirects", "0"},
+	{"ipv6/conf/all/forwarding", "1"},
+	{"ipv6/conf/all/accept_ra", "0"},
+	{"ipv6/conf/default/accept_ra", "0"},
+	{"ipv6/conf/all/accept_redirects", "0"},
+	{"ipv6/conf/default/accept_redirects", "0"},
+	{"ipv6/conf/default/autoconf", "0"},
+	{"ipv6/conf/default/addr_gen_mode", "1"},
+};
+
+static int loopback_up(int ns_fd, struct err *err)
+{
+	struct ifreq ifr = {.ifr_name = "lo"};
+	autoclose int fd = ns_socket(ns_fd, AF_INET, SOCK_DGRAM, 0, err);
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, SIOCGIFFLAGS, &ifr) < 0)
+		return err_errno(err, -errno, "lo");
+	if (ifr.ifr_flags & IFF_UP)
+		return 0;
+	ifr.ifr_flags |= IFF_UP;
+	return ioctl(fd, SIOCSIFFLAGS, &ifr) < 0 ? err_errno(err, -errno, "set lo up") : 0;
+}
+
+static int router_setup(int ns_fd, struct err *err)
+{
+	int rc;
+
+	for (size_t i = 0; i < ARRAY_LEN(router_sysctls); i++) {
+		rc = ns_sysctl(ns_fd, router_sysctls[i][0], router_sysctls[i][1], err);
+		if (rc < 0 && rc != -ENOENT) /* a kernel without IPv6 has no such names, and needs none */
+			return rc;
+	}
+	return loopback_up(ns_fd, err);
+}
+
+static void pin_path(const struct broker_server *s, uint32_t vni, char ret[static 288])
+{
+	snprintf(ret, 288, "%s/vni-%u", s->run_dir, vni);
+}
+
+static int open_vni(const struct broker_server *s, const struct broker_ask *ask, struct err *err)
+{
+	char path[288];
+	int fd, rc;
+
+	pin_path(s, ask->vni, path);
+	fd = ns_open(path, err);
+	if ((fd == -ENOENT || fd == -EINVAL) && ask->op == BROKER_OPEN && ask->arg & BROKER_CREATE) {
+		/* -EINVAL: a pin whose mount went with the machine or the container that made it */
+		rc = fd == -EINVAL ? ns_unpin(path, err) : dir_make(s->run_dir, 0755, err);
+		if (rc < 0)
+			return rc;
+		fd = ns_create(path, err);
+	}
+	if (fd < 0 || ask->op != BROKER_OPEN)
+		return fd;
+	rc = router_setup(fd, err);
+	if (rc < 0) {
+		close(fd);
+		return err_wrap(err, "vni:%u", ask->vni);
+	}
+	return fd;
+}
+
+static int list_vnis(const struct broker_server *s, struct buf *out, struct err *err)
+{
+	DIR *dir = opendir(s->run_dir);
+
+	if (!dir)
+		return errno == ENOENT ? 0 : err_errno(err, -errno, "%s", s->run_dir);
+	for (struct dirent *e; (e = readdir(dir));) {
+		char path[288];
+		uint64_t vni;
+		int fd;
+
+		if (strncmp(e->d_name, "vni-", 4) != 0 || parse_u64(e->d_name + 4, 1, VNI_MAX, &vni) < 0)
+			continue;
+		pin_path(s, (uint32_t)vni, path);
+		fd = ns_open(path, NULL);
+		if (fd < 0)
+			continue;
+		close(fd);
+		if (out->len + 10 < BROKER_TEXT_BYTES)
+			buf_printf(out, "%llu\n", (unsigned long long)vni);
+	}
+	closedir(dir);
+	return 0;
+}
+
+/* --- containers --- */
+
+static int path_in_root(int root, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = {.flags = O_CLOEXEC | O_PATH | flags, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Open a sandbox key as seen from @root ("/" or "/proc/1/root"). Symlinks on the way are followed within that root
+ * (/var/run is one), and where they lead is checked again; the last component must not be one.
+ */
+static int open_sandbox_in(const char *root, const char *sandbox, struct err *err)
+{
+	autoclose int root_fd = -1, dir_fd = -1, fd = -1;
+	const char *base = strrchr(sandbox, '/') + 1;
+	char dir[256], real[512], proc[40];
+	ssize_t n;
+
+	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return err_errno(err, -errno, "%s", root);
+	snprintf(dir, sizeof(dir), "%.*s", (int)(base - sandbox), sandbox);
+	dir_fd = path_in_root(root_fd, dir, O_DIRECTORY, RESOLVE_IN_ROOT);
+	if (dir_fd < 0)
+		return err_errno(err, dir_fd, "%s", sandbox);
+	str_print(proc, "/proc/self/fd/%d", dir_fd);
+	n = readlink(proc, real, sizeof(real) - 1);
+	if (n < 0)
+		return err_errno(err, -errno, "%s", sandbox);
+	real[n] = '\0';
+	if (!broker_sandbox_dir_ok(real, base))
+		return err_set(err, -EPERM, "%s: leads out of the places for sandbox keys", sandbox);
+	fd = path_in_root(dir_fd, base, 0, RESOLVE_NO_SYMLINKS);
+	if (fd < 0)
+		return err_errno(err, fd, "%s", sandbox);
+	str_print(proc, "/proc/self/fd/%d", fd);
+	return ns_open(proc, err);
+}
+
+static int open_container(const struct broker_server *s, const struct broker_ask *ask, struct err *err)
+{
+	int fd = err_set(err, -ENOENT, "%s: neither sandbox nor pid is known", ask->ns.name);
+	char path[48];
+
+	if (ask->ns.sandbox[0]) {
+		fd = open_sandbox_in("/", ask->ns.sandbox, err);
+		if (fd < 0) /* we may sit in a container of our own, with the host's processes in sight */
+			fd = open_sandbox_in("/proc/1/root", ask->ns.sandbox, err);
+	}
+	if (fd < 0 && ask->ns.pid > 0) {
+		str_print(path, "/proc/%d/ns/net", ask->ns.pid);
+		fd = ns_open(path, err);
+	}
+	if (fd >= 0 && ns_same(fd, s->host_ns)) {
+		close(fd);
+		return err_set(err, -EPERM, "%s: uses the host's network", ask->ns.name);
+	}
+	return fd;
+}
+
+static int open_target(const struct broker_server *s, const struct broker_ask *ask, struct err *err)
+{
+	int fd = -EINVAL;
+
+	switch (ask->target) {
+	case TARGET_HOST:
+		fd = fcntl(s->host_ns, F_DUPFD_CLOEXEC, 3);
+		return fd < 0 ? err_errno(err, -errno, "host") : fd;
+	case TARGET_VNI:
+		return open_vni(s, ask, err);
+	case TARGET_CONTAINER:
+		return open_container(s, ask, err);
+	case TARGET_N_:
+		break;
+	}
+	return fd;
+}
+
+static int ipv6_on(int ns_fd, const char *iface, struct err *err)
+{
+	char name[64];
+	int rc;
+
+	str_print(name, "ipv6/conf/%s/addr_gen_mode", iface);
+	rc = ns_sysctl(ns_fd, name, "1", err);
+	if (rc < 0)
+		return rc;
+	str_print(name, "ipv6/conf/%s/disable_ipv6", iface);
+	return ns_sysctl(ns_fd, name, "0", err);
+}
+
+/* --- nft --- */
+
+static void job_free(struct nft_job *j)
+{
+	autoclose_(&j->ns_fd);
+	autoclose_(&j->input_fd);
+	free(j);
+}
+
+static void jobs_run(struct broker_server *s);
+
+static void job_done(struct nft_job *j, int code, const char *text)
+{
+	struct broker_server *s = j->server;
+
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		if (s->jobs[i] != j)
+			continue;
+		s->n_jobs--;
+		memmove(&s->jobs[i], &s->jobs[i + 1], (s->n_jobs - i) * sizeof(struct nft_job *));
+		break;
+	}
+	server_reply(s, j->id, code, -1, text);
+	job_free(j);
+	seqpacket_pause(s->link, s->n_jobs >= NFT_WAITING_MAX);
+}
+
+static void job_ended(void *arg, const struct child_result *r)
+{
+	struct nft_job *j = arg;
+	struct broker_server *s = j->server;
+	char text[NFT_STDERR_BYTES + 1];
+
+	str_print(text, "%s", r->err_out->data);
+	if (r->status == 0)
+		job_done(j, 0, text);
+	else if (r->signal == SIGKILL)
+		job_done(j, -ETIMEDOUT, "nft: did not end in time");
+	else
+		job_done(j, -EINVAL, text);
+	jobs_run(s);
+}
+
+static int job_start(struct nft_job *j, struct err *err)
+{
+	static const char *const argv[] = {"nft", "-j", "-f", "-", NULL};
+	static const char *const env[] = {"LC_ALL=C", NULL};
+	struct child_spec spec = {
+		.argv = argv,
+		.env = env,
+		.stdin_fd = j->input_fd,
+		.ns_fd = j->ns_fd,
+		.timeout_ms = NFT_TIMEOUT_MS,
+		.flags = CHILD_COLLECT | CHILD_PDEATHSIG,
+	};
+
+	return child_spawn(j->server->loop, &spec, job_ended, j, &j->child, err);
+}
+
+/* May job @i start: is nobody before it in the same namespace? */
+static bool job_is_first(const struct broker_server *s, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (str_eq(s->jobs[k]->name, s->jobs[i]->name))
+			return false;
+	return true;
+}
+
+static void jobs_run(struct broker_server *s)
+{
+	size_t running = 0;
+
+	for (size_t i = 0; i < s->n_jobs; i++)
+		running += s->jobs[i]->child != NULL;
+	for (size_t i = 0; i < s->n_jobs && running < NFT_RUNNING_MAX;) {
+		struct nft_job *j = s->jobs[i];
+		struct err err;
+		int rc;
+
+		if (j->child || !job_is_first(s, i)) {
+			i++;
+			continue;
+		}
+		rc = job_start(j, &err);
+		if (rc < 0) {
+			job_done(j, rc, err.text); /* and the next is at i now */
+			continue;
+		}
+		running++;
+		i++;
+	}
+}
+
+/* Queue a transaction. Takes both descriptors when it returns 0 */
+static int job_add(struct broker_server *s, uint32_t id, const struct broker_ask *ask, int ns_fd, int input_fd,
+		   struct err *err)
+{
+	struct nft_job *j;
+	struct stat st;
+
+	if (fstat(input_fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(err, -EINVAL, "nft: the transaction must come as a memfd");
+	if (st.st_size > NFT_BYTES_MAX)
+		return err_set(err, -E2BIG, "nft: a transaction of %lld bytes", (long long)st.st_size);
+	if (lseek(input_fd, 0, SEEK_SET) < 0)
+		return err_errno(err, -errno, "nft: rewind the transaction");
+	j = xcalloc(1, sizeof(*j));
+	j->server = s;
+	j->id = id;
+	str_copy(j->name, ask->ns.name);
+	j->ns_fd = ns_fd;
+	j->input_fd = input_fd;
+	*xgrow(&s->jobs, s->n_jobs, &s->cap_jobs) = j;
+	s->n_jobs++;
+	if (s->n_jobs >= NFT_WAITING_MAX)
+		seqpacket_pause(s->link, true);
+	jobs_run(s);
+	return 0;
+}
+
+/* --- requests --- */
+
+static int serve_list(struct broker_server *s, uint32_t id, struct err *err)
+{
+	autobuf struct buf text = {0};
+	int rc = list_vnis(s, &text, err);
+
+	if (rc == 0)
+		server_reply(s, id, 0, -1, text.data ? text.data : "");
+	return rc;
+}
+
+/* Carry out what needs a namespace, and reply. Return: -errno and no reply yet */
+static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker_ask *ask, int *fd, struct err *err)
+{
+	autoclose int ns_fd = open_target(s, ask, err);
+	int rc = 0;
+
+	if (ns_fd < 0)
+		return ns_fd;
+	switch (ask->op) {
+	case BROKER_OPEN:
+		server_reply(s, id, 0, steal_fd(ns_fd), "");
+		break;
+	case BROKER_NETLINK:
+		rc = ns_socket(ns_fd, AF_NETLINK, SOCK_RAW, ask->arg, err);
+		if (rc < 0)
+			return rc;
+		server_reply(s, id, 0, rc, "");
+		return 0;
+	case BROKER_NFT:
+		rc = job_add(s, id, ask, ns_fd, *fd, err);
+		if (rc == 0)
+			ns_fd = *fd = -1;
+		break;
+	case BROKER_IPV6_ON:
+		rc = ipv6_on(ns_fd, ask->ns.iface, err);
+		if (rc == 0)
+			server_reply(s, id, 0, -1, "");
+		break;
+	case BROKER_REMOVE:
+	case BROKER_LIST:
+	case BROKER_OP_N_:
+		break;
+	}
+	return rc;
+}
+
+static int serve_remove(struct broker_server *s, uint32_t id, const struct broker_ask *ask, struct err *err)
+{
+	char path[288];
+	int rc;
+
+	pin_path(s, ask->vni, path);
+	rc = ns_unpin(path, err);
+	if (rc == 0)
+		server_reply(s, id, 0, -1, "");
+	return rc;
+}
+
+static void serve(void *arg, const void *data, size_t len, int fd_taken)
+{
+	const struct broker_request *r = data;
+	uint32_t id = len >= offsetof(struct broker_request, op) ? r->id : 0;
+	struct broker_server *s = arg;
+	autoclose int fd = fd_taken;
+	struct broker_ask ask;
+	struct err err = {0};
+	int rc;
+
+	rc = broker_request_check(data, len, fd >= 0, &ask, &err);
+	if (rc == 0 && ask.op == BROKER_LIST)
+		rc = serve_list(s, id, &err);
+	else if (rc == 0 && ask.op == BROKER_REMOVE)
+		rc = serve_remove(s, id, &ask, &err);
+	else if (rc == 0)
+		rc = serve_in_ns(s, id, &ask, &fd, &err);
+	if (rc < 0) {
+		log_debug("broker: refused", kv_int("code", rc), kv_str("why", err.text));
+		server_reply(s, id, rc, -1, err.text);
+	}
+}
+
+static void server_closed(void *arg)
+{
+	broker_server_free(arg);
+}
+
+struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir)
+{
+	struct broker_server *s;
+	int host_ns = ns_open("/proc/self/ns/net", NULL);
+
+	if (host_ns < 0) {
+		close(fd);
+		return NULL;
+	}
+	s = xcalloc(1, sizeof(*s));
+	s->loop = loop;
+	s->host_ns = host_ns;
+	str_copy(s->run_dir, run_dir);
+	if (dir_make(run_dir, 0755, NULL) < 0)
+		log_debug("broker: cannot make the directory of the pins", kv_str("path", run_dir));
+	s->link =
+		seqpacket_new(loop, fd, sizeof(struct broker_request), SEQPACKET_ANSWER_FIRST, serve, server_closed, s);
+	return s;
+}
+
+void broker_server_free(struct broker_server *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		/* what runs may end: half a transaction does not exist, and a whole one harms nobody */
+		if (s->jobs[i]->child)
+			child_forget(s->jobs[i]->child);
+		job_free(s->jobs[i]);
+	}
+	free(s->jobs);
+	seqpacket_free(s->link);
+	close(s->host_ns);
+	free(s);
+}
