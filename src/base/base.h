@@ -111,6 +111,9 @@ static inline bool str_eq(const char *a, const char *b)
  */
 void str_safe(struct buf *b, const char *s);
 
+/** str_nearest() - The word of @words (NULL-terminated) that @word is a slip of, to say "did you mean"; or NULL */
+const char *str_nearest(const char *word, const char *const *words);
+
 /** parse_u64() - A decimal number, the whole string, min <= n <= max. Return: 0, -EINVAL or -ERANGE */
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret_n) MUST_USE;
 

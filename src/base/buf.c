@@ -92,6 +92,46 @@ void str_safe(struct buf *b, const char *s)
 		buf_puts(b, "...");
 }
 
+/* Levenshtein's distance of two short words; long ones are as far apart as can be */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[33], len_a = strnlen(a, 33), len_b = strnlen(b, 33);
+	if (len_a > 32 || len_b > 32)
+		return 32;
+	for (size_t j = 0; j <= len_b; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= len_a; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= len_b; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[len_b];
+}
+
+const char *str_nearest(const char *word, const char *const *words)
+{
+	const char *nearest = NULL;
+	size_t best = strlen(word) / 3 + 1; /* a letter wrong in a short word, two in one of six */
+	if (best > 3)
+		best = 3;
+	for (; *words; words++) {
+		size_t d = distance(word, *words);
+		if (d < best || (d == best && !nearest)) {
+			best = d;
+			nearest = *words;
+		}
+	}
+	return nearest;
+}
+
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret_n)
 {
 	uint64_t n = 0;

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The settings: one table, read by everything that takes or tells options. The YAML file is read in config_file.c.
+ */
+#include "state/config.h"
+
+#include <assert.h>
+
+#include "state/config_file.h"
+#include "state/json.h"
+
+const char *const datapath_names[] = {"auto", "leg", "route", "nic"};
+static_assert(ARRAY_LEN(datapath_names) == DATAPATH_N_, "one name per datapath");
+static const char *const goodbye_names[] = {"stop", "never"};
+static_assert(ARRAY_LEN(goodbye_names) == GOODBYE_N_, "one name per way");
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static_assert(ARRAY_LEN(level_names) == LOG_LEVEL_N_, "one name per level");
+static const char *const format_names[] = {"text", "json"};
+static const char *const role_names[] = {"inventory", "discovery", "router"};
+
+#define DEFAULT_CONFIG "/etc/docker-router/docker-router.yaml"
+
+/**
+ * struct option - One setting
+ * @name:    of the environment variable; --name and the file's key are made of it
+ * @arg:     what stands for the value in --help; NULL: a flag that needs none
+ * @initial: parsed as any other value; "" where nothing is the default
+ * @allowed: behind "allowed is" in an error
+ * @parse:   sets what it is about, or returns -EINVAL and leaves it
+ */
+struct option {
+	const char *name, *arg, *initial, *allowed, *help;
+	int roles;
+	int (*parse)(const struct option *o, struct config *c, const char *value);
+	size_t offset, size;
+	uint64_t min, max;
+};
+
+#define FIELD(f) .offset = offsetof(struct config, f), .size = sizeof(((struct config *)0)->f)
+
+static void *field(const struct option *o, struct config *c)
+{
+	return (char *)c + o->offset;
+}
+
+static int parse_text(const struct option *o, struct config *c, const char *value)
+{
+	if (!*value || strlen(value) >= o->size)
+		return -EINVAL;
+	str_copy_(field(o, c), o->size, value);
+	return 0;
+}
+
+static int parse_number(const struct option *o, struct config *c, const char *value)
+{
+	uint64_t n;
+	bool zero = o->initial[0] == '0'; /* "not given" lies outside the range */
+	if (parse_u64(value, zero ? 0 : o->min, o->max, &n) < 0 || (n && n < o->min))
+		return -EINVAL;
+	if (o->size == sizeof(uint16_t)) {
+		uint16_t v = (uint16_t)n;
+		memcpy(field(o, c), &v, sizeof(v));
+	} else {
+		uint32_t v = (uint32_t)n;
+		memcpy(field(o, c), &v, sizeof(v));
+	}
+	return 0;
+}
+
+static int name_index(const char *value, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(value, names[i]))
+			return (int)i;
+	return -EINVAL;
+}
+
+static int parse_log_level(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, level_names, ARRAY_LEN(level_names));
+	if (i >= 0)
+		c->log_level = (enum log_level)i;
+	return i < 0 ? i : 0;
+}
+
+static int parse_log_format(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, format_names, ARRAY_LEN(format_names));
+	if (i >= 0)
+		c->log_format = (enum log_format)i;
+	return i < 0 ? i : 0;
+}
+
+static int parse_datapath(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, datapath_names, DATAPATH_N_);
+	if (i >= 0)
+		c->datapath = (enum datapath)i;
+	return i < 0 ? i : 0;
+}
+
+static int parse_goodbye(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, goodbye_names, GOODBYE_N_);
+	if (i >= 0)
+		c->goodbye = (enum goodbye)i;
+	return i < 0 ? i : 0;
+}
+
+static int parse_flag(const struct option *o, struct config *c, const char *value)
+{
+	static const char *const words[] = {"false", "true", "no", "yes", "0", "1", "off", "on"};
+	int i = name_index(value, words, ARRAY_LEN(words));
+	if (i >= 0)
+		*(bool *)field(o, c) = i % 2;
+	return i < 0 ? i : 0;
+}
+
+/*
+ * The next element of a list with commas, blanks around it cut; false at the end. -E2BIG and empty elements come out as
+ * "", which no parser of an element takes.
+ */
+static bool list_next(const char **list, char *ret, size_t size)
+{
+	const char *s = *list;
+	if (!s)
+		return false;
+	size_t len = strcspn(s, ",");
+	*list = s[len] ? s + len + 1 : NULL;
+	for (; len && (*s == ' ' || *s == '\t' || *s == '\n'); len--)
+		s++;
+	while (len && (s[len - 1] == ' ' || s[len - 1] == '\t' || s[len - 1] == '\n'))
+		len--;
+	if (len >= size)
+		len = 0;
+	memcpy(ret, s, len);
+	ret[len] = '\0';
+	return true;
+}
+
+static int parse_roles(const struct option *o, struct config *c, const char *value)
+{
+	char element[32];
+	struct buf roles = {0};
+	while (list_next(&value, element, sizeof(element))) {
+		if (name_index(element, role_names, ARRAY_LEN(role_names)) < 0 ||
+		    roles.len + strlen(element) + 2 > sizeof(c->roles)) {
+			buf_done(&roles);
+			return -EINVAL;
+		}
+		buf_printf(&roles, "%s%s", roles.len ? "," : "", element);
+	}
+	str_copy(c->roles, roles.data);
+	buf_done(&roles);
+	return 0;
+}
+
+static int parse_docker_hosts(const struct option *o, struct config *c, const char *value)
+{
+	char hosts[LIMIT_ENGINES][256];
+	size_t n = 0;
+	for (char element[256]; list_next(&value, element, sizeof(element)); n++) {
+		bool is_unix = strncmp(element, "unix:///", 8) == 0 && element[8];
+		bool is_tcp = strncmp(element, "tcp://", 6) == 0 && element[6];
+		if (n >= LIMIT_ENGINES || (!is_unix && !is_tcp) || strpbrk(element, " \t\n\r@?#"))
+			return -EINVAL;
+		str_copy(hosts[n], element);
+	}
+	memset(c->docker_hosts, 0, sizeof(c->docker_hosts));
+	memcpy(c->docker_hosts, hosts, n * sizeof(hosts[0]));
+	c->n_docker_hosts = n;
+	return 0;
+}
+
+static int parse_name(const struct option *o, struct config *c, const char *value)
+{
+	return name_valid(value) ? parse_text(o, c, value) : -EINVAL;
+}
+
+static int parse_subnets(const struct option *o, struct config *c, const char *value)
+{
+	struct prefix p[LIMIT_SUBNETS];
+	size_t n = 0;
+	for (char element[PREFIX_STRLEN]; list_next(&value, element, sizeof(element)); n++) {
+		if (n >= LIMIT_SUBNETS || prefix_parse(element, &p[n]) < 0 || p[n].len == 0 ||
+		    ip_is_multicast(&p[n].ip))
+			return -EINVAL;
+		p[n] = prefix_mask(p[n]);
+	}
+	memcpy(c->stack_subnets, p, n * sizeof(p[0]));
+	c->n_stack_subnets = n;
+	return 0;
+}
+
+static int parse_modes(const struct option *o, struct config *c, const char *value)
+{
+	int modes = 0;
+	for (char element[32]; list_next(&value, element, sizeof(element));) {
+		if (str_eq(element, "multicast"))
+			modes |= MODE_MULTICAST;
+		else if (str_eq(element, "static"))
+			modes |= MODE_STATIC;
+		else
+			return -EINVAL;
+	}
+	c->modes = modes;
+	return 0;
+}
+
+static int parse_group(const struct option *o, struct config *c, const char *value)
+{
+	struct ip ip;
+	if (ip_parse(value, &ip) < 0 || !ip_is_multicast(&ip))
+		return -EINVAL;
+	c->multicast_group = ip;
+	return 0;
+}
+
+static int parse_host_ip(const struct option *o, struct config *c, const char *value)
+{
+	struct ip ip;
+	if (ip_parse(value, &ip) < 0 || ip_is_multicast(&ip) || ip_is_unspecified(&ip))
+		return -EINVAL;
+	c->host_ip = ip;
+	return 0;
+}
+
+static int parse_interface(const struct option *o, struct config *c, const char *value)
+{
+	if (strpbrk(value, "/ \t\n:%") || str_eq(value, ".") || str_eq(value, ".."))
+		return -EINVAL;
+	return parse_text(o, c, value);
+}
+
+static int parse_peers(const struct option *o, struct config *c, const char *value)
+{
+	struct endpoint peers[ARRAY_LEN(c->peers)];
+	size_t n = 0;
+	for (char element[ENDPOINT_STRLEN]; list_next(&value, element, sizeof(element)); n++)
+		/* port 0: filled in when DISCOVERY_PORT is known for sure */
+		if (n >= ARRAY_LEN(peers) || endpoint_parse(element, 0, &peers[n]) < 0 ||
+		    ip_is_multicast(&peers[n].ip) || ip_is_unspecified(&peers[n].ip))
+			return -EINVAL;
+	memcpy(c->peers, peers, n * sizeof(peers[0]));
+	c->n_peers = n;
+	return 0;
+}
+
+static int parse_shadow(const struct option *o, struct config *c, const char *value)
+{
+	struct prefix p, v4 = c->shadow4, v6 = c->shadow6;
+	for (char element[PREFIX_STRLEN]; list_next(&value, element, sizeof(element));) {
+		if (prefix_parse(element, &p) < 0 || ip_is_multicast(&p.ip))
+			return -EINVAL;
+		p = prefix_mask(p);
+		if (p.ip.family == AF_INET && p.len >= 4 && p.len <= 24)
+			v4 = p;
+		else if (p.ip.family == AF_INET6 && p.len >= 8 && p.len <= 64)
+			v6 = p;
+		else
+			return -EINVAL;
+	}
+	c->shadow4 = v4;
+	c->shadow6 = v6;
+	return 0;
+}
+
+static const struct option options[] = {
+	{"STATE_DIR", "PATH", "/var/lib/docker-router", "a path of at most 255 bytes",
+	 "Folder of the state files, the only wire between the roles.", FOR_ALL, parse_text, FIELD(state_dir)},
+	{"RUN_DIR", "PATH", "/run/docker-router", "a path of at most 255 bytes",
+	 "Folder of the broker's socket and of the pinned router namespaces.", FOR_ROUTER | FOR_HOST | FOR_CLI,
+	 parse_text, FIELD(run_dir)},
+	{"CONFIG", "FILE", DEFAULT_CONFIG, "a path of at most 255 bytes", "Settings as YAML.", FOR_ALL, parse_text,
+	 FIELD(config_file)},
+	{"LOG_LEVEL", "LEVEL", "info", "error, warning, info or debug",
+	 "How much is logged: error, warning, info, debug.", FOR_ALL, parse_log_level},
+	{"LOG_FORMAT", "FORMAT", "text", "text or json", "How it is logged: text, or json with one object a line.",
+	 FOR_ALL, parse_log_format},
+	{"ROLES", "LIST", "inventory,discovery,router", "some of inventory, discovery, router, with commas",
+	 "The roles that host starts.", FOR_HOST, parse_roles},
+	{"DOCKER_HOST", "LIST", "unix:///var/run/docker.sock",
+	 "unix:///path or tcp://host:port, at most 16 of them with commas",
+	 "The Docker Engines to ask, with commas: unix:///path, tcp://host:port (HTTP).", FOR_INVENTORY | FOR_CLI,
+	 parse_docker_hosts},
+	{"STACK_ID", "NAME", "", "1 to 127 of letters, digits, '_', '.', '-'",
+	 "Name of the stack, for discovery or router without inventory. Needs VNI.", FOR_DISCOVERY | FOR_ROUTER,
+	 parse_name, FIELD(stack_id)},
+	{"VNI", "NUMBER", "0", "a whole number from 1 to 16777215",
+	 "The VXLAN network that the stack joins, 1 to 16777215. Needs STACK_ID.", FOR_DISCOVERY | FOR_ROUTER,
+	 parse_number, FIELD(vni), 1, VNI_MAX},
+	{"STACK_SUBNETS", "LIST", "", "prefixes such as 10.71.0.0/24, at most 64 with commas",
+	 "Subnets of that stack, with commas. Default: what the router sees on its interfaces.",
+	 FOR_DISCOVERY | FOR_ROUTER, parse_subnets},
+	{"DISCOVERY_MODE", "LIST", "multicast", "multicast, static or both with a comma",
+	 "How peers are found: multicast, static, or both with a comma.", FOR_DISCOVERY, parse_modes},
+	{"MULTICAST_GROUP", "ADDRESS", "239.1.1.1", "an IPv4 or IPv6 multicast address", "Group of the announcements.",
+	 FOR_DISCOVERY, parse_group},
+	{"DISCOVERY_PORT", "PORT", "4790", "a port from 1 to 65535", "UDP port of the announcements.", FOR_DISCOVERY,
+	 parse_number, FIELD(discovery_port), 1, UINT16_MAX},
+	{"ANNOUNCE_INTERVAL", "SECONDS", "30", "a whole number of seconds from 1 to 3600",
+	 "Time between two announcements.", FOR_DISCOVERY, parse_number, FIELD(announce_interval_s), 1, 3600},
+	{"PEER_TIMEOUT", "SECONDS", "90", "a whole number of seconds from 1 to 3600",
+	 "Time after which a peer that is silent is gone; more than ANNOUNCE_INTERVAL, better twice that.",
+	 FOR_DISCOVERY, parse_number, FIELD(peer_timeout_s), 1, 3600},
+	{"PEERS", "LIST", "", "addresses with or without port, at most 256 with commas",
+	 "Hosts to announce to in mode static, with commas: 192.0.2.2 or [2001:db8::2]:4790.", FOR_DISCOVERY,
+	 parse_peers},
+	{"HOST_IP", "ADDRESS", "", "the address of an interface of this host",
+	 "Address that everything is sent from. Default: that of the default route's interface.",
+	 FOR_DISCOVERY | FOR_ROUTER, parse_host_ip},
+	{"INTERFACE", "NAME", "", "the name of a network interface",
+	 "Interface of the announcements. Default: all that can do multicast.", FOR_DISCOVERY | FOR_ROUTER,
+	 parse_interface, FIELD(interface)},
+	{"GOODBYE", "WHEN", "stop", "stop or never",
+	 "When peers are told that this host leaves: stop (as the process ends) or never.", FOR_DISCOVERY,
+	 parse_goodbye},
+	{"VXLAN_PORT", "PORT", "4789", "a port from 1 to 65535", "UDP port of VXLAN.", FOR_DISCOVERY | FOR_ROUTER,
+	 parse_number, FIELD(vxlan_port), 1, UINT16_MAX},
+	{"SHADOW_POOL", "LIST", "241.0.0.0/8,fd64:7264::/32",
+	 "an IPv4 prefix (/4 to /24), an IPv6 prefix (/8 to /64), or both",
+	 "Prefixes that nobody uses, for rewriting between stacks of one host.", FOR_ROUTER, parse_shadow},
+	{"DATAPATH", "GRADE", "auto", "auto, leg, route or nic",
+	 "Path between container and overlay: leg, route, nic, or auto for the fastest that is permitted.", FOR_ROUTER,
+	 parse_datapath},
+	{"UNDERLAY_MTU", "BYTES", "0", "0 or a whole number from 1280 to 65535",
+	 "MTU between the hosts. 0: that of the interface.", FOR_ROUTER, parse_number, FIELD(underlay_mtu), 1280,
+	 65535},
+	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
+	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
+};
+
+static bool option_is_for(const struct option *o, int role)
+{
+	return o->roles & FOR_ALL || o->roles & role;
+}
+
+/* does @key, in the spelling of flags and files ("vxlan-port", "vxlan_port"), mean @name? */
+static bool key_is(const char *key, size_t len, const char *name)
+{
+	for (size_t i = 0; i < len; i++, name++) {
+		char c = key[i] == '-' ? '_' : key[i];
+		if (c >= 'a' && c <= 'z')
+			c = (char)(c - 'a' + 'A');
+		else if (c >= 'A' && c <= 'Z')
+			return false;
+		if (c != *name)
+			return false;
+	}
+	return *name == '\0';
+}
+
+static const struct option *option_find(const char *key, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (key_is(key, len, options[i].name))
+			return &options[i];
+	return NULL;
+}
+
+static void option_flag(const struct option *o, char out[static 32])
+{
+	size_t i = 0;
+	for (; o->name[i] && i < 31; i++)
+		out[i] = o->name[i] == '_'			  ? '-'
+			 : o->name[i] >= 'A' && o->name[i] <= 'Z' ? (char)(o->name[i] - 'A' + 'a')
+								  : o->name[i];
+	out[i] = '\0';
+}
+
+/* "did you mean", or where to look */
+static const char *flag_nearest(const char *word, size_t len, int role, char out[static 32])
+{
+	char flags[ARRAY_LEN(options)][32], key[40];
+	const char *words[ARRAY_LEN(options) + 1];
+	size_t n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (option_is_for(&options[i], role)) {
+			option_flag(&options[i], flags[n]);
+			words[n] = flags[n];
+			n++;
+		}
+	words[n] = NULL;
+	str_print(key, "%.*s", (int)(len < sizeof(key) ? len : sizeof(key) - 1), word);
+	for (char *k = key; *k; k++)
+		*k = *k == '_' ? '-' : *k;
+	const char *nearest = str_nearest(key, words);
+	snprintf(out, 32, "%s", nearest ? nearest : "");
+	return nearest ? out : NULL;
+}
+
+static int option_set(const struct option *o, struct config *c, const char *value, const char *where, struct err *err)
+{
+	if (o->parse(o, c, value) == 0)
+		return 0;
+	autobuf struct buf given = {0};
+	str_safe(&given, value);
+	return err_set(err, -EINVAL, "%s=%.90s (%.90s): allowed is %s", o->name, given.data, where, o->allowed);
+}
+
+int config_set(struct config *c, const char *key, const char *value, const char *where, struct err *err)
+{
+	const struct option *o = option_find(key, strlen(key));
+	char nearest[32];
+	if (!o || str_eq(o->name, "CONFIG")) {
+		const char *n = flag_nearest(key, strlen(key), -1, nearest);
+		for (char *k = nearest; *k; k++)
+			*k = *k == '-' ? '_' : *k;
+		return err_set(err, -EINVAL, "%s: unknown setting%s%s%s", where, n ? ", did you mean " : "", n ? n : "",
+			       n ? "?" : "");
+	}
+	return option_set(o, c, value, where, err);
+}
+
+static const char *env_find(char **env, const char *name)
+{
+	size_t len = strlen(name);
+	for (; env && *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
+
+static int env_load(int role, char **env, struct config *c, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		const struct option *o = &options[i];
+		const char *value = option_is_for(o, role) ? env_find(env, o->name) : NULL;
+		if (!value || !*value) /* Compose sets ${VNI:-} to nothing where it means "not given" */
+			continue;
+		int r = option_set(o, c, value, "environment", err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/**
+ * args_load() - Walk over the options in front of the first argument that is none
+ * @only: NULL, or the one option that is to be set in this pass
+ * Return: 0; 1: help is wanted; -EINVAL
+ */
+static int args_load(int role, const char *command, int argc, char **argv, const struct option *only, struct config *c,
+		     int *ret_rest, struct err *err)
+{
+	char nearest[32];
+	int i = 0, r;
+	for (; i < argc; i++) {
+		const char *a = argv[i];
+		if (a[0] != '-' || !a[1])
+			break;
+		if (str_eq(a, "--")) {
+			i++;
+			break;
+		}
+		if (str_eq(a, "--help") || str_eq(a, "-h"))
+			return 1;
+		size_t len = a[1] == '-' ? strcspn(a + 2, "=") : 0;
+		const struct option *o = len ? option_find(a + 2, len) : NULL;
+		if (!o || !option_is_for(o, role)) {
+			const char *n = len ? flag_nearest(a + 2, len, role, nearest) : NULL;
+			autobuf struct buf given = {0};
+			str_safe(&given, a);
+			return err_set(err, -EINVAL, "unknown option %s of %s; %s%s%s", given.data, command,
+				       n ? "did you mean --" : "see --help", n ? n : "", n ? "?" : "");
+		}
+		const char *value = a[2 + len] == '=' ? a + 3 + len : NULL;
+		if (!value && !o->arg)
+			value = "true";
+		else if (!value && i + 1 < argc)
+			value = argv[++i];
+		if (!value)
+			return err_set(err, -EINVAL, "%s needs a value: %s", a, o->allowed);
+		if (only && o != only)
+			continue;
+		if ((r = option_set(o, c, value, "command line", err)) < 0)
+			return r;
+	}
+	*ret_rest = i;
+	return 0;
+}
+
+static int check_together(int role, struct config *c, struct err *err)
+{
+	for (size_t i = 0; i < c->n_peers; i++)
+		if (!c->peers[i].port)
+			c->peers[i].port = c->discovery_port;
+	if (!(role & (FOR_DISCOVERY | FOR_ROUTER)))
+		return 0;
+	if (c->peer_timeout_s <= c->announce_interval_s)
+		return err_set(err, -EINVAL,
+			       "PEER_TIMEOUT=%u: allowed is more than ANNOUNCE_INTERVAL=%u, better at least twice that",
+			       c->peer_timeout_s, c->announce_interval_s);
+	if (c->discovery_port == c->vxlan_port)
+		return err_set(err, -EINVAL, "DISCOVERY_PORT=%u: allowed is any port but VXLAN_PORT",
+			       c->discovery_port);
+	if (*c->stack_id && !c->vni)
+		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI: both are needed, or none", c->stack_id);
+	if (c->vni && !*c->stack_id)
+		return err_set(err, -EINVAL, "VNI=%u is given without STACK_ID: both are needed, or none", c->vni);
+	return 0;
+}
+
+int config_load(int role, const char *command, int argc, char **argv, char **env, struct config *ret, int *ret_rest,
+		struct err *err)
+{
+	struct config *c = xcalloc(1, sizeof(*c));
+	const struct option *config = option_find("config", 6);
+	int rest = 0, r = 0;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (*options[i].initial && options[i].parse(&options[i], c, options[i].initial) < 0)
+			abort(); /* a default of the table does not parse */
+	if ((r = args_load(role, command, argc, argv, config, c, &rest, err)) != 0)
+		goto out;
+	const char *from_env = env_find(env, config->name);
+	bool named = !str_eq(c->config_file, config->initial);
+	if (!named && from_env && *from_env) {
+		named = true;
+		if ((r = option_set(config, c, from_env, "environment", err)) < 0)
+			goto out;
+	}
+	if ((r = config_file_load(c, named, err)) < 0 || (r = env_load(role, env, c, err)) < 0 ||
+	    (r = args_load(role, command, argc, argv, NULL, c, &rest, err)) != 0 ||
+	    (r = check_together(role, c, err)) < 0)
+		goto out;
+	*ret = *c;
+	*ret_rest = rest;
+	c->networks = NULL;
+out:
+	if (r == 1) {
+		printf("Usage: docker-router %s [OPTION...]\n\nOptions (in front of the environment variable of the "
+		       "same "
+		       "meaning):\n",
+		       command);
+		config_print_options(stdout, role, false);
+	}
+	config_done(c);
+	free(c);
+	return r < 0 ? -EINVAL : r;
+}
+
+void config_done(struct config *c)
+{
+	free(c->networks);
+	c->networks = NULL;
+	c->n_networks = c->cap_networks = 0;
+}
+
+/* words of @s in lines of at most 72 columns behind @indent */
+static void print_wrapped(FILE *out, const char *s, const char *indent)
+{
+	size_t column = 0;
+	while (*s) {
+		size_t len = strcspn(s, " ");
+		if (column && column + 1 + len > 72) {
+			fputc('\n', out);
+			column = 0;
+		}
+		fprintf(out, "%s%.*s", column ? " " : indent, (int)len, s);
+		column += len + (column > 0);
+		s += len + (s[len] == ' ');
+	}
+	fputc('\n', out);
+}
+
+/* scdoc underlines between underscores and makes bold between stars */
+static void print_escaped(FILE *out, const char *s)
+{
+	for (; *s; s++) {
+		if (strchr("_*\\#[]<>.~", *s))
+			fputc('\\', out);
+		fputc(*s, out);
+	}
+}
+
+static void print_scdoc(FILE *out, const struct option *o, const char *flag)
+{
+	fputs("*--", out);
+	print_escaped(out, flag);
+	fputc('*', out);
+	if (o->arg)
+		fprintf(out, " _%s_", o->arg);
+	fputs(", *", out);
+	print_escaped(out, o->name);
+	fputs("*\n\t", out);
+	print_escaped(out, o->help);
+	if (*o->initial && o->arg) {
+		fputs(" Default: ", out);
+		print_escaped(out, o->initial);
+	}
+	fputs("\n\n", out);
+}
+
+void config_print_options(FILE *out, int role, bool scdoc)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		const struct option *o = &options[i];
+		char flag[32];
+		if (!option_is_for(o, role))
+			continue;
+		option_flag(o, flag);
+		if (scdoc) {
+			print_scdoc(out, o, flag);
+			continue;
+		}
+		fprintf(out, "  --%s%s%s, %s\n", flag, o->arg ? " " : "", o->arg ? o->arg : "", o->name);
+		char *text =
+			*o->initial && o->arg ? xasprintf("%s Default: %s", o->help, o->initial) : xstrdup(o->help);
+		print_wrapped(out, text, "        ");
+		free(text);
+	}
+	if (!scdoc)
+		fputs("  --help\n        Print this.\n", out);
+}
