@@ -173,7 +173,8 @@ static void set_finish(struct nft_set *s)
 {
 	size_t n = 0;
 
-	qsort(s->v, s->n, sizeof(*s->v), prefix_cmp_void);
+	if (s->n)
+		qsort(s->v, s->n, sizeof(*s->v), prefix_cmp_void);
 	for (size_t i = 0; i < s->n; i++)
 		if (!n || !prefix_contains(&s->v[n - 1], &s->v[i]))
 			s->v[n++] = s->v[i];

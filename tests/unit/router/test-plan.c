@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Golden tests of desired state and plan: inventory.json and discovery.json of a folder below tests/golden/router, laid in
+ * front of an empty kernel with the bridges that they name, give the operations in its file `plan`; planned again in front
+ * of what that makes, nothing is left to do. UPDATE=1 writes the files anew.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "router/desired.h"
+#include "router/plan.h"
+
+#define HOST_ID "000102030405060708090a0b0c0d0e0f"
+
+static struct net *make_net(struct net_list *l, struct net_id id)
+{
+	struct net *n = net_list_add(l, &id);
+	n->ready = true;
+	return n;
+}
+
+static void make_actual(struct net_list *actual, const struct inventory *inv)
+{
+	struct net *host = make_net(actual, (struct net_id){.kind = NET_HOST});
+	struct link *lo = net_link_add(host, "lo");
+	lo->mtu = 65536;
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		make_net(actual, (struct net_id){.kind = NET_VNI, .vni = inv->stacks[i].vni});
+		for (size_t j = 0; j < inv->stacks[i].n_networks; j++) {
+			struct link *b = net_link_add(host, inv->stacks[i].networks[j].bridge);
+			b->kind = LINK_BRIDGE;
+			b->mtu = 1500;
+			b->up = true;
+		}
+		for (size_t j = 0; j < inv->stacks[i].n_containers; j++) {
+			struct net_id id = {.kind = NET_CONTAINER};
+			str_copy(id.container, inv->stacks[i].containers[j].id);
+			struct net *ct = make_net(actual, id);
+			for (size_t k = 0; k < inv->stacks[i].containers[j].n_interfaces; k++) {
+				char name[16];
+				str_print(name, "eth%u", (unsigned)k % 100);
+				net_link_add(ct, name)->mac = inv->stacks[i].containers[j].interfaces[k].mac;
+			}
+		}
+	}
+	/* the underlay, which nobody may claim */
+	struct foreign_route *f = xgrow(&host->foreign, host->n_foreign, &host->cap_foreign);
+	host->n_foreign++;
+	assert_int_equal(prefix_parse("192.0.2.0/24", &f->dst), 0);
+	str_copy(f->dev, "eth0");
+}
+
+/* The kernel's part: does what the plan says. What is removed is named by the actual state itself: kept apart first. */
+static void play(struct net_list *actual, const struct plan *p)
+{
+	struct entry *gone = xcalloc(p->n + 1, sizeof(*gone));
+	struct link *gone_links = xcalloc(p->n + 1, sizeof(*gone_links));
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->ops[i].kind == OP_ENTRY_REMOVE)
+			gone[i] = *p->ops[i].entry;
+		if (p->ops[i].kind == OP_LINK_REMOVE)
+			gone_links[i] = *p->ops[i].link;
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		const struct op *o = &p->ops[i];
+		struct net *n = net_list_find(actual, &o->net->id);
+		assert_non_null(n);
+		switch (o->kind) {
+		case OP_NFT_REPLACE:
+		case OP_NFT_ELEMENTS:
+			n->nft.present = true;
+			n->nft.fingerprint = o->nft->fingerprint;
+			n->nft.n_rules = o->nft->n_rules;
+			for (size_t s = 0; s < o->nft->n_sets; s++) {
+				struct nft_set *set = nft_table_set(&n->nft, o->nft->sets[s].name);
+				if (!set) {
+					set = xgrow(&n->nft.sets, n->nft.n_sets, &n->nft.cap_sets);
+					n->nft.n_sets++;
+				}
+				free(set->v);
+				*set = o->nft->sets[s];
+				set->v = set->n ? xmemdup(set->v, set->n * sizeof(*set->v)) : NULL;
+				set->cap = set->n;
+			}
+			break;
+		case OP_NFT_REMOVE:
+			n->nft.present = false;
+			break;
+		case OP_LINK_ADD:
+			assert_null(net_link(n, o->link->name));
+			*net_link_add(n, o->link->name) = *o->link;
+			if (o->peer)
+				*net_link_add(net_list_find(actual, &o->peer_net->id), o->peer->name) = *o->peer;
+			break;
+		case OP_LINK_SET:
+			*net_link(n, o->link->name) = *o->link;
+			break;
+		case OP_LINK_REMOVE: {
+			struct link *l = net_link(n, gone_links[i].name);
+			assert_non_null(l);
+			*l = n->links[--n->n_links];
+			break;
+		}
+		case OP_ENTRY_ADD:
+			if (o->entry->dev[0])
+				assert_non_null(net_link(n, o->entry->dev));
+			entry_set_put(&n->entries, o->entry);
+			break;
+		case OP_ENTRY_REMOVE:
+			assert_non_null(entry_set_find(&n->entries, &gone[i]));
+			entry_set_remove(&n->entries, &gone[i]);
+			break;
+		case OP_KIND_N_:
+			fail();
+		}
+	}
+	free(gone);
+	free(gone_links);
+}
+
+static int line_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Entries come in the order of a hash: sorted within the plan's steps they are the same everywhere. */
+static char *plan_text(const struct plan *p)
+{
+	struct buf out = {0};
+	char **lines = xcalloc(p->n + 1, sizeof(*lines));
+	size_t from = 0;
+
+	buf_puts(&out, "");
+	for (size_t i = 0; i < p->n; i++) {
+		struct buf b = {0};
+		op_print(&b, &p->ops[i]);
+		lines[i] = b.data;
+		if (p->ops[i].kind != p->ops[from].kind || p->ops[i].net != p->ops[from].net ||
+		    (p->ops[i].entry && p->ops[i].entry->type != p->ops[from].entry->type)) {
+			qsort(lines + from, i - from, sizeof(*lines), line_cmp);
+			from = i;
+		}
+	}
+	qsort(lines + from, p->n - from, sizeof(*lines), line_cmp);
+	for (size_t i = 0; i < p->n; i++) {
+		buf_printf(&out, "%s\n", lines[i]);
+		free(lines[i]);
+	}
+	free(lines);
+	return out.data;
+}
+
+struct scene {
+	struct inventory inv;
+	struct discovery disc;
+	struct config config;
+	struct net_list actual;
+	struct router_state before;
+};
+
+static void scene_load(struct scene *s, const char *dir)
+{
+	struct err err = {0};
+	int fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC), rest;
+	char *argv[] = {NULL}, *env[] = {NULL};
+
+	assert_true(fd >= 0);
+	memset(s, 0, sizeof(*s));
+	if (inventory_read(fd, NULL, &s->inv, &err) || discovery_read(fd, NULL, &s->disc, &err))
+		fail_msg("%s: %s", dir, err.text);
+	close(fd);
+	if (config_load(FOR_ROUTER, "router", 0, argv, env, &s->config, &rest, &err))
+		fail_msg("%s", err.text);
+	make_actual(&s->actual, &s->inv);
+}
+
+static void scene_plan(struct scene *s, struct desired *d, struct plan *p)
+{
+	struct desired_input in = {.config = &s->config, .host_id = HOST_ID, .ns_dir = "/run/docker-router/00010203",
+				   .inventory = &s->inv, .discovery = &s->disc, .before = &s->before,
+				   .actual = &s->actual, .local = s->disc.self.host_ip, .underlay_mtu = 1500, .nics = true};
+	desired_make(&in, d);
+	plan_make(&d->nets, &s->actual, p);
+}
+
+static void scene_done(struct scene *s)
+{
+	inventory_done(&s->inv);
+	discovery_done(&s->disc);
+	net_list_done(&s->actual);
+	router_state_done(&s->before);
+	config_done(&s->config);
+}
+
+static void check_golden(const char *dir, const char *name, const char *text)
+{
+	autofree char *path = xasprintf("%s/%s", dir, name);
+	autobuf struct buf want = {0};
+	struct err err;
+
+	if (getenv("UPDATE")) {
+		FILE *f = fopen(path, "we");
+		assert_non_null(f);
+		fputs(text, f);
+		fclose(f);
+		return;
+	}
+	if (file_read(AT_FDCWD, path, 1 << 20, NULL, &want, &err))
+		fail_msg("%s: %s", path, err.text);
+	assert_string_equal(want.data ? want.data : "", text);
+}
+
+static void run_golden(const char *dir)
+{
+	struct scene s;
+	struct desired d;
+	struct plan p;
+	struct buf refused = {0};
+	char pfx[PREFIX_STRLEN];
+
+	scene_load(&s, dir);
+	scene_plan(&s, &d, &p);
+	autofree char *text = plan_text(&p);
+	check_golden(dir, "plan", text);
+	buf_puts(&refused, "");
+	for (size_t i = 0; i < d.state.n_refused; i++)
+		buf_printf(&refused, "%u %s of %s on %s: %s\n%s\n", d.state.refused[i].vni,
+			   prefix_format(&d.state.refused[i].prefix, pfx), d.state.refused[i].stack_id,
+			   d.state.refused[i].host_id, d.state.refused[i].with, d.state.refused[i].cure);
+	check_golden(dir, "refused", refused.data);
+	buf_done(&refused);
+	/* Played, planned again: IPv6 inside containers follows in a second step, then nothing is left. */
+	for (int round = 0; round < 3 && p.n; round++) {
+		play(&s.actual, &p);
+		plan_done(&p);
+		router_state_done(&s.before);
+		s.before = d.state;
+		memset(&d.state, 0, sizeof(d.state));
+		desired_done(&d);
+		scene_plan(&s, &d, &p);
+	}
+	assert_int_equal(p.n, 0);
+	/* And all of it away again: nothing of ours stays. */
+	plan_done(&p);
+	desired_done(&d);
+	struct net_list none = {0};
+	plan_make(&none, &s.actual, &p);
+	play(&s.actual, &p);
+	for (size_t i = 0; i < s.actual.n; i++) {
+		const struct net *n = s.actual.v[i];
+		assert_false(n->nft.present);
+		for (size_t j = 0; j < n->n_links; j++)
+			assert_true(strncmp(n->links[j].alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) != 0);
+	}
+	plan_done(&p);
+	router_state_done(&s.before);
+	memset(&s.before, 0, sizeof(s.before));
+	scene_done(&s);
+}
+
+static void test_golden(void **state)
+{
+	const char *root = getenv("GOLDEN");
+	DIR *dir = opendir(root ? root : "tests/golden/router");
+	size_t n = 0;
+
+	assert_non_null(dir);
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (e->d_name[0] == '.')
+			continue;
+		autofree char *path = xasprintf("%s/%s", root ? root : "tests/golden/router", e->d_name);
+		print_message("# %s\n", e->d_name);
+		run_golden(path);
+		n++;
+	}
+	closedir(dir);
+	assert_true(n >= 5);
+}
+
+/* What is taken away comes back, and only that. */
+static void test_heal(void **state)
+{
+	autofree char *path = xasprintf("%s/two-hosts.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct scene s;
+	struct desired d;
+	struct plan p;
+
+	scene_load(&s, path);
+	scene_plan(&s, &d, &p);
+	play(&s.actual, &p);
+	for (size_t i = 0; i < s.actual.n; i++) {
+		struct net *n = s.actual.v[i];
+		size_t it = 0;
+		for (const struct entry *e; (e = entry_set_next(&n->entries, &it));) {
+			struct entry gone = *e;
+			struct plan again;
+			entry_set_remove(&n->entries, &gone);
+			plan_make(&d.nets, &s.actual, &again);
+			assert_int_equal(again.n, 1);
+			assert_int_equal(again.ops[0].kind, OP_ENTRY_ADD);
+			assert_true(entry_same(again.ops[0].entry, &gone));
+			play(&s.actual, &again);
+			plan_done(&again);
+			it = 0;
+			static int bound;
+			if (++bound % 7 == 0)
+				break; /* the walk starts anew after each change: a sample of each namespace is enough */
+		}
+		for (size_t j = 0; j < n->n_links; j++) {
+			if (strncmp(n->links[j].alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) != 0)
+				continue;
+			struct link was = n->links[j];
+			struct plan again;
+			n->links[j].up = false;
+			plan_make(&d.nets, &s.actual, &again);
+			assert_int_equal(again.n, 1);
+			assert_int_equal(again.ops[0].kind, OP_LINK_SET);
+			assert_true(again.ops[0].set_up && !again.ops[0].set_mtu && !again.ops[0].set_mac);
+			plan_done(&again);
+			n->links[j] = was;
+		}
+		if (n->nft.present) {
+			struct plan again;
+			n->nft.n_rules--;
+			plan_make(&d.nets, &s.actual, &again);
+			assert_int_equal(again.n, 1);
+			assert_int_equal(again.ops[0].kind, OP_NFT_REPLACE);
+			plan_done(&again);
+			n->nft.n_rules++;
+		}
+	}
+	plan_done(&p);
+	desired_done(&d);
+	scene_done(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_heal),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
