@@ -235,8 +235,8 @@ static void switch_on_ipv6(struct router *r)
 					six |= c->interfaces[k].addresses[m].family == AF_INET6;
 			str_copy(id.container, c->id);
 			const struct net *n = six ? net_list_find(observe_nets(r->observe), &id) : NULL;
-			str_print(ns.link, "dr%" PRIu32, r->inventory.stacks[i].vni);
-			const struct link *l = n && n->ready ? net_link(n, ns.link) : NULL;
+			str_print(ns.iface, "dr%" PRIu32, r->inventory.stacks[i].vni);
+			const struct link *l = n && n->ready ? net_link(n, ns.iface) : NULL;
 			if (!l || !l->ipv6_off)
 				continue;
 			str_copy(ns.name, net_id_print(&id, name));
