@@ -7,22 +7,22 @@
 
 #include "base/log.h"
 #include "inventory/engine.h"
+#include "inventory/fetch.h"
 #include "io/file.h"
 
-#define BACKOFF_MIN_US	   (100 * USEC_PER_MSEC)
-#define BACKOFF_MAX_US	   (5 * USEC_PER_SEC)
-#define STEADY_US	   (5 * USEC_PER_SEC) /* ready for so long: the next loss starts at the shortest back-off */
-#define VERSION_MS	   10000	      /* an engine that starts has its socket long before it answers */
-#define OPEN_US		   (2 * USEC_PER_SEC) /* some engines send the headers of /events with the first event only */
-#define LIST_MS		   30000
-#define FETCH_MS	   5000
-#define FETCH_PARALLEL	   4
-#define FETCH_RETRY_MAX_US (30 * USEC_PER_SEC)
-#define RELIST_US	   (1 * USEC_PER_SEC)
-#define PODMAN_RELIST_US   (30 * USEC_PER_SEC) /* it tells nothing about networks that come and go */
-#define LIST_BYTES	   (32u << 20)
-#define OBJECT_BYTES	   (4u << 20)
-#define EVENT_BYTES	   (1u << 20)
+#define BACKOFF_MIN_US	 (100 * USEC_PER_MSEC)
+#define BACKOFF_MAX_US	 (5 * USEC_PER_SEC)
+#define STEADY_US	 (5 * USEC_PER_SEC) /* ready for so long: the next loss starts at the shortest back-off */
+#define VERSION_MS	 10000		    /* an engine that starts has its socket long before it answers */
+#define OPEN_US		 (2 * USEC_PER_SEC) /* some engines send the headers of /events with the first event only */
+#define LIST_MS		 30000
+#define FETCH_MS	 5000
+#define FETCH_PARALLEL	 4
+#define RELIST_US	 (1 * USEC_PER_SEC)
+#define PODMAN_RELIST_US (30 * USEC_PER_SEC) /* it tells nothing about networks that come and go */
+#define LIST_BYTES	 (32u << 20)
+#define OBJECT_BYTES	 (4u << 20)
+#define EVENT_BYTES	 (1u << 20)
 
 /* type: container and network; event: what docker_event_parse() knows, so that health checks' execs do not wake us */
 static const char event_filters[] =
@@ -32,27 +32,12 @@ static const char event_filters[] =
 
 enum phase { PHASE_WAITING, PHASE_VERSION, PHASE_SUBSCRIBING, PHASE_LISTING, PHASE_INSPECTING, PHASE_READY };
 
-enum fetch_kind { FETCH_CONTAINER, FETCH_NETWORK };
-
-/** struct fetch - One object to ask for */
-struct fetch {
-	struct fetch *next;
-	struct engine *engine;
-	enum fetch_kind kind;
-	char id[LIMIT_ID];
-	struct http_request *request; /* in flight, or NULL */
-	bool again;		      /* something happened meanwhile: ask once more after the answer */
-	bool stale;		      /* what comes may be older than what we know: throw it away */
-	unsigned failures;
-	int64_t not_before_us; /* after a failure */
-};
-
 struct engine {
 	uv_loop_t *loop;
 	struct http *http;
 	loop_fn *changed;
 	void *arg;
-	char *endpoint, *unix_socket, *base_url;
+	struct endpoint_address address;
 	struct config_network *config_networks;
 	size_t n_config_networks;
 
@@ -69,16 +54,14 @@ struct engine {
 	json_t *listed_networks, *listed_containers;
 
 	struct http_request *request, *stream, *networks_request, *containers_request;
-	struct fetch *fetches;
+	struct fetches *fetches;
 	struct timer *timer; /* of the phase */
-	struct timer *retry; /* of the fetches */
 	struct timer *relist;
 	struct dirwatch *socket_watch; /* while waiting */
 };
 
-static void engine_start(struct engine *e);
 static void engine_list(struct engine *e);
-static void fetch_run(struct engine *e);
+static void engine_step(struct engine *e);
 
 static void engine_tell(struct engine *e)
 {
@@ -96,66 +79,19 @@ static struct docker_set *engine_set(struct engine *e)
 	return e->phase == PHASE_INSPECTING ? &e->next : &e->now;
 }
 
-/* ---- requests ---- */
-
-PRINTF(2, 3) static struct http_spec spec_make(const struct engine *e, const char *fmt, ...)
-{
-	struct http_spec spec = {.unix_socket = e->unix_socket};
-	autobuf struct buf url = {0};
-	char path[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(path, sizeof(path), fmt, ap);
-	va_end(ap);
-	buf_printf(&url, "%s%s", e->base_url, path);
-	spec.url = steal_ptr(url.data);
-	return spec;
-}
-
-static void spec_done(struct http_spec *spec)
-{
-	free((char *)spec->url);
-	spec->url = NULL;
-}
-
-/* What went wrong with a request that should have brought JSON. Return: the JSON, or NULL and @err */
-static json_t *answer_json(int code, int status, const struct buf *body, const struct err *http_err, struct err *err)
-{
-	autobuf struct buf words = {0};
-
-	if (code < 0) {
-		*err = *http_err;
-		return NULL;
-	}
-	if (status != 200) {
-		str_safe(&words, body->data);
-		err_set(err, -EPROTO, "HTTP status %d: %s", status, words.data ? words.data : "");
-		return NULL;
-	}
-	return docker_json(body->data, body->len, err);
-}
-
 static void engine_cancel(struct engine *e)
 {
-	struct fetch *f;
-
 	http_cancel(e->request);
 	http_cancel(e->stream);
 	http_cancel(e->networks_request);
 	http_cancel(e->containers_request);
 	e->request = e->stream = e->networks_request = e->containers_request = NULL;
-	while ((f = e->fetches)) {
-		e->fetches = f->next;
-		http_cancel(f->request);
-		free(f);
-	}
+	fetches_clear(e->fetches);
 	json_decref(e->listed_networks);
 	json_decref(e->listed_containers);
 	e->listed_networks = e->listed_containers = NULL;
 	docker_set_done(&e->next);
 	timer_stop(e->timer);
-	timer_stop(e->retry);
 	timer_stop(e->relist);
 	e->list_again = false;
 }
@@ -165,10 +101,10 @@ static void engine_cancel(struct engine *e)
 static void on_socket_dir(void *arg, const char *name)
 {
 	struct engine *e = arg;
-	const char *slash = strrchr(e->unix_socket, '/');
+	const char *slash = strrchr(e->address.unix_socket, '/');
 
-	if (e->phase != PHASE_WAITING || (name && !str_eq(name, slash ? slash + 1 : e->unix_socket)) ||
-	    access(e->unix_socket, F_OK) < 0)
+	if (e->phase != PHASE_WAITING || (name && !str_eq(name, slash ? slash + 1 : e->address.unix_socket)) ||
+	    access(e->address.unix_socket, F_OK) < 0)
 		return;
 	/* the socket is back: no need to sit the back-off out. It may not listen yet, so begin with the shortest again.
 	 */
@@ -178,7 +114,7 @@ static void on_socket_dir(void *arg, const char *name)
 
 static void socket_watch_start(struct engine *e)
 {
-	autofree char *path = e->unix_socket ? xstrdup(e->unix_socket) : NULL;
+	autofree char *path = e->address.unix_socket ? xstrdup(e->address.unix_socket) : NULL;
 
 	/* the directory may be missing too: then the back-off has to do */
 	if (path && !e->socket_watch &&
@@ -201,10 +137,10 @@ static void engine_fail(struct engine *e, const struct err *err)
 	if (had && mono_now().us - e->ready_since_us > STEADY_US)
 		e->backoff_us = BACKOFF_MIN_US;
 	if (had)
-		log_warning("engine lost, its stacks stay as they are", kv_str("endpoint", e->endpoint),
+		log_warning("engine lost, its stacks stay as they are", kv_str("endpoint", e->address.text),
 			    kv_str("why", err->text));
 	else if (!same)
-		log_warning("engine cannot be reached, trying again", kv_str("endpoint", e->endpoint),
+		log_warning("engine cannot be reached, trying again", kv_str("endpoint", e->address.text),
 			    kv_str("why", err->text));
 	engine_cancel(e);
 	if (had)
@@ -217,60 +153,7 @@ static void engine_fail(struct engine *e, const struct err *err)
 	}
 }
 
-/* ---- fetches: one object each ---- */
-
-static struct fetch *fetch_find(const struct engine *e, enum fetch_kind kind, const char *id)
-{
-	for (struct fetch *f = e->fetches; f; f = f->next) {
-		if (f->kind == kind && str_eq(f->id, id))
-			return f;
-	}
-	return NULL;
-}
-
-static void fetch_add(struct engine *e, enum fetch_kind kind, const char *id)
-{
-	struct fetch *f = fetch_find(e, kind, id), **at = &e->fetches;
-
-	if (f) {
-		f->again = f->request != NULL;
-		f->not_before_us = 0;
-		return;
-	}
-	f = xcalloc(1, sizeof(*f));
-	f->engine = e;
-	f->kind = kind;
-	str_copy(f->id, id);
-	while (*at)
-		at = &(*at)->next;
-	*at = f;
-}
-
-static void fetch_free(struct fetch *f)
-{
-	struct fetch **at = &f->engine->fetches;
-
-	while (*at != f)
-		at = &(*at)->next;
-	*at = f->next;
-	http_cancel(f->request);
-	free(f);
-}
-
-/* The object is gone: what is under way about it says nothing any more. */
-static void fetch_forget(struct engine *e, enum fetch_kind kind, const char *id)
-{
-	struct fetch *f = fetch_find(e, kind, id);
-
-	if (!f)
-		return;
-	if (!f->request) {
-		fetch_free(f);
-		return;
-	}
-	f->again = false;
-	f->stale = true; /* let it come, so that the connection stays usable */
-}
+/* ---- single objects ---- */
 
 static void engine_relist_soon(struct engine *e)
 {
@@ -302,7 +185,7 @@ static void fetched_container(struct engine *e, json_t *o)
 		const struct docker_attachment *a = &c->attachments[i];
 
 		if (!docker_set_network(set, a->network_id, a->network_name))
-			fetch_add(e, FETCH_NETWORK, a->network_id);
+			fetches_add(e->fetches, FETCH_NETWORK, a->network_id);
 	}
 	if (set->n_containers < LIMIT_CONTAINERS * 2 || docker_set_container(set, c->id))
 		docker_set_put_container(set, c);
@@ -323,18 +206,14 @@ static void fetched_network(struct engine *e, json_t *o)
 		docker_network_free(n);
 }
 
-static void fetch_failed(struct fetch *f, const struct err *err)
+static void fetch_failed(struct engine *e, const struct fetched *f)
 {
-	struct engine *e = f->engine;
-	int64_t wait_us = USEC_PER_SEC << (f->failures < 5 ? f->failures : 5);
 	struct docker_container *old;
 
-	if (f->failures == 0)
-		log_warning("engine does not tell about an object, trying again", kv_str("endpoint", e->endpoint),
-			    kv_str("id", f->id), kv_str("why", err->text));
-	f->failures++;
-	f->not_before_us = mono_now().us + (wait_us < FETCH_RETRY_MAX_US ? wait_us : FETCH_RETRY_MAX_US);
-	/* the listing goes on without it, with what was known before */
+	if (f->first_failure)
+		log_warning("engine does not tell about an object, trying again", kv_str("endpoint", e->address.text),
+			    kv_str("id", f->id), kv_str("why", f->err->text));
+	/* a listing goes on without it, with what was known before */
 	if (e->phase == PHASE_INSPECTING && f->kind == FETCH_CONTAINER && docker_set_container(&e->next, f->id)) {
 		old = docker_set_take_container(&e->now, f->id);
 		if (old)
@@ -342,57 +221,30 @@ static void fetch_failed(struct fetch *f, const struct err *err)
 	}
 }
 
-static void on_fetched(void *arg, int code, int status, const struct buf *body, const struct err *http_err)
+static void on_fetched(void *arg, const struct fetched *f)
 {
-	struct fetch *f = arg;
-	struct engine *e = f->engine;
-	bool again = f->again, done = true;
-	struct err err = {0};
-	json_t *o = NULL;
+	struct engine *e = arg;
 
-	f->request = NULL;
-	f->again = false;
-	if (!f->stale) {
-		if (code == 0 && status == 404) {
-			if (f->kind == FETCH_CONTAINER)
-				docker_set_remove_container(engine_set(e), f->id);
-			else
-				docker_set_remove_network(engine_set(e), f->id);
-		} else if (!(o = answer_json(code, status, body, http_err, &err))) {
-			fetch_failed(f, &err);
-			done = false;
-		} else if (f->kind == FETCH_CONTAINER) {
-			fetched_container(e, o);
-		} else {
-			fetched_network(e, o);
-		}
-		json_decref(o);
+	switch (f->outcome) {
+	case FETCH_GOT:
+		if (f->kind == FETCH_CONTAINER)
+			fetched_container(e, f->object);
+		else
+			fetched_network(e, f->object);
+		break;
+	case FETCH_GONE:
+		if (f->kind == FETCH_CONTAINER)
+			docker_set_remove_container(engine_set(e), f->id);
+		else
+			docker_set_remove_network(engine_set(e), f->id);
+		break;
+	case FETCH_FAILED:
+		fetch_failed(e, f);
+		break;
+	case FETCH_NOTHING:
+		break;
 	}
-	f->stale = false;
-	if (again)
-		f->not_before_us = 0;
-	else if (done)
-		fetch_free(f);
-	fetch_run(e);
-	if (e->phase == PHASE_READY)
-		engine_tell(e);
-}
-
-static void fetch_start(struct fetch *f)
-{
-	const struct engine *e = f->engine;
-	struct http_spec spec;
-
-	if (f->kind == FETCH_CONTAINER)
-		spec = spec_make(e, "/v%s/containers/%s/json", e->version.api, f->id);
-	else if (e->version.podman)
-		spec = spec_make(e, "/v4.0.0/libpod/networks/%s/json", f->id);
-	else
-		spec = spec_make(e, "/v%s/networks/%s", e->version.api, f->id);
-	spec.max_bytes = OBJECT_BYTES;
-	spec.timeout_ms = FETCH_MS;
-	f->request = http_start(e->http, &spec, on_fetched, f);
-	spec_done(&spec);
+	engine_step(e);
 }
 
 static void inspecting_done(struct engine *e)
@@ -405,7 +257,7 @@ static void inspecting_done(struct engine *e)
 	if (e->state != ENGINE_CONNECTED) {
 		e->state = ENGINE_CONNECTED;
 		e->ready_since_us = mono_now().us;
-		log_info("engine connected", kv_str("endpoint", e->endpoint), kv_str("api", e->version.api),
+		log_info("engine connected", kv_str("endpoint", e->address.text), kv_str("api", e->version.api),
 			 kv_str("engine", e->version.engine), kv_int("networks", (int64_t)e->now.n_networks),
 			 kv_int("containers", (int64_t)e->now.n_containers));
 	}
@@ -420,37 +272,23 @@ static void inspecting_done(struct engine *e)
 	engine_tell(e);
 }
 
-/* Start what may start, and see whether a listing is complete: what failed once no longer holds it up. */
-static void fetch_run(struct engine *e)
+/* Go on after anything: start fetches, see whether a listing is complete (what failed does not hold it up), tell. */
+static void engine_step(struct engine *e)
 {
-	size_t in_flight = 0, fresh = 0;
-	int64_t now_us = mono_now().us, soonest_us = INT64_MAX;
+	size_t fresh;
 
 	if (e->phase != PHASE_READY && e->phase != PHASE_INSPECTING)
-		return;
-	for (struct fetch *f = e->fetches; f; f = f->next)
-		in_flight += f->request != NULL;
-	for (struct fetch *f = e->fetches; f; f = f->next) {
-		if (!f->request && f->not_before_us <= now_us && in_flight < FETCH_PARALLEL) {
-			fetch_start(f);
-			in_flight++;
-		}
-		if (!f->request && f->not_before_us > now_us && f->not_before_us < soonest_us)
-			soonest_us = f->not_before_us;
-		if (f->failures == 0)
-			fresh++;
-	}
-	if (soonest_us != INT64_MAX)
-		timer_start(e->retry, soonest_us - now_us);
-	else
-		timer_stop(e->retry);
+		return; /* they wait for the lists */
+	fresh = fetches_run(e->fetches, &e->version);
 	if (e->phase == PHASE_INSPECTING && fresh == 0)
 		inspecting_done(e);
+	else if (e->phase == PHASE_READY)
+		engine_tell(e);
 }
 
 static void on_retry(void *arg)
 {
-	fetch_run(arg);
+	engine_step(arg);
 }
 
 /* ---- events ---- */
@@ -458,7 +296,6 @@ static void on_retry(void *arg)
 static void event_disconnected(struct engine *e, const struct docker_event *ev)
 {
 	struct docker_container *c = docker_set_container(engine_set(e), ev->container);
-	struct fetch *f = fetch_find(e, FETCH_CONTAINER, ev->container);
 
 	if (c) {
 		for (size_t i = 0; i < c->n_attachments; i++) {
@@ -468,10 +305,8 @@ static void event_disconnected(struct engine *e, const struct docker_event *ev)
 			}
 		}
 	}
-	if (f && f->request)
-		f->stale = f->again = true;
-	else if (c)
-		fetch_add(e, FETCH_CONTAINER, ev->container);
+	if (!fetches_outdate(e->fetches, FETCH_CONTAINER, ev->container) && c)
+		fetches_add(e->fetches, FETCH_CONTAINER, ev->container);
 }
 
 static void event_apply(struct engine *e, const struct docker_event *ev)
@@ -479,19 +314,19 @@ static void event_apply(struct engine *e, const struct docker_event *ev)
 	switch (ev->kind) {
 	case DOCKER_EVENT_CONTAINER_CHANGED:
 	case DOCKER_EVENT_CONNECTED:
-		fetch_add(e, FETCH_CONTAINER, ev->container);
+		fetches_add(e->fetches, FETCH_CONTAINER, ev->container);
 		break;
 	case DOCKER_EVENT_CONTAINER_STOPPED:
 	case DOCKER_EVENT_CONTAINER_REMOVED:
 		docker_set_remove_container(engine_set(e), ev->container);
-		fetch_forget(e, FETCH_CONTAINER, ev->container);
+		fetches_forget(e->fetches, FETCH_CONTAINER, ev->container);
 		break;
 	case DOCKER_EVENT_NETWORK_CHANGED:
-		fetch_add(e, FETCH_NETWORK, ev->network);
+		fetches_add(e->fetches, FETCH_NETWORK, ev->network);
 		break;
 	case DOCKER_EVENT_NETWORK_REMOVED:
 		docker_set_remove_network(engine_set(e), ev->network);
-		fetch_forget(e, FETCH_NETWORK, ev->network);
+		fetches_forget(e->fetches, FETCH_NETWORK, ev->network);
 		break;
 	case DOCKER_EVENT_DISCONNECTED:
 		event_disconnected(e, ev);
@@ -503,9 +338,7 @@ static void event_apply(struct engine *e, const struct docker_event *ev)
 	case DOCKER_EVENT_KIND_N_:
 		return;
 	}
-	fetch_run(e);
-	if (e->phase == PHASE_READY)
-		engine_tell(e);
+	engine_step(e);
 }
 
 static void on_event(void *arg, char *line, size_t len)
@@ -518,10 +351,13 @@ static void on_event(void *arg, char *line, size_t len)
 
 	json_decref(o);
 	if (rc < 0) {
-		log_debug("event not understood", kv_str("endpoint", e->endpoint), kv_str("why", err.text));
+		log_debug("event not understood", kv_str("endpoint", e->address.text), kv_str("why", err.text));
 		engine_relist_soon(e);
 		return;
 	}
+	log_debug("event", kv_str("endpoint", e->address.text), kv_int("kind", ev.kind),
+		  kv_str("container", ev.container), kv_str("network", ev.network),
+		  kv_int("age_us", wall_now().ms * 1000 - ev.time_ns / 1000));
 	if (ev.time_ns > e->last_event_ns)
 		e->last_event_ns = ev.time_ns;
 	/*
@@ -530,9 +366,9 @@ static void on_event(void *arg, char *line, size_t len)
 	 */
 	if (e->phase == PHASE_LISTING || e->phase == PHASE_SUBSCRIBING) {
 		if (ev.container[0])
-			fetch_add(e, FETCH_CONTAINER, ev.container);
+			fetches_add(e->fetches, FETCH_CONTAINER, ev.container);
 		if (ev.network[0] && ev.kind != DOCKER_EVENT_CONNECTED && ev.kind != DOCKER_EVENT_DISCONNECTED)
-			fetch_add(e, FETCH_NETWORK, ev.network);
+			fetches_add(e->fetches, FETCH_NETWORK, ev.network);
 		return;
 	}
 	event_apply(e, &ev);
@@ -570,13 +406,13 @@ static void engine_subscribe(struct engine *e)
 	/* a clock that was set back must not make us wait for its future */
 	if (since_ns == 0 || since_ns > now_ns)
 		since_ns = now_ns - INT64_C(1000000000);
-	spec = spec_make(e, "/v%s/events?since=%lld.%09lld&filters=%s", e->version.api,
-			 (long long)(since_ns / 1000000000), (long long)(since_ns % 1000000000), event_filters);
+	spec = endpoint_spec(&e->address, "/v%s/events?since=%lld.%09lld&filters=%s", e->version.api,
+			     (long long)(since_ns / 1000000000), (long long)(since_ns % 1000000000), event_filters);
 	spec.max_bytes = EVENT_BYTES;
 	e->phase = PHASE_SUBSCRIBING;
 	e->stream = http_stream(e->http, &spec, on_stream_open, on_event, on_stream_end, e);
 	timer_start(e->timer, OPEN_US);
-	spec_done(&spec);
+	endpoint_spec_done(&spec);
 }
 
 /* ---- lists ---- */
@@ -612,7 +448,7 @@ static void list_containers_in(struct engine *e)
 			continue;
 		}
 		if (model_container_matters(c, &e->next, &config))
-			fetch_add(e, FETCH_CONTAINER, c->id);
+			fetches_add(e->fetches, FETCH_CONTAINER, c->id);
 		docker_set_put_container(&e->next, c);
 	}
 }
@@ -626,16 +462,15 @@ static void lists_complete(struct engine *e)
 	json_decref(e->listed_containers);
 	e->listed_networks = e->listed_containers = NULL;
 	e->phase = PHASE_INSPECTING;
-	for (struct fetch *f = e->fetches; f; f = f->next)
-		f->failures = 0, f->not_before_us = 0; /* left from before: another chance within this listing */
-	fetch_run(e);
+	fetches_hurry(e->fetches); /* left from before: another chance within this listing */
+	engine_step(e);
 }
 
 static void on_list(struct engine *e, const char *what, json_t **to, int code, int status, const struct buf *body,
 		    const struct err *http_err)
 {
 	struct err err = {0};
-	json_t *o = answer_json(code, status, body, http_err, &err);
+	json_t *o = endpoint_answer(code, status, body, http_err, &err);
 
 	if (o && !json_is_array(o)) {
 		json_decref(o);
@@ -671,9 +506,9 @@ static void on_containers(void *arg, int code, int status, const struct buf *bod
 static void engine_list(struct engine *e)
 {
 	/* Podman's compatible form keeps the name of the bridge to itself */
-	struct http_spec networks = e->version.podman ? spec_make(e, "/v4.0.0/libpod/networks/json")
-						      : spec_make(e, "/v%s/networks", e->version.api);
-	struct http_spec containers = spec_make(e, "/v%s/containers/json", e->version.api);
+	struct http_spec networks = e->version.podman ? endpoint_spec(&e->address, "/v4.0.0/libpod/networks/json")
+						      : endpoint_spec(&e->address, "/v%s/networks", e->version.api);
+	struct http_spec containers = endpoint_spec(&e->address, "/v%s/containers/json", e->version.api);
 
 	e->phase = PHASE_LISTING;
 	e->list_again = false;
@@ -683,8 +518,8 @@ static void engine_list(struct engine *e)
 	networks.timeout_ms = containers.timeout_ms = LIST_MS;
 	e->networks_request = http_start(e->http, &networks, on_networks, e);
 	e->containers_request = http_start(e->http, &containers, on_containers, e);
-	spec_done(&networks);
-	spec_done(&containers);
+	endpoint_spec_done(&networks);
+	endpoint_spec_done(&containers);
 }
 
 static void on_relist(void *arg)
@@ -701,7 +536,7 @@ static void on_version(void *arg, int code, int status, const struct buf *body, 
 {
 	struct engine *e = arg;
 	struct err err = {0};
-	json_t *o = answer_json(code, status, body, http_err, &err);
+	json_t *o = endpoint_answer(code, status, body, http_err, &err);
 	int rc = o ? docker_version_parse(o, &e->version, &err) : -EPROTO;
 
 	e->request = NULL;
@@ -714,7 +549,7 @@ static void on_version(void *arg, int code, int status, const struct buf *body, 
 
 static void engine_start(struct engine *e)
 {
-	struct http_spec spec = spec_make(e, "/version");
+	struct http_spec spec = endpoint_spec(&e->address, "/version");
 
 	dirwatch_free(e->socket_watch);
 	e->socket_watch = NULL;
@@ -722,7 +557,7 @@ static void engine_start(struct engine *e)
 	spec.max_bytes = OBJECT_BYTES;
 	spec.timeout_ms = VERSION_MS;
 	e->request = http_start(e->http, &spec, on_version, e);
-	spec_done(&spec);
+	endpoint_spec_done(&spec);
 }
 
 static void on_phase_timer(void *arg)
@@ -736,24 +571,6 @@ static void on_phase_timer(void *arg)
 }
 
 /* ---- public ---- */
-
-static int endpoint_read(struct engine *e, const char *endpoint, struct err *err)
-{
-	if (strncmp(endpoint, "unix://", 7) == 0 && endpoint[7] == '/') {
-		e->unix_socket = xstrdup(endpoint + 7);
-		e->base_url = xstrdup("http://localhost");
-		return 0;
-	}
-	if (strncmp(endpoint, "tcp://", 6) == 0 && endpoint[6])
-		e->base_url = xasprintf("http://%s", endpoint + 6);
-	else if (strncmp(endpoint, "http://", 7) == 0 && endpoint[7])
-		e->base_url = xstrdup(endpoint);
-	else
-		return err_set(err, -EINVAL, "%s: endpoints are unix:///path or tcp://host:port", endpoint);
-	for (size_t len = strlen(e->base_url); len && e->base_url[len - 1] == '/'; len--)
-		e->base_url[len - 1] = '\0';
-	return 0;
-}
 
 static void config_copy(struct engine *e, const struct model_config *config)
 {
@@ -774,17 +591,15 @@ int engine_new(uv_loop_t *loop, struct http *http, const char *endpoint, const s
 	e->http = http;
 	e->changed = changed;
 	e->arg = arg;
-	e->endpoint = xstrdup(endpoint);
 	e->backoff_us = BACKOFF_MIN_US;
-	rc = endpoint_read(e, endpoint, err);
+	rc = endpoint_address_parse(endpoint, &e->address, err);
 	if (rc < 0) {
-		free(e->endpoint);
 		free(e);
 		return rc;
 	}
 	config_copy(e, config);
 	e->timer = timer_new(loop, "engine", on_phase_timer, e);
-	e->retry = timer_new(loop, "engine fetches", on_retry, e);
+	e->fetches = fetches_new(loop, http, &e->address, on_fetched, on_retry, e);
 	e->relist = timer_new(loop, "engine list", on_relist, e);
 	e->phase = PHASE_WAITING;
 	timer_start(e->timer, 0);
@@ -797,21 +612,19 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	engine_cancel(e);
+	fetches_free(e->fetches);
 	dirwatch_free(e->socket_watch);
 	timer_free(e->timer);
-	timer_free(e->retry);
 	timer_free(e->relist);
 	docker_set_done(&e->now);
 	free(e->config_networks);
-	free(e->endpoint);
-	free(e->unix_socket);
-	free(e->base_url);
+	endpoint_address_done(&e->address);
 	free(e);
 }
 
 const char *engine_endpoint(const struct engine *e)
 {
-	return e->endpoint;
+	return e->address.text;
 }
 
 static bool config_same(const struct engine *e, const struct model_config *config)
@@ -838,7 +651,7 @@ void engine_configure(struct engine *e, const struct model_config *config)
 void engine_view(const struct engine *e, struct model_source *ret)
 {
 	*ret = (struct model_source){
-		.endpoint = e->endpoint,
+		.endpoint = e->address.text,
 		.api = e->version.api,
 		.engine = e->version.engine,
 		.error = e->error.text,

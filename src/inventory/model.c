@@ -37,6 +37,11 @@ static void problem(struct problems *p, const char *kind, const char *name, cons
 	vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
 	object_name(&object, kind, name);
+	/* two engines that are run alike say the same twice */
+	for (size_t i = 0; i < p->n; i++) {
+		if (str_eq(p->v[i].object, object.data) && str_eq(p->v[i].text, words))
+			return;
+	}
 	problems_add(p, object.data, cure, "%s", words);
 }
 
