@@ -27,6 +27,7 @@ struct observe;
  *           a namespace became ready or broken
  */
 struct observe *observe_new(uv_loop_t *loop, struct broker *broker, loop_fn *changed, void *arg);
+/** observe_free() - Nothing may run the loop between this and broker_free(): answers that are open would find nobody */
 void observe_free(struct observe *o);
 
 /**
@@ -47,6 +48,8 @@ struct nl *observe_net_nl(const struct observe *o, const struct net_id *id);
 void observe_resync(struct observe *o, const struct net_id *id);
 /** observe_links() - Re-read the links of one net now, synchronously (apply needs the ifindexes of what it made) */
 int observe_links(struct observe *o, const struct net_id *id, struct err *err) MUST_USE;
+/** observe_nft() - Our own nft transaction has ended: read the table again, once; what its events say is known then */
+void observe_nft(struct observe *o, const struct net_id *id);
 /** observe_applied() - An entry of ours was written (@removed: or removed) without error: no need to wait for the event */
 void observe_applied(struct observe *o, const struct net_id *id, const struct entry *e, bool removed);
 /** observe_underlay() - Of the host's namespace: the interface that has @ip. Return: false when nobody has it */
