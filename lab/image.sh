@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# lab/image.sh: print the path of the root file system of the image lab:1 (busybox with all of its names, iperf3, socat,
+# lab/image.sh: print the path of the root file system of the image lab:1 (busybox with all of its names, iperf3, ping, socat,
 # tcpdump), made from this machine's programs: a lab has no registry to pull from. Made once, kept in LAB_DIR/cache.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -22,7 +22,7 @@ if [ ! -s "$tar" ]; then
 	done
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 	echo 'root:x:0:' >"$root/etc/group"
-	for program in iperf3 socat tcpdump; do
+	for program in iperf3 ping socat tcpdump; do
 		! command -v "$program" >/dev/null || rootfs_program "$root" "$program"
 	done
 	tar -C "$root" --owner=0 --group=0 -c . >"$root.tar"

@@ -130,25 +130,17 @@ proc_end() { # RECORD [SIGNAL]: end it and wait; SIGKILL after 15 s
 }
 
 # lab_pids - every process of this lab, also what a killed parent left: in one of its network namespaces (dockerd,
-# containerd, shims, docker-router), with its folder on the command line, or, for what runs in containers, in a mount
-# namespace of its own whose root lies in the folder.
+# containerd, shims, docker-router), a daemon or shim with its folder on the command line, or with its root file system
+# in the folder (what runs in containers).
 lab_pids() {
-	local p n own net
-	local -A nets=()
-	for n in /run/netns/dr-"$LAB"-*; do
-		[ -e "$n" ] && nets[$(stat -Lc %i "$n")]=1
-	done
-	own=$(readlink /proc/self/ns/mnt)
-	for p in /proc/[0-9]*; do
-		[ "${p#/proc/}" = $$ ] || [ "${p#/proc/}" = "$BASHPID" ] && continue
-		net=$(readlink "$p/ns/net" 2>/dev/null) || continue
-		net=${net#net:[}
-		if [ -n "${nets[${net%]}]:-}" ] ||
-			{ [ "$(readlink "$p/ns/mnt" 2>/dev/null)" != "$own" ] && grep -qF " $DIR/" "$p/mountinfo"; } 2>/dev/null ||
-			{ [ "$(readlink "$p/ns/mnt" 2>/dev/null)" != "$own" ] && grep -qE "dir=[^ ]*$DIR/" "$p/mountinfo"; } 2>/dev/null ||
-			tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep -qE "(^|[=/])${DIR#/}/.*(docker|containerd)"; then
-			proc_time "${p#/proc/}" >/dev/null && echo "${p#/proc/}"
-		fi
+	local p self=" $$ $BASHPID "
+	{
+		stat -Lc '%i %n' /run/netns/dr-"$LAB"-* /proc/[0-9]*/ns/net 2>/dev/null |
+			awk -F '[ /]' '$4 == "netns" { ours[$1] = 1 } $3 == "proc" && $1 in ours { print $4 }' || true
+		grep -lsaE "(docker|containerd).*$DIR/" /proc/[0-9]*/cmdline | cut -d/ -f3 || true
+		grep -lsE "^[^ ]+ [^ ]+ [^ ]+ ([^ ]*$DIR/[^ ]* / |/ / .*dir=[^ ]*$DIR/)" /proc/[0-9]*/mountinfo | cut -d/ -f3 || true
+	} | sort -un | while read -r p; do
+		[[ $self == *" $p "* ]] || ! proc_time "$p" >/dev/null || echo "$p"
 	done
 }
 
@@ -162,9 +154,20 @@ host_env() { # HOST: the environment that its commands run with, as `export` lin
 	cat "$DIR/$1/env"
 }
 
+containerd_gone() { # HOST
+	local pid
+	pid=$(cat "$DIR/$1/exec/containerd/containerd.pid" 2>/dev/null) || return 0
+	! proc_time "$pid" >/dev/null || ! grep -qsaF "$DIR/$1/" "/proc/$pid/cmdline"
+}
+
 dockerd_start() { # HOST
 	local d=$DIR/$1 args
 	read -ra args <"$d/dockerd.args" || true
+	proc_gone "$d/dockerd.proc" || die "dockerd of $1 runs already"
+	# What a killed one left. dockerd takes a containerd that still dies, or a zombie, for a running one and waits for
+	# its socket.
+	wait_for "the end of the containerd of $1" 10 containerd_gone "$1" || die "the containerd of $1 does not end"
+	rm -f "$d/docker.pid" "$d/exec/containerd/containerd.pid"
 	(
 		eval "$(host_env "$1")"
 		proc_start "$d/dockerd.proc" "$d/dockerd.log" nsenter --net="/run/netns/$(ns "$1")" -- dockerd \
@@ -179,9 +182,12 @@ dockerd_answers() { # HOST
 }
 
 dockerd_wait() { # HOST SECONDS
-	wait_for "dockerd of $1" "$2" dockerd_answers "$1" && return
+	dockerd_up_or_dead() {
+		dockerd_answers "$1" || proc_gone "$DIR/$1/dockerd.proc"
+	}
+	wait_for "dockerd of $1" "$2" dockerd_up_or_dead "$1" && dockerd_answers "$1" >/dev/null && return
 	tail -n 20 "$DIR/$1/dockerd.log" >&2
-	die "dockerd of $1 does not answer after $2 s; its log: $DIR/$1/dockerd.log"
+	die "dockerd of $1 ended, or does not answer after $2 s; its log: $DIR/$1/dockerd.log"
 }
 
 router_program() {
@@ -210,7 +216,10 @@ router_ready() { # HOST: all roles have written what they know
 }
 
 router_wait() { # HOST SECONDS
-	wait_for "docker-router of $1" "$2" router_ready "$1" && return
+	router_up_or_dead() {
+		router_ready "$1" || proc_gone "$DIR/$1/router.proc"
+	}
+	wait_for "docker-router of $1" "$2" router_up_or_dead "$1" && router_ready "$1" && return
 	tail -n 20 "$DIR/$1/router.log" >&2
-	die "docker-router of $1 is not ready after $2 s; its log: $DIR/$1/router.log"
+	die "docker-router of $1 ended, or is not ready after $2 s; its log: $DIR/$1/router.log"
 }

@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# packaging/packages.sh build|lab|check|fuzz...: install the Debian packages that a target of the Makefile needs, when
+# any is missing and we are root; says which are missing otherwise. The one list of them.
+set -eu
+
+packages_build="gcc libc6-dev make meson ninja-build pkg-config scdoc libuv1-dev libmnl-dev libjansson-dev
+	libcurl4-openssl-dev libyaml-dev libcap-ng-dev libcmocka-dev"
+packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump"
+packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0"
+packages_fuzz="clang llvm"
+
+want=
+for set; do
+	case $set in
+	build) want="$want $packages_build" ;;
+	lab) want="$want $packages_lab" ;;
+	check) want="$want $packages_check" ;;
+	fuzz) want="$want $packages_fuzz" ;;
+	*)
+		echo "usage: packaging/packages.sh build|lab|check|fuzz..." >&2
+		exit 2
+		;;
+	esac
+	# somebody's own Docker is left alone: Debian's would take its place
+	case $set in
+	lab | check)
+		command -v dockerd >/dev/null || want="$want docker.io"
+		command -v docker-compose >/dev/null || docker compose version >/dev/null 2>&1 || want="$want docker-compose"
+		;;
+	esac
+done
+
+command -v dpkg-query >/dev/null || exit 0 # no Debian: the packages are the user's to find
+missing=
+for p in $want; do
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "missing packages; as root: apt-get install$missing" >&2
+	exit 1
+fi
+echo "installing packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# --no-remove: rather fail than take away something that this machine has
+get() {
+	apt-get -qq -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends --no-remove "$@" </dev/null >"$log" 2>&1
+}
+# shellcheck disable=SC2086 # a list
+get install $missing || { get update && get install $missing; } || {
+	tail -n 20 "$log" >&2
+	echo "could not install:$missing" >&2
+	exit 1
+}

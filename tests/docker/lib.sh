@@ -1,0 +1,171 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests with real dockerds share. A test sources this first, begins a lab, and states what must hold; the first
+# thing that does not ends it. tests/docker/run.sh gives it a LAB of its own and a VARIANT (see there).
+set -euo pipefail
+
+TEST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$TEST_DIR/../../lab/lib.sh"
+EXAMPLES=$TOP/examples
+export QUIET=1 IMAGE=lab:1
+
+VARIANT=${VARIANT:-debian-v4}
+ENGINE=${VARIANT%%-*}
+UNDERLAY=v4
+[[ $VARIANT != *-v6* ]] || UNDERLAY=v6
+export ENGINE
+
+fail() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+skip() { # REASON
+	echo "SKIPPED: $*"
+	exit 77
+}
+
+step() { # WORDS: what comes next, for the log
+	printf '\n[%s] %s\n' "$(date +%T)" "$*"
+}
+
+at_end=()
+at_exit() { # CMD...: done when the test ends, last first
+	at_end=("$(printf '%q ' "$@")" "${at_end[@]}")
+}
+
+finish() {
+	local status=$? c
+	trap '' INT TERM
+	trap - ERR
+	set +e
+	if [ $status != 0 ] && [ $status != 77 ]; then
+		show_state
+	fi
+	for c in "${at_end[@]}"; do
+		eval "$c"
+	done
+	"$TOP/lab/down" || status=1
+	exit $status
+}
+set -E # the trap below inside functions too
+trap 'echo "FAILED: ${BASH_SOURCE[0]##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+show_state() { # for the log of a failure
+	local h
+	[ -f "$DIR/nodes" ] || return 0
+	for h in $(nodes host); do
+		printf '\n--- %s: docker-router status, then the end of its log\n' "$h"
+		timeout 5 "$TOP/lab/exec" "$h" docker-router status 2>&1 | tail -n 40
+		tail -n 30 "$DIR/$h/router.log" 2>/dev/null
+		printf -- '--- %s: rules, routes, links\n' "$h"
+		inside "$h" ip rule
+		inside "$h" ip -br addr
+	done
+}
+
+# --- labs ------------------------------------------------------------------------------------------------------------
+
+lab_begin() { # [TOPOLOGY]: two-hosts or another; for an IPv6 variant its -v6 sibling, when there is one
+	local topology=${1:-two-hosts} status=0
+	if [ $UNDERLAY = v6 ] && [ -f "$TOP/lab/topologies/$topology-v6" ]; then
+		topology=$topology-v6
+	fi
+	step "lab $topology, engine $ENGINE, underlay $UNDERLAY"
+	if [ "$ENGINE" != debian ]; then
+		"$TOP/lab/engine.sh" "$ENGINE" >"$LAB_DIR.reason.$$" 2>&1 || status=$?
+		if [ $status = 77 ]; then
+			reason=$(tail -n 1 "$LAB_DIR.reason.$$")
+			rm -f "$LAB_DIR.reason.$$"
+			skip "$reason"
+		fi
+		rm -f "$LAB_DIR.reason.$$"
+	fi
+	"$TOP/lab/up" "$topology"
+}
+
+# exec, docker, compose, service: the lab's commands by name
+on() { # HOST CMD...
+	"$TOP/lab/exec" "$@"
+}
+docker_on() { # HOST ARGS...
+	"$TOP/lab/docker" "$@"
+}
+compose_on() { # HOST ARGS...
+	"$TOP/lab/compose" "$@"
+}
+service_of() { # HOST dockerd|router VERB
+	"$TOP/lab/service" "$@"
+}
+
+container_of() { # HOST PROJECT SERVICE: the name of its first container (Compose 1 and 2 join with different signs)
+	docker_on "$1" ps --filter "label=com.docker.compose.project=$2" --filter "label=com.docker.compose.service=$3" \
+		--format '{{.Names}}' | head -n 1
+}
+
+in_container() { # HOST CONTAINER CMD...
+	local h=$1
+	shift
+	docker_on "$h" exec "$@"
+}
+
+# --- what must hold --------------------------------------------------------------------------------------------------
+
+wait_until() { # WHAT SECONDS CMD...
+	local what=$1 seconds=$2
+	shift 2
+	wait_for "$what" "$seconds" "$@" && return
+	fail "$what: not within $seconds s"
+}
+
+must_fail() { # CMD...
+	if "$@" >/dev/null 2>&1; then
+		fail "this was to fail, and did not: $*"
+	fi
+}
+
+must_equal() { # WHAT EXPECTED GOT
+	[ "$2" = "$3" ] || fail "$1: expected '$2', got '$3'"
+}
+
+must_contain() { # WHAT PATTERN TEXT: an extended regular expression
+	grep -qE -- "$2" <<<"$3" || fail "$1: nothing matches '$2' in: $3"
+}
+
+pings() { # HOST CONTAINER ADDRESS [OPTIONS...]
+	local h=$1 c=$2 a=$3
+	shift 3
+	in_container "$h" "$c" ping -c 1 -W 1 "$@" "$a" >/dev/null 2>&1
+}
+
+connects() { # HOST CONTAINER ADDRESS [PORT]: TCP
+	in_container "$1" "$2" timeout 2 nc -w 1 "$3" "${4:-80}" </dev/null >/dev/null 2>&1
+}
+
+reach() { # HOST CONTAINER ADDRESS [PORT]: must answer ping and TCP, within 10 s
+	wait_until "$2 on $1 pings $3" 10 pings "$1" "$2" "$3"
+	wait_until "$2 on $1 connects to $3 port ${4:-80}" 10 connects "$1" "$2" "$3" "${4:-80}"
+}
+
+unreach() { # HOST CONTAINER ADDRESS [PORT]: must answer neither
+	! pings "$1" "$2" "$3" || fail "$2 on $1 reaches $3 by ping, and must not"
+	! connects "$1" "$2" "$3" "${4:-80}" || fail "$2 on $1 reaches $3 port ${4:-80}, and must not"
+}
+
+reach_full_size() { # HOST CONTAINER ADDRESS MTU: the largest packet that fits goes through unfragmented, one more does not
+	local header=28
+	[[ $3 != *:* ]] || header=48
+	wait_until "$2 on $1 reaches $3 with packets of $4 bytes" 5 pings "$1" "$2" "$3" -M "do" -s $(($4 - header))
+	must_fail in_container "$1" "$2" ping -c 2 -i 0.2 -W 1 -M "do" -s $(($4 - header + 1)) "$3"
+}
+
+overlay_mtu() { # what is left for the overlay on an underlay of 1500
+	if [ $UNDERLAY = v6 ]; then
+		echo 1430
+	else
+		echo 1450
+	fi
+}

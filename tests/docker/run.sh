@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# tests/docker/run.sh [--first] [--results FILE] [TEST...]: run the tests that need namespaces (tests/netns) and dockerds
+# (tests/docker), each in a lab of its own. TEST is a name, or name/variant; none: all. Prints a line for each, and the
+# log of what failed; keeps the logs of failures in ARTEFACTS (default /tmp/docker-router-tests).
+#
+# A test is a script beside this one that exits 0, 77 (skipped: its line "SKIPPED: reason" is told) or otherwise, with
+# in its head
+#   # variants: debian-v4 debian-v6 sid-v4      it runs once for each; told to it as VARIANT (engine-underlay); --first
+#                                               runs only the first
+#   # timeout: 300                              seconds; 180 without
+# What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+first='' results=/dev/null
+while [ $# -gt 0 ]; do
+	case $1 in
+	--first) first=1 ;;
+	--results)
+		results=$2
+		shift
+		;;
+	-*)
+		echo "usage: tests/docker/run.sh [--first] [--results FILE] [TEST...]" >&2
+		exit 2
+		;;
+	*) break ;;
+	esac
+	shift
+done
+export DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/${BUILD:-build}/docker-router}
+ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
+passed=0 failed=0 skipped=0 number=0
+
+head_of() { # SCRIPT WORD
+	sed -n "1,20s/^# $2: //p" "$1"
+}
+
+tests() { # the names asked for, or all: script and variant
+	local script name variant variants
+	for script in tests/netns/*.sh tests/docker/*.sh; do
+		name=$(basename "$script" .sh)
+		case $script in
+		*/lib.sh | */run.sh | *'*'*) continue ;;
+		esac
+		variants=$(head_of "$script" variants)
+		[ -z "$first" ] || variants=${variants%% *}
+		for variant in ${variants:--}; do
+			[ $# = 0 ] || [[ " $* " == *" $name "* ]] || [[ " $* " == *" $name/$variant "* ]] || continue
+			echo "$script $variant"
+		done
+	done
+}
+
+leftovers() { # of the test's lab: lines that say what was left
+	local n
+	for n in /run/netns/dr-"$LAB"-*; do
+		[ ! -e "$n" ] || echo "left behind: namespace $(basename "$n")"
+	done
+	(
+		. lab/lib.sh
+		lab_mounts | sed 's/^/left behind: mount /'
+		for n in $(lab_pids); do
+			echo "left behind: process $n $(tr '\0' ' ' <"/proc/$n/cmdline" | cut -c1-100)"
+		done
+		[ ! -e "$DIR" ] || echo "left behind: $DIR"
+	)
+}
+
+stop() {
+	trap '' INT TERM
+	[ -z "${LAB:-}" ] || QUIET=1 lab/down
+	exit 130
+}
+trap stop INT TERM
+
+run() { # SCRIPT VARIANT
+	local script=$1 variant=$2 name limit begin seconds status=0 log left
+	name=$(basename "$script" .sh)
+	[ "$variant" = - ] || name=$name/$variant
+	number=$((number + 1))
+	export LAB=t$$-$number LAB_LOGS=$ARTEFACTS/${name//\//-}
+	rm -rf "$LAB_LOGS"
+	mkdir -p "$LAB_LOGS"
+	log=$LAB_LOGS/test.log
+	limit=$(head_of "$script" timeout)
+	begin=${EPOCHREALTIME/[.,]/}
+	[ ! -t 1 ] || printf '%s ...' "$name"
+	VARIANT=${variant#-} timeout -k 30 "${limit:-180}" bash "$script" >"$log" 2>&1 </dev/null &
+	wait $! || status=$?
+	[ "$status" != 124 ] || echo "FAILED: not done after ${limit:-180} s" >>"$log"
+	left=$(leftovers)
+	if [ -n "$left" ]; then
+		echo "$left" >>"$log"
+		lab/down >>"$log" 2>&1
+		status=1
+	fi
+	if grep -lE 'AddressSanitizer|LeakSanitizer|UndefinedBehavior|runtime error:' "$LAB_LOGS"/* >>"$log" 2>/dev/null; then
+		echo "FAILED: a sanitizer has something to say, in the files above" >>"$log"
+		status=1
+	fi
+	LAB=
+	seconds=$(((${EPOCHREALTIME/[.,]/} - begin) / 100000))
+	seconds=$((seconds / 10)).$((seconds % 10))
+	[ ! -t 1 ] || printf '\r\033[K'
+	case $status in
+	0)
+		passed=$((passed + 1))
+		echo "ok $name ($seconds s)"
+		echo "ok $name" >>"$results"
+		rm -rf "$LAB_LOGS"
+		;;
+	77)
+		skipped=$((skipped + 1))
+		echo "skip $name: $(sed -n 's/^SKIPPED: //p' "$log" | tail -n 1)"
+		echo "skip $name" >>"$results"
+		rm -rf "$LAB_LOGS"
+		;;
+	*)
+		failed=$((failed + 1))
+		echo "not ok $name ($seconds s), logs in $LAB_LOGS"
+		echo "not ok $name" >>"$results"
+		sed 's/^/    /' "$log" | tail -n 100
+		;;
+	esac
+}
+
+mkdir -p "$ARTEFACTS"
+while read -r script variant; do
+	run "$script" "$variant" </dev/null
+done < <(tests "$@")
+[ $number -gt 0 ] || {
+	echo "no test is named $*" >&2
+	exit 2
+}
+rmdir "$ARTEFACTS" 2>/dev/null
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
