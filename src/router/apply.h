@@ -28,15 +28,14 @@ void apply_result_done(struct apply_result *r);
 typedef void apply_done_fn(void *arg, const struct apply_result *r);
 
 struct apply *apply_new(uv_loop_t *loop, struct broker *broker, struct observe *o);
-void apply_free(struct apply *a);
+void apply_free(struct apply *a); /* before broker_free(), and the loop must not run in between */
 bool apply_busy(const struct apply *a);
 /**
  * apply_run() - Carry out @plan (borrowed for the call only: what outlives it is copied)
  * @fn: called from the loop
  *
- * Order: nft transactions first; when they have ended the netlink operations in the plan's order. With no nft operation
- * everything is done before this returns and @fn is called before it returns.
- * Since the plan borrows from desired and actual, netlink operations that must wait for nft are encoded from a deep copy.
+ * Order: the plan's. nft transactions that stand together run at the same time, and what stands behind them waits for
+ * all of them. With no nft operation everything is done before this returns and @fn is called before it returns.
  */
 void apply_run(struct apply *a, const struct plan *plan, apply_done_fn *fn, void *arg);
 

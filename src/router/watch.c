@@ -177,16 +177,13 @@ static bool is_source_of_route(const struct net *n, const struct entry *addr)
 	return false;
 }
 
-static void addr_event(struct watch *w, const struct decoded *d, const struct link *l)
+static void addr_event(struct watch *w, const struct decoded *d)
 {
 	struct ip ip = ip_from_bytes(d->entry.family, d->entry.dst);
 
 	if (w->net->id.kind == NET_HOST && addrs_set(&w->addrs, &ip, d->ifindex, d->removed))
 		tell(w);
 	if (d->removed && is_source_of_route(w->net, &d->entry))
-		want_resync(w);
-	/* No event tells that disable_ipv6 was turned off, but then an address appears */
-	if (l && l->ipv6_off && !d->removed && ip.family == AF_INET6)
 		want_resync(w);
 }
 
@@ -198,7 +195,7 @@ static void entry_event(struct watch *w, struct decoded *d)
 	const struct link *l = link_by_index(n, d->ifindex, &w->hint);
 
 	if (d->entry.type == ENTRY_ADDR)
-		addr_event(w, d, l);
+		addr_event(w, d);
 	if (d->removed && l)
 		memcpy(d->entry.dev, l->name, sizeof(d->entry.dev));
 	if (!d->removed && !entry_keep(n, d, l))
@@ -221,6 +218,13 @@ static void entry_event(struct watch *w, struct decoded *d)
 	tell(w);
 }
 
+static bool link_has_no_ipv6(struct watch *w, int ifindex)
+{
+	const struct link *l = link_by_index(w->net, ifindex, &w->hint);
+
+	return l && l->ipv6_off;
+}
+
 static void rt_event(void *arg, const struct nlmsghdr *nlh)
 {
 	struct watch *w = arg;
@@ -237,6 +241,9 @@ static void rt_event(void *arg, const struct nlmsghdr *nlh)
 		entry_event(w, &d);
 		return;
 	case DECODED_FOREIGN:
+		/* No event tells that disable_ipv6 was turned off, but then routes appear */
+		if (!d.removed && d.entry.family == AF_INET6 && link_has_no_ipv6(w, d.ifindex))
+			want_resync(w);
 		/* A stranger's route under the key of ours may have replaced it, and that is all we are told */
 		if (!d.removed && entry_set_find(&w->net->entries, &d.entry))
 			want_resync(w);
