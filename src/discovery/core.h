@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DOC: The discovery protocol
+ *
+ * A state machine without socket, clock or random source: events go in, actions come out. The role (main.c) and the
+ * tests' virtual network both drive it in the same way:
+ *
+ *	core_datagram(), core_timer(), core_stacks(), ...    then core_next_action() until it says false,
+ *	                                                     then a timer for core_due()
+ *
+ * What goes over the wire:
+ *
+ *	start, first stack, new address   QUERY to the group, names one of our stacks, so that who hears it knows us
+ *	a stack is new or has changed     ANNOUNCE to the group
+ *	a stack has gone, stop            GOODBYE to the group
+ *	each announce interval +-10 %     ANNOUNCE to the group, once, of every stack
+ *	a QUERY is heard                  RESPONSE with all our stacks, to the asker's own address and port
+ *	an ANNOUNCE of an unknown host    RESPONSE likewise: it may have missed ours
+ *
+ * Those to the group are sent three times: at once, 40-120 ms later, 200-500 ms after that. A RESPONSE is never
+ * answered, so nothing goes round in circles. To the group means: to the multicast group, when there is one, and to
+ * every address of core_unicast(). A host without stacks says nothing, and listens.
+ *
+ * Sequence numbers are of the sending host, one more with each change. What is older than what is known is ignored,
+ * unless its host was not heard for two announce intervals.
+ *
+ * A host that suddenly speaks from another address has moved, or somebody takes its name. So the old address is asked
+ * first: when it answers within CLAIM_US the claim is refused, else the new one is believed and asked for all it has.
+ *
+ *	heard ----3/4 of the timeout---> stale ----timeout---> gone          GOODBYE: gone at once
+ */
+#ifndef DISCOVERY_CORE_H
+#define DISCOVERY_CORE_H
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "discovery/wire.h"
+#include "state/discovery.h"
+
+struct core;
+
+/** struct core_now - The time of an event */
+struct core_now {
+	mono_t mono;
+	wall_t wall;
+};
+
+struct core_config {
+	char host_id[HOST_ID_LEN + 1], host_name[WIRE_HOST_NAME]; /* host_name: name_valid(), or "" */
+	char modes[64];						  /* for the file */
+	uint16_t vxlan_port, discovery_port;
+	int64_t announce_us, timeout_us;
+	bool multicast;		      /* the group is in use; else all goes to single addresses */
+	bool goodbye;		      /* say it when told to stop */
+	const struct endpoint *peers; /* of the mode static; copied */
+	size_t n_peers;
+	struct prefix reserved[2]; /* pools that are used inside every host: no peer may have them; len 0: none */
+	uint64_t random;	   /* what random numbers are made from */
+};
+
+struct core *core_new(const struct core_config *config);
+void core_free(struct core *core);
+
+/** struct local_stack - A stack of ours, to be announced */
+struct local_stack {
+	char stack_id[LIMIT_NAME];
+	uint32_t vni;
+	struct ip uplink;
+	size_t n_subnets;
+	struct prefix subnets[LIMIT_SUBNETS];
+};
+
+/** struct core_addresses - Where we are */
+struct core_addresses {
+	struct ip host_ip;    /* what is sent from, or none: nothing can be sent */
+	uint16_t port;	      /* that is sent from, or 0 */
+	const struct ip *own; /* all addresses of this host */
+	size_t n_own;
+	const struct prefix *underlay; /* networks of the interfaces that lead to peers: no subnet may overlap them */
+	size_t n_underlay;
+};
+
+/* --- events --- */
+
+/** core_load() - Before core_start(): who was known when the file was written. Own stacks are not taken from it */
+void core_load(struct core *core, struct core_now now, const struct discovery *d);
+void core_start(struct core *core, struct core_now now);
+/** core_stop() - Say GOODBYE, or not; ACTION_STOPPED follows */
+void core_stop(struct core *core, struct core_now now);
+/** core_stacks() - The stacks that we have now: compared with what we had */
+void core_stacks(struct core *core, struct core_now now, const struct local_stack *stacks, size_t n);
+void core_addresses(struct core *core, struct core_now now, const struct core_addresses *addresses);
+/** core_datagram() - @by_group: it was sent to the multicast group, not to us alone. @data may be cut off by the socket
+ */
+void core_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group, const char *data,
+		   size_t len);
+void core_timer(struct core *core, struct core_now now);
+/** core_due() - When core_timer() wants to be called, INT64_MAX: not at all */
+int64_t core_due(const struct core *core);
+
+/* --- actions --- */
+
+enum action_kind {
+	ACTION_SEND_GROUP, /* data to the group, and to all of core_unicast() */
+	ACTION_SEND,	   /* data to @to */
+	ACTION_CHANGED,	   /* the file has to be written soon */
+	ACTION_LOG,
+	ACTION_STOPPED, /* all that had to be said is said */
+	ACTION_KIND_N_
+};
+
+struct action {
+	enum action_kind kind;
+	struct endpoint to;
+	char *data;
+	size_t len;
+	/* ACTION_LOG; about and why may be NULL */
+	enum log_level level;
+	const char *text; /* a literal */
+	char *about, *why;
+	uint64_t held; /* lines of this kind that were kept back before it */
+};
+
+/** core_next_action() - Take the next one out. @ret is good until the next call of any core function */
+bool core_next_action(struct core *core, struct action *ret);
+
+typedef void core_unicast_fn(void *arg, const struct endpoint *to);
+/** core_unicast() - Who is spoken to alone: the configured peers, and hosts that speak to us so and not by multicast */
+void core_unicast(const struct core *core, core_unicast_fn *fn, void *arg);
+
+/* --- what is known --- */
+
+/** core_export() - For the file, sorted. It borrows from the core until the next event; end with core_export_done() */
+void core_export(struct core *core, struct core_now now, struct discovery *ret);
+void core_export_done(struct discovery *d);
+
+/** core_touched() - Was anybody heard since the last core_export(), without anything else having changed? */
+bool core_touched(const struct core *core);
+
+enum core_count {
+	COUNT_RECEIVED,
+	COUNT_OWN,   /* our own, looped back */
+	COUNT_SHAPE, /* no JSON object, too long, too deep */
+	COUNT_VERSION,
+	COUNT_FIELD,	/* a field is missing, of another type, out of range */
+	COUNT_SENDER,	/* host_ip is not where it came from, or can be nobody's */
+	COUNT_IDENTITY, /* our own host_id from elsewhere */
+	COUNT_CLAIM,	/* another host's host_id from elsewhere */
+	COUNT_RATE,	/* above the rate of one source */
+	COUNT_FULL,	/* more peers than the bounds allow */
+	COUNT_SUBNET,	/* subnets refused */
+	COUNT_OLD,	/* older than what is known */
+	COUNT_PART,	/* parts that never met the others, or do not fit together */
+	COUNT_N_
+};
+extern const char *const core_count_names[COUNT_N_];
+/** core_counts() - COUNT_N_ numbers since the start */
+const uint64_t *core_counts(const struct core *core);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of the core, shared by the files that it is made of and by nobody else:
+ *
+ *	core.c      events, the timer, what is exported
+ *	announce.c  what we say: own stacks, questions, answers
+ *	receive.c   what others say: checks, peers
+ *	action.c    the queue of actions, log lines, problems, random numbers
+ */
+#ifndef DISCOVERY_CORE_STATE_H
+#define DISCOVERY_CORE_STATE_H
+
+#include "discovery/core.h"
+#include "discovery/peers.h"
+
+#define RESENDS			  3
+#define CLAIM_US		  (250 * USEC_PER_MSEC)
+#define CLAIM_ASK_US		  (100 * USEC_PER_MSEC) /* the old address is asked a second time after that */
+#define CLAIM_PAUSE_US		  (10 * USEC_PER_SEC)	/* between two claims on one host */
+#define LIMIT_CLAIMS		  64			/* looked into at the same time */
+#define LIMIT_ANSWERS		  1024			/* put off at the same time */
+#define LIMIT_PARTIALS		  64			/* peers whose parts are awaited */
+#define LIMIT_PARTIALS_PER_SOURCE 8
+#define PARTIAL_US		  (3 * USEC_PER_SEC)
+#define LIMIT_NOTES		  32
+#define NOTE_US			  (600 * USEC_PER_SEC)
+#define LOG_PAUSE_US		  (10 * USEC_PER_SEC)  /* between two lines of one kind that strangers cause */
+#define PEER_LINES_BURST	  256		       /* lines about peers that come and go: at once */
+#define PEER_LINES_US		  (50 * USEC_PER_MSEC) /* and one more each */
+
+/** struct local - A stack of ours and what is still to be said about it */
+struct local {
+	struct local_stack stack;
+	uint64_t seq;
+	bool leaving; /* GOODBYEs are being sent; then it is forgotten */
+	uint8_t left; /* datagrams to send, the next one at send_us */
+	int64_t send_us;
+};
+
+struct answer {
+	struct endpoint to;
+	int64_t send_us;
+};
+
+/** struct partial - The parts of a message that came so far */
+struct partial {
+	struct wire_msg msg; /* of the first one that came, with the subnets of all */
+	struct endpoint from;
+	uint32_t have; /* bit part - 1 */
+	int64_t since_us;
+};
+
+/** struct note - A problem that is told while it keeps occurring */
+struct note {
+	char *object, *cure, *text;
+	int64_t until_us;
+};
+
+struct core {
+	struct core_config config;
+	struct endpoint *peers_config;
+	uint64_t random;
+	bool started, stopping, stopped;
+	/* addresses */
+	struct ip host_ip;
+	uint16_t port;
+	struct ip *own;
+	size_t n_own;
+	struct prefix *underlay;
+	size_t n_underlay;
+	/* what we say */
+	uint64_t seq; /* the highest that was given out */
+	bool seq_known;
+	bool online; /* there is somebody to be, and an address to be it at */
+	struct local **locals;
+	size_t n_locals, cap_locals;
+	int64_t announce_us; /* next periodic announcement */
+	uint8_t query_left;
+	int64_t query_us;
+	int64_t group_answer_us; /* no answer to older programs by the group before this */
+	struct answer *answers;
+	size_t n_answers, cap_answers;
+	/* what others say */
+	struct peers peers;
+	uint32_t claims[LIMIT_CLAIMS]; /* hosts */
+	size_t n_claims;
+	struct partial *partials[LIMIT_PARTIALS];
+	size_t n_partials;
+	int64_t patience_us; /* after a sleep: nobody is called stale or gone before this */
+	/* what comes out */
+	struct action *actions;
+	size_t action_head, n_actions, cap_actions; /* those before action_head are done */
+	bool changed, touched;
+	struct note notes[LIMIT_NOTES];
+	size_t n_notes;
+	struct log_limit limits[COUNT_N_];
+	struct bucket peer_lines;
+	uint64_t peer_lines_held;
+	uint64_t counts[COUNT_N_];
+};
+
+/* --- action.c --- */
+
+uint64_t core_random(struct core *core);
+/** core_jitter() - Evenly between the two */
+int64_t core_jitter(struct core *core, int64_t low_us, int64_t high_us);
+void action_clear(struct action *a);
+/** action_send() - @to: NULL: the group */
+void action_send(struct core *core, const struct endpoint *to, const char *data, size_t len);
+void action_stopped(struct core *core);
+/** core_say() - A log line; takes @about and @why */
+void core_say(struct core *core, enum log_level level, const char *text, char *about, char *why, uint64_t held);
+/** core_say_peer() - The same about a peer that came or went, unless thousands do */
+void core_say_peer(struct core *core, int64_t now_us, enum log_level level, const char *text, const struct peer *peer,
+		   char *why);
+/** core_refuse() - Count it, and say it unless it was said a moment ago. */
+void core_refuse(struct core *core, int64_t now_us, enum core_count count, const struct endpoint *from, const char *fmt,
+		 ...) PRINTF(5, 6);
+/** core_note() - A problem to be told for the next ten minutes */
+void core_note(struct core *core, int64_t now_us, const char *object, const char *cure, const char *fmt, ...)
+	PRINTF(5, 6);
+void notes_expire(struct core *core, int64_t now_us);
+/** peer_text() - "shop@nas (192.0.2.7), vni 1000"; to be freed */
+char *peer_text(const struct peer *peer);
+
+/* --- announce.c --- */
+
+/** announce_refresh() - Something about being online may have changed: start or stop to speak */
+void announce_refresh(struct core *core, struct core_now now, bool moved);
+void announce_stacks(struct core *core, struct core_now now, const struct local_stack *stacks, size_t n);
+void announce_stop(struct core *core, struct core_now now);
+/** announce_query() - Ask the group, three times; announce_ask() - one address, once */
+void announce_query(struct core *core, int64_t now_us);
+void announce_ask(struct core *core, struct core_now now, const struct endpoint *to);
+/** announce_answer() - Tell one address all our stacks. @old: it may not hear but by the group */
+void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, bool old);
+void announce_timer(struct core *core, struct core_now now);
+int64_t announce_due(const struct core *core);
+/** announce_seq() - Never fall behind what we said before the restart: @seen of the file, or 0 */
+void announce_seq(struct core *core, wall_t wall, uint64_t seen);
+
+/* --- receive.c --- */
+
+void receive_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group,
+		      const char *data, size_t len);
+void receive_load(struct core *core, struct core_now now, const struct discovery *d);
+/** receive_underlay() - Our own networks have changed: look at all subnets again */
+void receive_underlay(struct core *core, int64_t now_us);
+void receive_timer(struct core *core, struct core_now now);
+int64_t receive_due(const struct core *core);
+
+#endif

@@ -1,0 +1,698 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The role discovery: drives the core with sockets, clocks and inventory.json, and keeps discovery.json. Started as
+ * root it sets STATE_DIR up and becomes the user docker-router; it keeps no capability. What strangers send is parsed
+ * here, so nothing of worth can be reached from here.
+ */
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "discovery/socket.h"
+#include "state/config.h"
+#include "state/identity.h"
+#include "state/inventory.h"
+
+/* A change is on disk after WRITE_US; when writing itself takes long, twice as long as it took, at most WRITE_MAX_US */
+#define WRITE_US       (5 * USEC_PER_MSEC)
+#define WRITE_MAX_US   (200 * USEC_PER_MSEC)
+#define WRITE_RETRY_US (2 * USEC_PER_SEC)
+#define GOODBYE_US     (30 * USEC_PER_MSEC) /* between the datagrams of --goodbye */
+#define GOODBYE_TIMES  3
+
+struct role {
+	uv_loop_t loop;
+	struct config config;
+	struct state_dir dir;
+	char host_id[HOST_ID_LEN + 1], host_name[WIRE_HOST_NAME];
+	bool supervised; /* by `host`: inventory.json will come */
+	struct core *core;
+	struct sockets *sockets;
+	struct timer *core_timer, *write_timer, *refresh_timer;
+	struct dirwatch *watch;
+	struct sigwatch *sighup, *sigterm, *sigint, *sigusr1;
+	struct problems told; /* those that were logged */
+	struct inventory inventory;
+	bool have_inventory, inventory_bad;
+	bool write_failed, stopped;
+	int64_t write_took_us;
+	/* --goodbye */
+	struct discovery last;
+	int goodbyes_left;
+	struct ip goodbye_from; /* whoever hears us must take us for ourselves */
+};
+
+static struct core_now role_now(void)
+{
+	return (struct core_now){.mono = mono_now(), .wall = wall_now()};
+}
+
+/* --- actions of the core --- */
+
+static void role_say(const struct action *a)
+{
+	struct kv kv[4] = {0};
+	size_t n = 0;
+
+	if (a->about)
+		kv[n++] = kv_str(a->level == LOG_LEVEL_INFO ? "peer" : "from", a->about);
+	if (a->why)
+		kv[n++] = kv_str("why", a->why);
+	if (a->held)
+		kv[n++] = kv_int("held_back", (int64_t)a->held);
+	log_write(a->level, a->text, kv);
+}
+
+static void role_write_soon(struct role *r)
+{
+	int64_t delay_us = 2 * r->write_took_us;
+
+	if (timer_is_set(r->write_timer))
+		return;
+	delay_us = delay_us < WRITE_US ? WRITE_US : delay_us > WRITE_MAX_US ? WRITE_MAX_US : delay_us;
+	timer_start(r->write_timer, r->write_failed ? WRITE_RETRY_US : delay_us);
+}
+
+struct unicast {
+	struct role *role;
+	const struct action *action;
+};
+
+static void send_unicast(void *arg, const struct endpoint *to)
+{
+	struct unicast *u = arg;
+
+	sockets_send(u->role->sockets, to, u->action->data, u->action->len);
+}
+
+static void role_stop(struct role *r);
+
+/* Do what the core wants, and set its timer. Called after every event */
+static void role_drain(struct role *r)
+{
+	struct action a;
+	int64_t due_us;
+
+	while (core_next_action(r->core, &a)) {
+		switch (a.kind) {
+		case ACTION_SEND_GROUP:
+			sockets_send_group(r->sockets, a.data, a.len);
+			core_unicast(r->core, send_unicast, &(struct unicast){.role = r, .action = &a});
+			break;
+		case ACTION_SEND:
+			sockets_send(r->sockets, &a.to, a.data, a.len);
+			break;
+		case ACTION_CHANGED:
+			role_write_soon(r);
+			break;
+		case ACTION_LOG:
+			role_say(&a);
+			break;
+		case ACTION_STOPPED:
+			r->stopped = true;
+			break;
+		case ACTION_KIND_N_:
+			break;
+		}
+	}
+	due_us = core_due(r->core);
+	if (due_us == INT64_MAX) {
+		timer_stop(r->core_timer);
+	} else {
+		due_us -= mono_now().us;
+		timer_start(r->core_timer, due_us > 0 ? due_us : 0);
+	}
+	if (r->stopped)
+		role_stop(r);
+}
+
+static void on_core_timer(void *arg)
+{
+	struct role *r = arg;
+
+	core_timer(r->core, role_now());
+	role_drain(r);
+}
+
+static void on_datagram(void *arg, const struct endpoint *from, bool by_group, const char *data, size_t len)
+{
+	struct role *r = arg;
+
+	core_datagram(r->core, role_now(), from, by_group, data, len);
+	role_drain(r);
+}
+
+static void on_moved(void *arg, const struct core_addresses *addresses)
+{
+	struct role *r = arg;
+
+	core_addresses(r->core, role_now(), addresses);
+	role_drain(r);
+}
+
+/* --- discovery.json --- */
+
+static void role_write(void *arg)
+{
+	struct role *r = arg;
+	int64_t begin_us = mono_now().us;
+	struct discovery d;
+	struct err err = {0};
+	int rc;
+
+	timer_stop(r->write_timer);
+	core_export(r->core, role_now(), &d);
+	rc = discovery_write(r->dir.fd, &d, &err);
+	r->write_took_us = mono_now().us - begin_us;
+	if (rc < 0) {
+		if (!r->write_failed)
+			log_error("discovery.json cannot be written, the old one stays", kv_str("why", err.text));
+		core_export_done(&d);
+		r->write_failed = true;
+		role_write_soon(r);
+		return;
+	}
+	if (r->write_failed)
+		log_info("discovery.json is written again");
+	r->write_failed = false;
+	problems_log_new(&r->told, &d.problems);
+	problems_done(&r->told);
+	r->told = d.problems;
+	d.problems = (struct problems){0};
+	core_export_done(&d);
+	timer_start(r->refresh_timer, r->config.announce_interval_s * USEC_PER_SEC);
+}
+
+/* That somebody was heard again is written now and then only: state directories lie on SD cards */
+static void on_refresh(void *arg)
+{
+	struct role *r = arg;
+
+	if (core_touched(r->core))
+		role_write(r);
+	else
+		timer_start(r->refresh_timer, r->config.announce_interval_s * USEC_PER_SEC);
+}
+
+/* Who was known before the restart. A file that is broken costs what stood in it, and a line */
+static void role_load(struct role *r)
+{
+	struct file_owner owner = owner_of_discovery(&r->dir);
+	struct discovery d = {0};
+	struct err err = {0};
+	int rc = discovery_read(r->dir.fd, &owner, &d, &err);
+
+	if (rc == -ENOENT)
+		return;
+	if (rc < 0) {
+		log_warning("discovery.json cannot be used, starting with nobody known", kv_str("why", err.text));
+		return;
+	}
+	core_load(r->core, role_now(), &d);
+	discovery_done(&d);
+}
+
+/* --- own stacks --- */
+
+static size_t subnets_add(struct local_stack *s, const struct prefix *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && s->n_subnets < LIMIT_SUBNETS; i++) {
+		bool there = false;
+
+		for (size_t j = 0; j < s->n_subnets; j++)
+			there = there || prefix_cmp(&s->subnets[j], &p[i]) == 0;
+		if (!there)
+			s->subnets[s->n_subnets++] = p[i];
+	}
+	return i;
+}
+
+static void stack_from_inventory(const struct inv_stack *in, struct local_stack *ret)
+{
+	*ret = (struct local_stack){.vni = in->vni, .uplink = in->uplink};
+	str_copy(ret->stack_id, in->stack_id);
+	for (size_t i = 0; i < in->n_networks; i++) {
+		const struct inv_network *n = &in->networks[i];
+
+		if (subnets_add(ret, n->subnets, n->n_subnets) < n->n_subnets)
+			log_warning("stack has more subnets than can be announced", kv_str("stack", in->stack_id),
+				    kv_int("announced", LIMIT_SUBNETS));
+	}
+}
+
+/* STACK_ID and VNI: a stack that inventory.json need not name; what STACK_SUBNETS says of it goes before the file */
+static void stack_from_config(const struct config *c, struct local_stack *stacks, size_t *n)
+{
+	struct local_stack *s = NULL;
+
+	if (!c->stack_id[0])
+		return;
+	for (size_t i = 0; i < *n; i++) {
+		if (stacks[i].vni == c->vni && str_eq(stacks[i].stack_id, c->stack_id))
+			s = &stacks[i];
+	}
+	if (!s) {
+		s = &stacks[(*n)++];
+		s->vni = c->vni;
+		str_copy(s->stack_id, c->stack_id);
+	}
+	if (c->n_stack_subnets > 0) {
+		s->n_subnets = 0;
+		subnets_add(s, c->stack_subnets, c->n_stack_subnets);
+	}
+}
+
+static void role_stacks(struct role *r)
+{
+	struct local_stack *stacks = xcalloc(r->inventory.n_stacks + 1, sizeof(*stacks));
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->inventory.n_stacks && n + 1 < LIMIT_STACKS; i++)
+		stack_from_inventory(&r->inventory.stacks[i], &stacks[n++]);
+	stack_from_config(&r->config, stacks, &n);
+	if (n > LIMIT_PEERS_PER_SOURCE)
+		log_warning("more stacks than other hosts take from one address", kv_int("stacks", (int64_t)n),
+			    kv_int("taken", LIMIT_PEERS_PER_SOURCE));
+	core_stacks(r->core, role_now(), stacks, n);
+	free(stacks);
+}
+
+/* What it says, or what it said last: stacks do not go because a file does */
+static void role_read_inventory(struct role *r)
+{
+	struct file_owner owner = owner_of_root(&r->dir);
+	struct inventory inv = {0};
+	struct err err = {0};
+	int rc = inventory_read(r->dir.fd, &owner, &inv, &err);
+
+	if (rc < 0) {
+		if (rc == -ENOENT && !r->have_inventory)
+			return;
+		if (!r->inventory_bad)
+			log_warning("inventory.json cannot be used, the stacks that were known stay",
+				    kv_str("why", rc == -ENOENT ? "it is gone" : err.text));
+		r->inventory_bad = true;
+		return;
+	}
+	if (r->inventory_bad)
+		log_info("inventory.json can be used again");
+	r->inventory_bad = false;
+	inventory_done(&r->inventory);
+	r->inventory = inv;
+	r->have_inventory = true;
+	role_stacks(r);
+}
+
+static void on_state_dir(void *arg, const char *name)
+{
+	struct role *r = arg;
+
+	if (name && !str_eq(name, STATE_INVENTORY))
+		return;
+	role_read_inventory(r);
+	role_drain(r);
+}
+
+/* --- signals --- */
+
+static void on_sighup(void *arg, int signum)
+{
+	struct role *r = arg;
+
+	sockets_rescan(r->sockets);
+	role_read_inventory(r);
+	role_drain(r);
+}
+
+static void on_sigterm(void *arg, int signum)
+{
+	struct role *r = arg;
+
+	core_stop(r->core, role_now());
+	role_drain(r);
+}
+
+static void role_count(const struct role *r)
+{
+	const uint64_t *counts = core_counts(r->core);
+	struct kv kv[COUNT_N_ + 1] = {0};
+
+	for (size_t i = 0; i < COUNT_N_; i++)
+		kv[i] = kv_int(core_count_names[i], (int64_t)counts[i]);
+	log_write(LOG_LEVEL_INFO, "datagrams", kv);
+}
+
+static void on_sigusr1(void *arg, int signum)
+{
+	role_count(arg);
+}
+
+static void role_stop(struct role *r)
+{
+	role_write(r);
+	loop_stop(&r->loop);
+}
+
+/* --- start --- */
+
+/* The kernel's name of this host, made fit for the wire */
+static void host_name_get(char *ret, size_t size)
+{
+	char name[256] = "";
+
+	if (gethostname(name, sizeof(name) - 1) < 0)
+		name[0] = '\0';
+	name[size - 1] = '\0';
+	for (char *c = name; *c; c++) {
+		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' ||
+		      *c == '.' || *c == '_'))
+			*c = '_';
+	}
+	if (!name_valid(name))
+		name[0] = '\0';
+	memcpy(ret, name, size);
+}
+
+static void modes_print(int modes, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s%s%s", modes & MODE_MULTICAST ? "multicast" : "",
+		 modes & MODE_MULTICAST && modes & MODE_STATIC ? "," : "", modes & MODE_STATIC ? "static" : "");
+}
+
+/* One family for all that is sent: the group's, else that of the address or of the first peer */
+static uint8_t family_choose(const struct config *c)
+{
+	if (c->modes & MODE_MULTICAST)
+		return c->multicast_group.family;
+	if (!ip_is_none(&c->host_ip))
+		return c->host_ip.family;
+	return c->n_peers > 0 ? c->peers[0].ip.family : AF_INET;
+}
+
+static int role_check(const struct role *r, struct err *err)
+{
+	const struct config *c = &r->config;
+	uint8_t family = family_choose(c);
+	struct stat st;
+
+	if (!ip_is_none(&c->host_ip) && c->host_ip.family != family)
+		return err_set(err, -EINVAL, "HOST_IP must be of the family of MULTICAST_GROUP");
+	if (c->stack_id[0] && c->vni == 0)
+		return err_set(err, -EINVAL, "VNI is required beside STACK_ID: 1 to %u", VNI_MAX);
+	if (!c->stack_id[0] && c->vni != 0)
+		return err_set(err, -EINVAL, "STACK_ID is required beside VNI: letters, digits, '_', '.', '-'");
+	if (c->stack_id[0] || r->supervised || fstatat(r->dir.fd, STATE_INVENTORY, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "STACK_ID is required, VNI is required: there is no %s in %s that would name stacks to announce",
+		       STATE_INVENTORY, c->state_dir);
+}
+
+/*
+ * In a sticky directory we cannot replace a file of root's: one written by hand, or by an older program as root. So it
+ * becomes ours while that is still possible. What is no plain file is left alone: writing will say so.
+ */
+static void file_take_over(const struct state_dir *dir)
+{
+	int fd = openat(dir->fd, STATE_DISCOVERY, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == 0 &&
+	    fchown(fd, dir->uid, dir->gid) < 0)
+		log_warning("discovery.json belongs to root and cannot be taken over", kv_str("why", strerror(errno)));
+	close(fd);
+}
+
+static int role_open(struct role *r, struct err *err)
+{
+	int rc = state_dir_open(r->config.state_dir, &r->dir, err);
+
+	if (rc < 0)
+		return rc;
+	rc = role_check(r, err);
+	if (rc < 0)
+		return rc;
+	if (geteuid() == 0) {
+		file_take_over(&r->dir);
+		if (r->dir.fallback)
+			log_warning("there is no user docker-router, running as nobody");
+	}
+	rc = identity_load(&r->dir, r->host_id, err);
+	if (rc < 0)
+		return rc;
+	if (err->text[0])
+		log_warning("host_id is new", kv_str("why", err->text));
+	err->text[0] = '\0';
+	return privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
+}
+
+static void role_core(struct role *r)
+{
+	const struct config *c = &r->config;
+	struct core_config config = {.vxlan_port = c->vxlan_port,
+				     .discovery_port = c->discovery_port,
+				     .announce_us = c->announce_interval_s * USEC_PER_SEC,
+				     .timeout_us = c->peer_timeout_s * USEC_PER_SEC,
+				     .multicast = c->modes & MODE_MULTICAST,
+				     .goodbye = c->goodbye == GOODBYE_STOP,
+				     .peers = c->peers,
+				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
+				     .reserved = {c->shadow4, c->shadow6}};
+
+	str_copy(config.host_id, r->host_id);
+	str_copy(config.host_name, r->host_name);
+	modes_print(c->modes, config.modes, sizeof(config.modes));
+	/* Nothing secret hangs on it: jitter, and where the hashes start */
+	if (getrandom(&config.random, sizeof(config.random), GRND_NONBLOCK) != sizeof(config.random))
+		config.random = (uint64_t)mono_now().us ^ (uint64_t)getpid() << 32;
+	r->core = core_new(&config);
+}
+
+static struct sockets *role_sockets(struct role *r, sockets_datagram_fn *datagram, sockets_moved_fn *moved)
+{
+	const struct config *c = &r->config;
+	struct sockets_config config = {.family = family_choose(c), .port = c->discovery_port, .host_ip = c->host_ip};
+
+	str_copy(config.interface, c->interface);
+	if (c->modes & MODE_MULTICAST)
+		config.group = c->multicast_group;
+	if (!ip_is_none(&r->goodbye_from))
+		config.host_ip = r->goodbye_from;
+	return sockets_new(&r->loop, &config, datagram, moved, r);
+}
+
+static int role_start(struct role *r, struct err *err)
+{
+	int rc;
+
+	role_core(r);
+	r->core_timer = timer_new(&r->loop, "discovery core", on_core_timer, r);
+	r->write_timer = timer_new(&r->loop, "write discovery.json", role_write, r);
+	r->refresh_timer = timer_new(&r->loop, "refresh discovery.json", on_refresh, r);
+	r->sighup = sigwatch_new(&r->loop, SIGHUP, on_sighup, r);
+	r->sigterm = sigwatch_new(&r->loop, SIGTERM, on_sigterm, r);
+	r->sigint = sigwatch_new(&r->loop, SIGINT, on_sigterm, r);
+	r->sigusr1 = sigwatch_new(&r->loop, SIGUSR1, on_sigusr1, r);
+	role_load(r);
+	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, err) < 0)
+		log_warning("STATE_DIR cannot be watched", kv_str("why", err->text));
+	r->sockets = role_sockets(r, on_datagram, on_moved);
+	rc = sockets_start(r->sockets, err);
+	if (rc < 0)
+		return rc;
+	/* Stacks first: then the first datagram says all */
+	role_read_inventory(r);
+	if (!r->have_inventory)
+		role_stacks(r);
+	core_start(r->core, role_now());
+	role_drain(r);
+	return 0;
+}
+
+static void role_done(struct role *r)
+{
+	sockets_free(r->sockets);
+	dirwatch_free(r->watch);
+	timer_free(r->core_timer);
+	timer_free(r->write_timer);
+	timer_free(r->refresh_timer);
+	sigwatch_free(r->sighup);
+	sigwatch_free(r->sigterm);
+	sigwatch_free(r->sigint);
+	sigwatch_free(r->sigusr1);
+	loop_done(&r->loop);
+	core_free(r->core);
+	inventory_done(&r->inventory);
+	discovery_done(&r->last);
+	problems_done(&r->told);
+	state_dir_done(&r->dir);
+	config_done(&r->config);
+}
+
+/* --- --goodbye: what `down` says for a process that is no more --- */
+
+static void goodbye_part(void *arg, const char *data, size_t len)
+{
+	struct role *r = arg;
+
+	sockets_send_group(r->sockets, data, len);
+	for (size_t i = 0; i < r->config.n_peers && r->config.modes & MODE_STATIC; i++)
+		sockets_send(r->sockets, &r->config.peers[i], data, len);
+	/* Whoever speaks to us alone is not told apart in the file: tell all that are no multicast peers */
+	for (size_t i = 0; i < r->last.n_peers; i++) {
+		struct endpoint to = {.ip = r->last.peers[i].host_ip, .port = r->config.discovery_port};
+
+		if (r->last.peers[i].source != PEER_MULTICAST)
+			sockets_send(r->sockets, &to, data, len);
+	}
+}
+
+static void on_goodbye_timer(void *arg)
+{
+	struct role *r = arg;
+	const struct discovery *d = &r->last;
+
+	if (r->goodbyes_left-- == 0) {
+		loop_stop(&r->loop);
+		return;
+	}
+	for (size_t i = 0; i < d->self.n_stacks; i++) {
+		const struct self_stack *s = &d->self.stacks[i];
+		/* Half of the margin that the next start adds to the number in the file */
+		struct wire_msg m = {.type = WIRE_GOODBYE,
+				     .host_ip = d->self.host_ip,
+				     .vni = s->vni,
+				     .timestamp = wall_now().ms / 1000,
+				     .port = d->self.vxlan_port,
+				     .seq = d->self.seq + 500,
+				     .vtep_mac = vtep_mac(d->self.host_id, s->vni),
+				     .vtep_ip = vtep_ip(d->self.host_id, s->vni)};
+
+		str_copy(m.stack_id, s->stack_id);
+		str_copy(m.host_id, d->self.host_id);
+		str_copy(m.host_name, d->self.host_name);
+		wire_encode(&m, goodbye_part, r);
+	}
+	timer_start(r->core_timer, GOODBYE_US);
+}
+
+static void goodbye_datagram(void *arg, const struct endpoint *from, bool by_group, const char *data, size_t len)
+{
+}
+
+static void goodbye_moved(void *arg, const struct core_addresses *addresses)
+{
+}
+
+/* Return: exit status */
+static int role_goodbye(struct role *r)
+{
+	struct file_owner owner;
+	struct err err = {0};
+	int rc = state_dir_open(r->config.state_dir, &r->dir, &err);
+
+	if (rc == 0)
+		rc = privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, &err);
+	if (rc < 0) {
+		log_error("goodbye cannot be said", kv_str("why", err.text));
+		return 1;
+	}
+	owner = owner_of_discovery(&r->dir);
+	rc = discovery_read(r->dir.fd, &owner, &r->last, &err);
+	if (rc == -ENOENT || (rc == 0 && (r->last.self.n_stacks == 0 || !host_id_valid(r->last.self.host_id) ||
+					  ip_is_none(&r->last.self.host_ip)))) {
+		log_info("nobody to say goodbye for");
+		return 0;
+	}
+	if (rc < 0) {
+		log_error("goodbye cannot be said", kv_str("why", err.text));
+		return 1;
+	}
+	r->goodbye_from = r->last.self.host_ip;
+	r->goodbyes_left = GOODBYE_TIMES;
+	r->sockets = role_sockets(r, goodbye_datagram, goodbye_moved);
+	rc = sockets_start(r->sockets, &err);
+	if (rc < 0) {
+		log_error("goodbye cannot be said", kv_str("why", err.text));
+		return 1;
+	}
+	r->core_timer = timer_new(&r->loop, "goodbye", on_goodbye_timer, r);
+	timer_start(r->core_timer, 0);
+	loop_run(&r->loop);
+	log_info("said goodbye", kv_int("stacks", (int64_t)r->last.self.n_stacks));
+	return 0;
+}
+
+/* Take --goodbye out of the arguments: a verb more than a setting. Return: was it there? */
+static bool goodbye_wanted(int *argc, char **argv)
+{
+	int kept = 0, n = *argc;
+
+	for (int i = 0; i < n; i++) {
+		if (!str_eq(argv[i], "--goodbye"))
+			argv[kept++] = argv[i];
+	}
+	*argc = kept;
+	if (kept < n)
+		argv[kept] = NULL;
+	return kept < n;
+}
+
+int main(int argc, char **argv, char **env)
+{
+	struct role r = {.dir = {.fd = -1}};
+	struct err err = {0};
+	const char *supervised = getenv("DOCKER_ROUTER_HOST");
+	bool goodbye;
+	int n_args = argc - 1, rest = 0, rc;
+
+	/* One thread allocates, and 10,000 peers as JSON are megabytes that are needed for milliseconds: give them back
+	 */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	r.supervised = supervised && str_eq(supervised, "1");
+	goodbye = goodbye_wanted(&n_args, argv + 1);
+	rc = config_load(FOR_DISCOVERY, "discovery", n_args, argv + 1, env, &r.config, &rest, &err);
+	if (rc > 0)
+		return 0;
+	if (rc == 0 && rest < n_args)
+		rc = err_set(&err, -EINVAL, "discovery takes no argument: %s", argv[1 + rest]);
+	if (rc < 0) {
+		fprintf(stderr, "docker-router discovery: %s\n", err.text);
+		return 2;
+	}
+	log_init("discovery", r.config.log_level, r.config.log_format);
+	host_name_get(r.host_name, sizeof(r.host_name));
+	loop_init(&r.loop);
+	if (goodbye) {
+		rc = role_goodbye(&r);
+		role_done(&r);
+		return rc;
+	}
+	rc = role_open(&r, &err);
+	if (rc == -EINVAL) {
+		fprintf(stderr, "docker-router discovery: %s\n", err.text);
+		role_done(&r);
+		return 2;
+	}
+	if (rc == 0)
+		rc = role_start(&r, &err);
+	if (rc < 0) {
+		log_error("cannot start", kv_str("why", err.text));
+		role_done(&r);
+		return 1;
+	}
+	log_info("started", kv_str("host_id", r.host_id), kv_str("state_dir", r.dir.path));
+	loop_run(&r.loop);
+	role_count(&r);
+	role_done(&r);
+	return 0;
+}

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What others say. Every check on a datagram that wire.c cannot make, since it needs to know who sent it and who we
+ * are; then parts are united, and the table of peers is brought up to date. Whoever sends nonsense costs one log line
+ * per ten seconds and kind, and nothing else.
+ */
+#include <assert.h>
+
+#include "discovery/core_state.h"
+
+#define V4(a, b, c, d, l)                  \
+	{                                  \
+		{AF_INET, {a, b, c, d}}, l \
+	}
+#define V6(a, b, l)                   \
+	{                             \
+		{AF_INET6, {a, b}}, l \
+	}
+
+/* What no stack can have as its subnet, or part of it */
+static const struct {
+	struct prefix prefix;
+	const char *why;
+} subnets_bad[] = {
+	{V4(0, 0, 0, 0, 8), "holds unspecified addresses"},
+	{V4(127, 0, 0, 0, 8), "holds loopback addresses"},
+	{V4(169, 254, 0, 0, 16), "holds link-local addresses"},
+	{V4(224, 0, 0, 0, 4), "holds multicast addresses"},
+	{V4(255, 255, 255, 255, 32), "holds the broadcast address"},
+	{V6(0x00, 0x00, 16), "holds loopback, unspecified or mapped addresses"},
+	{V6(0xfe, 0x80, 10), "holds link-local addresses"},
+	{V6(0xff, 0x00, 8), "holds multicast addresses"},
+};
+
+/* --- subnets --- */
+
+/* Why a peer may not have this subnet, or NULL; @text is room for it */
+static const char *subnet_refusal(const struct core *core, const struct prefix *p, const struct ip *host_ip, char *text,
+				  size_t size)
+{
+	char s[PREFIX_STRLEN];
+
+	if (p->len < (p->ip.family == AF_INET ? 8 : 16)) {
+		snprintf(text, size, "shorter than %s", p->ip.family == AF_INET ? "/8" : "/16");
+		return text;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(subnets_bad); i++) {
+		if (prefix_overlaps(&subnets_bad[i].prefix, p))
+			return subnets_bad[i].why;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(core->config.reserved); i++) {
+		if (core->config.reserved[i].len > 0 && prefix_overlaps(&core->config.reserved[i], p)) {
+			snprintf(text, size, "overlaps %s of SHADOW_POOL", prefix_format(&core->config.reserved[i], s));
+			return text;
+		}
+	}
+	for (size_t i = 0; i < core->n_underlay; i++) {
+		if (prefix_overlaps(&core->underlay[i], p)) {
+			snprintf(text, size, "overlaps our own network %s", prefix_format(&core->underlay[i], s));
+			return text;
+		}
+	}
+	if (prefix_has_ip(p, host_ip))
+		return "holds the peer's own host address";
+	return NULL;
+}
+
+/* Keep of @p what may stay. Return: how many did; each refusal is told when @say */
+static size_t subnets_filter(struct core *core, int64_t now_us, const struct peer *peer, struct prefix *p, size_t n,
+			     bool say)
+{
+	struct endpoint from = {.ip = peer->host_ip};
+	size_t kept = 0;
+	char text[160], s[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < n; i++) {
+		const char *why = subnet_refusal(core, &p[i], &peer->host_ip, text, sizeof(text));
+		autofree char *who = NULL;
+
+		if (!why) {
+			p[kept++] = p[i];
+			continue;
+		}
+		who = peer_text(peer);
+		prefix_format(&p[i], s);
+		if (say)
+			core_refuse(core, now_us, COUNT_SUBNET, &from, "subnets \"%s\" of %s: %s", s, who, why);
+		core_note(core, now_us, who, "Give that stack another subnet.", "subnet %s is refused: %s", s, why);
+	}
+	return kept;
+}
+
+static int prefix_order(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+static size_t subnets_sort(struct prefix *p, size_t n)
+{
+	size_t kept = 0;
+
+	qsort(p, n, sizeof(*p), prefix_order);
+	for (size_t i = 0; i < n; i++) {
+		if (kept == 0 || prefix_cmp(&p[kept - 1], &p[i]) != 0)
+			p[kept++] = p[i];
+	}
+	return kept;
+}
+
+static bool subnets_set(struct peer *peer, const struct prefix *p, size_t n)
+{
+	bool same = peer->n_subnets == n;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = prefix_cmp(&peer->subnets[i], &p[i]) == 0;
+	if (same)
+		return false;
+	free(peer->subnets);
+	peer->subnets = n ? xmemdup(p, n * sizeof(*p)) : NULL;
+	peer->n_subnets = (uint16_t)n;
+	return true;
+}
+
+void receive_underlay(struct core *core, int64_t now_us)
+{
+	for (size_t i = 0; i < core->peers.n_entries; i++) {
+		struct entry *e = &core->peers.entries[i];
+		size_t n;
+
+		if (!e->used || e->gone)
+			continue;
+		n = subnets_filter(core, now_us, &e->peer, e->peer.subnets, e->peer.n_subnets, true);
+		if (n == e->peer.n_subnets)
+			continue;
+		e->peer.n_subnets = (uint16_t)n;
+		core->changed = true;
+	}
+}
+
+/* --- who sends --- */
+
+static bool ip_is_ours(const struct core *core, const struct ip *ip)
+{
+	if (ip_cmp(ip, &core->host_ip) == 0)
+		return true;
+	for (size_t i = 0; i < core->n_own; i++) {
+		if (ip_cmp(ip, &core->own[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* May @m come from @from? Tells when not */
+static bool sender_check(struct core *core, int64_t now_us, const struct endpoint *from, const struct wire_msg *m)
+{
+	char a[IP_STRLEN], b[IP_STRLEN];
+
+	if (m->host_id[0] && str_eq(m->host_id, core->config.host_id)) {
+		if (ip_is_ours(core, &from->ip)) {
+			core->counts[COUNT_OWN]++;
+			return false;
+		}
+		ip_format(&from->ip, a);
+		core_refuse(core, now_us, COUNT_IDENTITY, from, "host_id %s is ours: cloned disk?", m->host_id);
+		core_note(core, now_us, a, "Remove STATE_DIR/host_id on one of the two and restart it there.",
+			  "another host uses our host_id: cloned disk? remove STATE_DIR/host_id on one of them");
+		return false;
+	}
+	if (ip_cmp(&m->host_ip, &from->ip) != 0) {
+		core_refuse(core, now_us, COUNT_SENDER, from, "host_ip %s: it came from %s", ip_format(&m->host_ip, a),
+			    ip_format(&from->ip, b));
+		return false;
+	}
+	if (ip_is_loopback(&m->host_ip) && !ip_is_loopback(&core->host_ip)) {
+		core_refuse(core, now_us, COUNT_SENDER, from, "host_ip %s: loopback", ip_format(&m->host_ip, a));
+		return false;
+	}
+	return true;
+}
+
+/* --- who claims to be somebody --- */
+
+static void claim_end(struct core *core, size_t nth, int64_t now_us)
+{
+	struct host *h = &core->peers.hosts[core->claims[nth]];
+
+	h->claim_us = 0;
+	h->claim_next_us = now_us + CLAIM_PAUSE_US;
+	core->claims[nth] = core->claims[--core->n_claims];
+}
+
+static void host_move(struct core *core, struct host *h, const struct endpoint *from)
+{
+	h->from = *from;
+	core->changed = true;
+}
+
+/* The host at @place is known at another address than @from. Is @from to be believed? */
+static bool claim_check(struct core *core, struct core_now now, uint32_t place, const struct endpoint *from)
+{
+	struct host *h = &core->peers.hosts[place];
+
+	if (now.mono.us - h->heard_us >= core->peers.stale_us || !core->online) {
+		host_move(core, h, from);
+		return true;
+	}
+	if (h->claim_us == 0 && now.mono.us >= h->claim_next_us && core->n_claims < LIMIT_CLAIMS) {
+		h->claim = *from;
+		h->claim_us = now.mono.us;
+		h->claim_asked = 1;
+		core->claims[core->n_claims++] = place;
+		announce_ask(core, now, &h->from);
+	}
+	core->counts[COUNT_CLAIM]++;
+	return false;
+}
+
+/* The host speaks from where it always did: who else claims to be it, is not it */
+static void claim_refute(struct core *core, int64_t now_us, uint32_t place)
+{
+	struct host *h = &core->peers.hosts[place];
+	char a[IP_STRLEN], b[IP_STRLEN];
+
+	if (h->claim_us == 0)
+		return;
+	for (size_t i = 0; i < core->n_claims; i++) {
+		if (core->claims[i] != place)
+			continue;
+		ip_format(&h->from.ip, a);
+		core_refuse(core, now_us, COUNT_CLAIM, &h->claim, "host_id %s: it still answers at %s", h->host_id, a);
+		core_note(core, now_us, ip_format(&h->claim.ip, b),
+			  "If a disk was cloned: remove STATE_DIR/host_id on one of the two and restart it there.",
+			  "claims the host_id of %s, which still answers", a);
+		claim_end(core, i, now_us);
+		return;
+	}
+}
+
+static void claims_timer(struct core *core, struct core_now now)
+{
+	for (size_t i = core->n_claims; i-- > 0;) {
+		struct host *h = &core->peers.hosts[core->claims[i]];
+		struct endpoint from = h->claim;
+
+		if (!h->used || h->claim_us == 0) { /* its last stack has gone meanwhile */
+			core->claims[i] = core->claims[--core->n_claims];
+			continue;
+		}
+		if (h->claim_asked == 1 && now.mono.us >= h->claim_us + CLAIM_ASK_US) {
+			h->claim_asked = 2;
+			announce_ask(core, now, &h->from);
+		}
+		if (now.mono.us < h->claim_us + CLAIM_US)
+			continue;
+		host_move(core, h, &from);
+		claim_end(core, i, now.mono.us);
+		h->claim_next_us = 0;
+		announce_ask(core, now, &from);
+	}
+}
+
+/* --- parts --- */
+
+static void partial_drop(struct core *core, size_t nth)
+{
+	free(core->partials[nth]);
+	core->partials[nth] = core->partials[--core->n_partials];
+	core->partials[core->n_partials] = NULL;
+}
+
+static void partial_close(struct core *core, const struct partial *p)
+{
+	for (size_t i = 0; i < core->n_partials; i++) {
+		if (core->partials[i] == p) {
+			partial_drop(core, i);
+			return;
+		}
+	}
+}
+
+static bool partial_same(const struct partial *p, const struct endpoint *from, const struct wire_msg *m)
+{
+	return ip_cmp(&p->from.ip, &from->ip) == 0 && p->msg.vni == m->vni && str_eq(p->msg.host_id, m->host_id) &&
+	       str_eq(p->msg.stack_id, m->stack_id);
+}
+
+/* Find or make room. NULL: this source has too many open */
+static struct partial *partial_open(struct core *core, int64_t now_us, const struct endpoint *from,
+				    const struct wire_msg *m)
+{
+	size_t oldest = 0, of_source = 0;
+	struct partial *p;
+
+	for (size_t i = core->n_partials; i-- > 0;) {
+		p = core->partials[i];
+		if (partial_same(p, from, m)) {
+			if (p->msg.seq == m->seq && p->msg.parts == m->parts && now_us - p->since_us < PARTIAL_US)
+				return p;
+			partial_drop(core, i);
+		} else if (now_us - p->since_us >= PARTIAL_US) {
+			core->counts[COUNT_PART]++;
+			partial_drop(core, i);
+		}
+	}
+	for (size_t i = 0; i < core->n_partials; i++) {
+		of_source += ip_cmp(&core->partials[i]->from.ip, &from->ip) == 0;
+		if (core->partials[i]->since_us < core->partials[oldest]->since_us)
+			oldest = i;
+	}
+	if (of_source >= LIMIT_PARTIALS_PER_SOURCE)
+		return NULL;
+	if (core->n_partials == LIMIT_PARTIALS) {
+		core->counts[COUNT_PART]++;
+		partial_drop(core, oldest);
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->msg = *m;
+	p->msg.n_subnets = 0;
+	p->from = *from;
+	p->since_us = now_us;
+	core->partials[core->n_partials++] = p;
+	return p;
+}
+
+/* Put a part to the others. Return: true when *m holds the whole */
+static bool parts_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m)
+{
+	struct partial *p;
+
+	if (m->parts == 1)
+		return true;
+	p = partial_open(core, now_us, from, m);
+	if (!p) {
+		core_refuse(core, now_us, COUNT_PART, from, "part: more than %d messages in parts at once",
+			    LIMIT_PARTIALS_PER_SOURCE);
+		return false;
+	}
+	if (p->have & (1u << (m->part - 1)))
+		return false;
+	if (p->msg.n_subnets + m->n_subnets > LIMIT_SUBNETS) {
+		core_refuse(core, now_us, COUNT_PART, from, "subnets: more than %d in all parts", LIMIT_SUBNETS);
+		partial_close(core, p);
+		return false;
+	}
+	p->have |= 1u << (m->part - 1);
+	memcpy(&p->msg.subnets[p->msg.n_subnets], m->subnets, m->n_subnets * sizeof(m->subnets[0]));
+	p->msg.n_subnets += m->n_subnets;
+	if (p->have != (1u << p->msg.parts) - 1)
+		return false;
+	*m = p->msg;
+	partial_close(core, p);
+	return true;
+}
+
+/* --- peers --- */
+
+static struct peer_key msg_key(const struct wire_msg *m)
+{
+	return (struct peer_key){.host_id = m->host_id, .stack_id = m->stack_id, .host_ip = &m->host_ip, .vni = m->vni};
+}
+
+static bool is_configured(const struct core *core, const struct endpoint *from)
+{
+	for (size_t i = 0; i < core->config.n_peers; i++) {
+		if (ip_cmp(&core->peers_config[i].ip, &from->ip) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* How this host is reached, for people; it never turns back from multicast */
+static enum peer_source host_source(const struct core *core, const struct host *h)
+{
+	if (h->by_group)
+		return PEER_MULTICAST;
+	return !core->config.multicast || h->by_unicast || is_configured(core, &h->from) ? PEER_STATIC : PEER_MULTICAST;
+}
+
+/* Is what @m says older than what is known of the entry? */
+static bool msg_is_old(const struct core *core, int64_t now_us, const struct entry *e, const struct wire_msg *m)
+{
+	if (e->gone)
+		return m->host_id[0] && m->seq <= e->peer.seq;
+	return m->seq < e->peer.seq && now_us - e->heard_us <= 2 * core->config.announce_us;
+}
+
+static void peer_full(struct core *core, int64_t now_us, int code, const struct endpoint *from)
+{
+	char s[IP_STRLEN];
+
+	ip_format(&from->ip, s);
+	if (code == -ENOSPC) {
+		core_refuse(core, now_us, COUNT_FULL, from, "%d peers are known, no more are allowed", LIMIT_PEERS);
+		core_note(core, now_us, "peers", "Find who announces so many stacks.",
+			  "%d peers are known, new ones are refused", LIMIT_PEERS);
+	} else {
+		core_refuse(core, now_us, COUNT_FULL, from, "%d peers of one address are known, no more are allowed",
+			    LIMIT_PEERS_PER_SOURCE);
+		core_note(core, now_us, s, "Find what announces so many stacks there.",
+			  "announces more than %d stacks, new ones are refused", LIMIT_PEERS_PER_SOURCE);
+	}
+}
+
+/* Take over what the message says. Return: did anything but time and number change? */
+static bool peer_update(struct core *core, int64_t now_us, struct peer *peer, struct wire_msg *m)
+{
+	bool anew = m->seq != peer->seq, changed = false;
+	struct endpoint vxlan = {.ip = m->host_ip, .port = m->port};
+	size_t n;
+
+	if (!str_eq(peer->host_name, m->host_name)) {
+		str_copy(peer->host_name, m->host_name);
+		changed = true;
+	}
+	if (ip_cmp(&peer->vxlan_endpoint.ip, &vxlan.ip) != 0 || peer->vxlan_endpoint.port != vxlan.port) {
+		peer->vxlan_endpoint = vxlan;
+		changed = true;
+	}
+	if (ip_cmp(&peer->uplink, &m->uplink) != 0) {
+		peer->uplink = m->uplink;
+		changed = true;
+	}
+	peer->vtep_mac = m->vtep_mac;
+	peer->vtep_ip = m->vtep_ip;
+	n = subnets_sort(m->subnets, m->n_subnets);
+	n = subnets_filter(core, now_us, peer, m->subnets, n, anew);
+	if (subnets_set(peer, m->subnets, n))
+		changed = true;
+	if (anew)
+		core->changed = true;
+	peer->seq = m->seq;
+	return changed;
+}
+
+/* Bring the table up to date with a whole message. Return: 1 its host is new, 0 it is not, -1 it was not taken */
+static int peer_apply(struct core *core, struct core_now now, const struct endpoint *from, struct wire_msg *m)
+{
+	struct peers *p = &core->peers;
+	struct peer_key key = msg_key(m);
+	uint32_t place = peers_find(p, &key);
+	bool new_host = false, new_peer = place == TABLE_NONE || p->entries[place].gone, changed;
+	struct entry *e;
+	int r = 0;
+
+	if (place != TABLE_NONE && msg_is_old(core, now.mono.us, &p->entries[place], m)) {
+		core->counts[COUNT_OLD]++;
+		return -1;
+	}
+	if (new_peer)
+		r = peers_add(p, &key, from, now.mono.us, &place, &new_host);
+	else if (ip_cmp(&p->entries[place].peer.host_ip, &m->host_ip) != 0)
+		r = peers_move(p, place, &m->host_ip);
+	if (r < 0) {
+		peer_full(core, now.mono.us, r, from);
+		return -1;
+	}
+	e = &p->entries[place];
+	changed = peer_update(core, now.mono.us, &e->peer, m);
+	if (new_peer)
+		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer appeared", &e->peer, NULL);
+	else if (e->peer.status == PEER_STALE)
+		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer is back", &e->peer, NULL);
+	else if (changed)
+		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer changed", &e->peer, NULL);
+	if (new_peer || changed || e->peer.status != PEER_ACTIVE)
+		core->changed = true;
+	e->peer.status = PEER_ACTIVE;
+	peers_heard(p, place, now.mono.us);
+	core->touched = true;
+	return new_host;
+}
+
+static void peer_goodbye(struct core *core, struct core_now now, const struct wire_msg *m)
+{
+	struct peer_key key = msg_key(m);
+	uint32_t place = peers_find(&core->peers, &key);
+	struct entry *e = place == TABLE_NONE ? NULL : &core->peers.entries[place];
+
+	if (!e || e->gone)
+		return;
+	if (m->seq < e->peer.seq) {
+		core->counts[COUNT_OLD]++;
+		return;
+	}
+	core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer said goodbye", &e->peer, NULL);
+	e->peer.seq = m->seq;
+	peers_bury(&core->peers, place, m->host_id[0] != '\0', now.mono.us);
+	core->changed = true;
+}
+
+/* Remember how the host was heard: its port may be another since it restarted */
+static void host_heard(struct core *core, struct core_now now, uint32_t place, const struct endpoint *from,
+		       bool by_group, enum wire_type type)
+{
+	struct host *h = &core->peers.hosts[place];
+
+	h->from = *from;
+	h->heard_us = now.mono.us;
+	h->by_group = h->by_group || by_group;
+	h->by_unicast = h->by_unicast || (!by_group && type != WIRE_RESPONSE);
+}
+
+/* All entries of a host tell the same way; said after the host is up to date */
+static void peer_tell_source(struct core *core, const struct wire_msg *m)
+{
+	struct peer_key key = msg_key(m);
+	uint32_t place = peers_find(&core->peers, &key);
+	struct entry *e;
+	enum peer_source source;
+
+	if (place == TABLE_NONE)
+		return;
+	e = &core->peers.entries[place];
+	source = host_source(core, &core->peers.hosts[e->host]);
+	if (e->peer.source != source) {
+		e->peer.source = source;
+		core->changed = true;
+	}
+}
+
+/* --- a datagram --- */
+
+static bool decode(struct core *core, int64_t now_us, const struct endpoint *from, const char *data, size_t len,
+		   struct wire_msg *m)
+{
+	struct err err = {0};
+	int r = wire_decode(data, len, m, &err);
+
+	if (r == 0)
+		return true;
+	core_refuse(core, now_us,
+		    r == -EBADMSG	    ? COUNT_SHAPE
+		    : r == -EPROTONOSUPPORT ? COUNT_VERSION
+					    : COUNT_FIELD,
+		    from, "%s", err.text);
+	return false;
+}
+
+/* What has to be checked before a datagram is parsed */
+static bool admit(struct core *core, int64_t now_us, const struct endpoint *from)
+{
+	if (ip_cmp(&from->ip, &core->host_ip) == 0 && from->port == core->port && core->port != 0) {
+		core->counts[COUNT_OWN]++;
+		return false;
+	}
+	if (ip_is_none(&from->ip) || ip_is_unspecified(&from->ip) || ip_is_multicast(&from->ip) || from->port == 0) {
+		core_refuse(core, now_us, COUNT_SENDER, from, "source address: a unicast address and port is allowed");
+		return false;
+	}
+	if (!bucket_pass(&peers_source(&core->peers, &from->ip)->in, now_us)) {
+		core_refuse(core, now_us, COUNT_RATE, from, "%d a second are allowed, %d at once", SOURCE_RATE,
+			    SOURCE_BURST);
+		return false;
+	}
+	return true;
+}
+
+void receive_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group,
+		      const char *data, size_t len)
+{
+	struct wire_msg m;
+	uint32_t host;
+	int taken = 0;
+
+	core->counts[COUNT_RECEIVED]++;
+	if (!admit(core, now.mono.us, from) || !decode(core, now.mono.us, from, data, len, &m) ||
+	    !sender_check(core, now.mono.us, from, &m))
+		return;
+	host = peers_host(&core->peers, m.host_id, &m.host_ip);
+	if (host != TABLE_NONE) {
+		if (ip_cmp(&core->peers.hosts[host].from.ip, &from->ip) != 0) {
+			if (!claim_check(core, now, host, from))
+				return;
+		} else {
+			claim_refute(core, now.mono.us, host);
+		}
+		host_heard(core, now, host, from, by_group, m.type);
+	}
+	if (m.type == WIRE_GOODBYE) {
+		peer_goodbye(core, now, &m);
+		return;
+	}
+	if (m.type == WIRE_QUERY && m.part == 1)
+		announce_answer(core, now, from, m.host_id[0] == '\0');
+	if (!parts_unite(core, now.mono.us, from, &m))
+		return;
+	taken = peer_apply(core, now, from, &m);
+	if (taken < 0)
+		return;
+	if (taken == 1)
+		host_heard(core, now, peers_host(&core->peers, m.host_id, &m.host_ip), from, by_group, m.type);
+	peer_tell_source(core, &m);
+	if (taken == 1 && m.type == WIRE_ANNOUNCE)
+		announce_answer(core, now, from, m.host_id[0] == '\0');
+}
+
+/* --- what the file says --- */
+
+static bool peer_loadable(const struct core *core, const struct peer *peer)
+{
+	struct mac mac;
+	struct ip ip;
+
+	if (!name_valid(peer->stack_id) || peer->vni == 0 || peer->vni > VNI_MAX || ip_is_none(&peer->host_ip) ||
+	    ip_is_multicast(&peer->host_ip) || ip_is_unspecified(&peer->host_ip) || peer->n_subnets > LIMIT_SUBNETS)
+		return false;
+	if (!peer->host_id[0])
+		return true;
+	if (!host_id_valid(peer->host_id) || str_eq(peer->host_id, core->config.host_id))
+		return false;
+	mac = vtep_mac(peer->host_id, peer->vni);
+	ip = vtep_ip(peer->host_id, peer->vni);
+	return mac_cmp(&mac, &peer->vtep_mac) == 0 && ip_cmp(&ip, &peer->vtep_ip) == 0;
+}
+
+static void peer_load(struct core *core, struct core_now now, const struct peer *peer)
+{
+	struct endpoint from = {.ip = peer->host_ip, .port = core->config.discovery_port};
+	struct peer_key key = {
+		.host_id = peer->host_id, .stack_id = peer->stack_id, .host_ip = &peer->host_ip, .vni = peer->vni};
+	int64_t age_us = (now.wall.ms - peer->last_seen.ms) * USEC_PER_MSEC, max_us = core->config.timeout_us / 2;
+	struct prefix subnets[LIMIT_SUBNETS];
+	uint32_t place, host;
+	bool new_host;
+	struct entry *e;
+	size_t n = peer->n_subnets;
+
+	/* The clock may have jumped: whoever is in the file has half the timeout at least to be heard again */
+	age_us = age_us < 0 ? 0 : age_us > max_us ? max_us : age_us;
+	if (!peer_loadable(core, peer) || peers_find(&core->peers, &key) != TABLE_NONE)
+		return;
+	host = peers_host(&core->peers, peer->host_id, &peer->host_ip);
+	if (host != TABLE_NONE && ip_cmp(&core->peers.hosts[host].from.ip, &peer->host_ip) != 0)
+		return; /* one host at two addresses: no file of ours */
+	if (peers_add(&core->peers, &key, &from, now.mono.us - age_us, &place, &new_host) < 0)
+		return;
+	e = &core->peers.entries[place];
+	if (n)
+		memcpy(subnets, peer->subnets, n * sizeof(subnets[0]));
+	n = subnets_sort(subnets, n);
+	n = subnets_filter(core, now.mono.us, peer, subnets, n, true);
+	subnets_set(&e->peer, subnets, n);
+	str_copy(e->peer.host_name, name_valid(peer->host_name) ? peer->host_name : "");
+	e->peer.vxlan_endpoint = peer->vxlan_endpoint;
+	if (ip_cmp(&e->peer.vxlan_endpoint.ip, &peer->host_ip) != 0 || e->peer.vxlan_endpoint.port == 0)
+		e->peer.vxlan_endpoint = (struct endpoint){.ip = peer->host_ip, .port = WIRE_VXLAN_PORT};
+	e->peer.vtep_mac = peer->host_id[0] ? peer->vtep_mac : (struct mac){0};
+	e->peer.vtep_ip = peer->host_id[0] ? peer->vtep_ip : (struct ip){0};
+	e->peer.uplink = peer->uplink;
+	e->peer.seq = peer->seq;
+	e->peer.source = peer->source;
+	core->peers.hosts[e->host].by_group = peer->source == PEER_MULTICAST;
+	core->peers.hosts[e->host].by_unicast = peer->source == PEER_STATIC;
+}
+
+void receive_load(struct core *core, struct core_now now, const struct discovery *d)
+{
+	for (size_t i = 0; i < d->n_peers; i++)
+		peer_load(core, now, &d->peers[i]);
+}
+
+/* --- the timer --- */
+
+struct scan {
+	struct core *core;
+	int64_t now_us;
+};
+
+static void peer_silent(void *arg, struct entry *e, bool gone)
+{
+	struct scan *s = arg;
+	int64_t silent_s = (s->now_us - e->heard_us) / USEC_PER_SEC;
+
+	s->core->changed = true;
+	core_say_peer(s->core, s->now_us, LOG_LEVEL_INFO, gone ? "peer has gone" : "peer is stale", &e->peer,
+		      xasprintf("silent for %lld s", (long long)silent_s));
+}
+
+void receive_timer(struct core *core, struct core_now now)
+{
+	claims_timer(core, now);
+	if (now.mono.us >= core->patience_us && now.mono.us >= core->peers.scan_us)
+		peers_scan(&core->peers, now.mono.us, peer_silent, &(struct scan){core, now.mono.us});
+}
+
+int64_t receive_due(const struct core *core)
+{
+	int64_t due_us = core->peers.scan_us, at_us;
+
+	if (due_us != INT64_MAX && due_us < core->patience_us)
+		due_us = core->patience_us;
+	for (size_t i = 0; i < core->n_claims; i++) {
+		const struct host *h = &core->peers.hosts[core->claims[i]];
+
+		at_us = h->claim_us + (h->claim_asked == 1 ? CLAIM_ASK_US : CLAIM_US);
+		if (at_us < due_us)
+			due_us = at_us;
+	}
+	return due_us;
+}

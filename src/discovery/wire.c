@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Datagrams to structs and back. Everything here may be hostile: jansson parses with bounded depth and refuses
+ * duplicate keys, every field has its type and range checked, and nothing is allocated but by jansson. Encoding is by
+ * hand: all text in it has passed name_valid(), so that nothing needs escaping, and its length is known while
+ * splitting.
+ */
+#include "discovery/wire.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "state/json.h"
+
+const char *const wire_type_names[WIRE_TYPE_N_] = {"ANNOUNCE", "QUERY", "RESPONSE", "GOODBYE"};
+
+bool host_id_valid(const char *s)
+{
+	return strlen(s) == HOST_ID_LEN && strspn(s, "0123456789abcdef") == HOST_ID_LEN;
+}
+
+/* One line that quotes what came: "stack_id "a b": allowed are ..." */
+static int field_bad(struct err *err, const char *field, const char *value, const char *allowed)
+{
+	autobuf struct buf b = {0};
+
+	str_safe(&b, value);
+	return err_set(err, -EINVAL, "%s \"%s\": %s", field, b.data ? b.data : "", allowed);
+}
+
+/* A missing field is -EINVAL with words; the getters say -ENOENT and nothing */
+static int field_must(int code, const char *field, struct err *err)
+{
+	return code == -ENOENT ? err_set(err, -EINVAL, "%s is missing", field) : code;
+}
+
+/* An optional field: missing is fine, wrong is not */
+static int field_may(int code)
+{
+	return code == -ENOENT ? 0 : code;
+}
+
+static int type_decode(const json_t *o, enum wire_type *ret, struct err *err)
+{
+	char name[16];
+	int r = field_must(json_get_str(o, "type", name, sizeof(name), err), "type", err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(wire_type_names); i++) {
+		if (str_eq(name, wire_type_names[i])) {
+			*ret = (enum wire_type)i;
+			return 0;
+		}
+	}
+	return field_bad(err, "type", name, "ANNOUNCE, QUERY, RESPONSE or GOODBYE is allowed");
+}
+
+static int version_decode(const json_t *o, struct err *err)
+{
+	int64_t version = 0;
+	int r = field_must(json_get_int(o, "version", INT64_MIN, INT64_MAX, &version, err), "version", err);
+
+	if (r < 0)
+		return r;
+	if (version != WIRE_VERSION)
+		return err_set(err, -EPROTONOSUPPORT, "version %" PRId64 ": only %d is understood", version,
+			       WIRE_VERSION);
+	return 0;
+}
+
+static int name_decode(const json_t *o, const char *field, char *ret, size_t size, struct err *err)
+{
+	int r = json_get_str(o, field, ret, size, err);
+
+	if (r < 0)
+		return r;
+	if (!name_valid(ret))
+		return field_bad(err, field, ret, "letters, digits, '_', '.', '-' are allowed, not '-' or '.' first");
+	return 0;
+}
+
+/* What nobody may have as an address of his own. Loopback is for the core to judge: INTERFACE=lo is a way to run */
+static bool ip_is_bad(const struct ip *ip)
+{
+	return ip_is_none(ip) || ip_is_unspecified(ip) || ip_is_multicast(ip) ||
+	       (ip->family == AF_INET && (ip->b[0] == 0 || ip->b[0] >= 240)) ||
+	       (ip->family == AF_INET6 && ip_is_link_local(ip));
+}
+
+static int address_decode(const json_t *o, const char *field, struct ip *ret, struct err *err)
+{
+	struct ip ip = {0};
+	char s[IP_STRLEN];
+	int r = json_get_ip(o, field, &ip, err);
+
+	if (r < 0)
+		return r;
+	if (ip_is_bad(&ip))
+		return field_bad(err, field, ip_format(&ip, s), "a unicast address of wider scope is allowed");
+	*ret = ip;
+	return 0;
+}
+
+static int vtep_decode(const json_t *o, struct wire_msg *m, struct err *err)
+{
+	struct mac mac = vtep_mac(m->host_id, m->vni), said_mac = mac;
+	struct ip ip = vtep_ip(m->host_id, m->vni), said_ip = ip;
+	char a[MAC_STRLEN], b[MAC_STRLEN], c[IP_STRLEN], d[IP_STRLEN];
+	int r = field_may(json_get_mac(o, "vtep_mac", &said_mac, err));
+
+	if (r < 0)
+		return r;
+	if (mac_cmp(&mac, &said_mac) != 0)
+		return err_set(err, -EINVAL, "vtep_mac %s: host_id and vni make it %s", mac_format(&said_mac, a),
+			       mac_format(&mac, b));
+	r = field_may(json_get_ip(o, "vtep_ip", &said_ip, err));
+	if (r < 0)
+		return r;
+	if (ip_cmp(&ip, &said_ip) != 0)
+		return err_set(err, -EINVAL, "vtep_ip %s: host_id and vni make it %s", ip_format(&said_ip, c),
+			       ip_format(&ip, d));
+	m->vtep_mac = mac;
+	m->vtep_ip = ip;
+	return 0;
+}
+
+static int parts_decode(const json_t *o, struct wire_msg *m, struct err *err)
+{
+	int64_t part = 1, parts = 1;
+	int r = field_may(json_get_int(o, "parts", 1, WIRE_PARTS, &parts, err));
+
+	if (r < 0)
+		return r;
+	r = field_may(json_get_int(o, "part", 1, parts, &part, err));
+	if (r < 0)
+		return r;
+	m->part = (uint8_t)part;
+	m->parts = (uint8_t)parts;
+	return 0;
+}
+
+/* What only programs like ours say. Missing fields have a meaning, so that a later version may drop some */
+static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
+{
+	int64_t port = WIRE_VXLAN_PORT, seq = 0;
+	int r = field_may(name_decode(o, "host_name", m->host_name, sizeof(m->host_name), err));
+
+	if (r == 0)
+		r = field_may(json_get_int(o, "port", 1, UINT16_MAX, &port, err));
+	if (r == 0)
+		r = field_may(json_get_int(o, "seq", 0, INT64_MAX, &seq, err));
+	if (r == 0)
+		r = field_may(address_decode(o, "uplink", &m->uplink, err));
+	if (r == 0)
+		r = vtep_decode(o, m, err);
+	if (r == 0)
+		r = parts_decode(o, m, err);
+	if (r == 0)
+		r = field_may(json_get_prefixes(o, "subnets", m->subnets, LIMIT_SUBNETS, &m->n_subnets, err));
+	m->port = (uint16_t)port;
+	m->seq = (uint64_t)seq;
+	return r;
+}
+
+static int msg_decode(const json_t *o, struct wire_msg *m, struct err *err)
+{
+	int64_t vni = 0;
+	int r = type_decode(o, &m->type, err);
+
+	if (r == 0)
+		r = version_decode(o, err);
+	if (r == 0)
+		r = field_must(name_decode(o, "stack_id", m->stack_id, sizeof(m->stack_id), err), "stack_id", err);
+	if (r == 0)
+		r = field_must(address_decode(o, "host_ip", &m->host_ip, err), "host_ip", err);
+	if (r == 0)
+		r = field_must(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err);
+	if (r == 0)
+		r = field_may(json_get_int(o, "timestamp", INT64_MIN, INT64_MAX, &m->timestamp, err));
+	if (r < 0)
+		return r;
+	m->vni = (uint32_t)vni;
+	r = json_get_str(o, "host_id", m->host_id, sizeof(m->host_id), err);
+	if (r == -ENOENT) {
+		m->port = WIRE_VXLAN_PORT;
+		m->part = m->parts = 1;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (!host_id_valid(m->host_id))
+		return field_bad(err, "host_id", m->host_id, "32 lower-case hex digits are allowed");
+	return ours_decode(o, m, err);
+}
+
+int wire_decode(const char *data, size_t len, struct wire_msg *ret, struct err *err)
+{
+	struct wire_msg m = {0};
+	json_t *root;
+	int r;
+
+	if (len > LIMIT_DATAGRAM_IN)
+		return err_set(err, -EBADMSG, "datagram of %zu bytes: %d are allowed", len, LIMIT_DATAGRAM_IN);
+	root = json_parse_bounded(data, len, err);
+	if (!root) {
+		if (err)
+			err->code = -EBADMSG;
+		return -EBADMSG;
+	}
+	if (!json_is_object(root))
+		r = err_set(err, -EBADMSG, "datagram is no JSON object");
+	else
+		r = msg_decode(root, &m, err);
+	json_decref(root);
+	if (r == 0)
+		*ret = m;
+	return r;
+}
+
+/* All fields but the subnets; @parts 0: the longest that any part can have */
+static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, unsigned parts)
+{
+	char ip[IP_STRLEN], mac[MAC_STRLEN];
+
+	buf_printf(b, "{\"type\":\"%s\",\"version\":%d,\"stack_id\":\"%s\",\"host_ip\":\"%s\",\"vni\":%" PRIu32,
+		   wire_type_names[m->type], WIRE_VERSION, m->stack_id, ip_format(&m->host_ip, ip), m->vni);
+	buf_printf(b, ",\"timestamp\":%" PRId64, m->timestamp);
+	if (!m->host_id[0]) {
+		buf_puts(b, "}");
+		return;
+	}
+	buf_printf(b, ",\"host_id\":\"%s\"", m->host_id);
+	if (m->host_name[0])
+		buf_printf(b, ",\"host_name\":\"%s\"", m->host_name);
+	buf_printf(b, ",\"port\":%u,\"vtep_mac\":\"%s\",\"vtep_ip\":\"%s\",\"seq\":%" PRIu64, (unsigned)m->port,
+		   mac_format(&m->vtep_mac, mac), ip_format(&m->vtep_ip, ip), m->seq);
+	if (!ip_is_none(&m->uplink))
+		buf_printf(b, ",\"uplink\":\"%s\"", ip_format(&m->uplink, ip));
+	if (parts != 1)
+		buf_printf(b, ",\"part\":%u,\"parts\":%u", part, parts);
+	buf_puts(b, ",\"subnets\":[");
+}
+
+/* How many subnets from @from on fit into @room bytes; at least one */
+static size_t subnets_fit(const struct wire_msg *m, size_t from, size_t n, size_t room)
+{
+	size_t used = 0, i;
+	char s[PREFIX_STRLEN];
+
+	for (i = from; i < n; i++) {
+		used += strlen(prefix_format(&m->subnets[i], s)) + 3; /* quotes and comma */
+		if (used > room)
+			break;
+	}
+	return i == from && from < n ? 1 : i - from;
+}
+
+void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg)
+{
+	autobuf struct buf b = {0};
+	size_t n = m->type == WIRE_GOODBYE ? 0 : m->n_subnets, room, ends[LIMIT_SUBNETS], at = 0;
+	unsigned parts = 0;
+	char s[PREFIX_STRLEN];
+
+	assert(n <= LIMIT_SUBNETS);
+	if (!m->host_id[0]) {
+		head_encode(&b, m, 1, 1);
+		fn(arg, b.data, b.len);
+		return;
+	}
+	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
+	room = b.len + 2 < WIRE_BYTES ? WIRE_BYTES - b.len - 2 : 0;
+	do {
+		at += subnets_fit(m, at, n, room);
+		ends[parts++] = at;
+	} while (at < n);
+	at = 0;
+	for (unsigned part = 1; part <= parts; part++) {
+		buf_clear(&b);
+		head_encode(&b, m, part, parts);
+		for (size_t first = at; at < ends[part - 1]; at++)
+			buf_printf(&b, "%s\"%s\"", at > first ? "," : "", prefix_format(&m->subnets[at], s));
+		buf_puts(&b, "]}");
+		fn(arg, b.data, b.len);
+	}
+}
