@@ -168,13 +168,49 @@ static void add_route_grade(const struct desired_input *in, struct desired *d, c
 		report(d, plug, used, "route");
 }
 
+static bool is_clean(const struct net *n)
+{
+	for (size_t i = 0; i < n->n_links; i++)
+		if (strncmp(n->links[i].alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) == 0)
+			return false;
+	return n->entries.n == 0;
+}
+
+/* DATAPATH was changed to leg: what another grade left inside a container is looked at until it is gone. */
+static void want_leftovers(const struct desired_input *in, struct desired *d)
+{
+	for (size_t i = 0; in->before && i < in->before->n_vnis; i++)
+		for (size_t j = 0; j < in->before->vnis[i].n_nics; j++)
+			for (size_t s = 0; s < in->inventory->n_stacks; s++)
+				for (size_t k = 0; k < in->inventory->stacks[s].n_containers; k++) {
+					const struct rs_nic *was = &in->before->vnis[i].nics[j];
+					struct plug plug = {.c = &in->inventory->stacks[s].containers[k],
+							    .vni = in->before->vnis[i].vni,
+							    .id.kind = NET_CONTAINER};
+					if (plug.vni != in->inventory->stacks[s].vni || !str_eq(plug.c->name, was->container))
+						continue;
+					str_copy(plug.id.container, plug.c->id);
+					const struct net *n = net_list_find(in->actual, &plug.id);
+					if (n && n->ready && is_clean(n))
+						continue;
+					struct desired_want *w = xgrow(&d->wants, d->n_wants, &d->cap_wants);
+					d->n_wants++;
+					w->container = plug.c;
+					report(d, &plug, was->name, was->grade);
+				}
+}
+
 void desired_add_nics(const struct desired_input *in, struct desired *d)
 {
 	enum datapath grade = in->config->datapath;
 	size_t routes = 0, from, to;
 
-	if (!in->nics || grade == DATAPATH_LEG)
+	if (!in->nics)
 		return;
+	if (grade == DATAPATH_LEG) {
+		want_leftovers(in, d);
+		return;
+	}
 	for (size_t s = 0; s < in->inventory->n_stacks; s++) {
 		const struct inv_stack *stack = &in->inventory->stacks[s];
 		claims_of(&d->claims, stack->vni, &from, &to);
