@@ -70,6 +70,8 @@ extern const char *const state_file_names[FILE_N_];
 
 /** host_label() - What people call a host: its name, else its address, else the first digits of its id. Never empty */
 void host_label(const struct state_files *f, const char *host_id, const struct ip *host_ip, char *out, size_t size);
+/** container_ns_open() - Its network namespace. Return: fd, -errno when it has ended or we may not */
+int container_ns_open(const struct inv_container *c);
 /** pid_alive() - Is there a process with this id? */
 bool pid_alive(int32_t pid);
 /** container_path() - "nic", "route", "leg", or "none" when the router has nothing for it */

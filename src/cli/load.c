@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "io/ns.h"
+
 const char *const state_file_names[FILE_N_] = {
 	[FILE_INVENTORY] = STATE_INVENTORY,
 	[FILE_DISCOVERY] = STATE_DISCOVERY,
@@ -122,6 +124,27 @@ void host_label(const struct state_files *f, const char *host_id, const struct i
 bool pid_alive(int32_t pid)
 {
 	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+/* As the broker does: Docker's key, the same seen from the host when we are in a container, then the process */
+int container_ns_open(const struct inv_container *c)
+{
+	char path[300];
+	struct err err;
+	int fd = -1;
+
+	if (c->sandbox[0]) {
+		fd = ns_open(c->sandbox, &err);
+		if (fd < 0) {
+			str_print(path, "/proc/1/root%s", c->sandbox);
+			fd = ns_open(path, &err);
+		}
+	}
+	if (fd < 0 && c->pid > 0) {
+		str_print(path, "/proc/%d/ns/net", c->pid);
+		fd = ns_open(path, &err);
+	}
+	return fd;
 }
 
 static void problems_rows(struct table *t, const char *source, const struct problems *p)

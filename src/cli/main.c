@@ -11,27 +11,30 @@ extern char **environ;
 struct verb {
 	const char *name;
 	int (*run)(struct cli *c);
-	int options; /* enum cli_option that it knows */
+	int options;  /* enum cli_option that it knows */
+	int settings; /* enum option_role: whose settings it uses */
 	const char *summary;
 	const char *help; /* more, for VERB --help */
 };
 
 static const struct verb verbs[] = {
-	{"status", verb_status, 0, "roles, engines, counts, problems and their cures",
+	{"status", verb_status, 0, FOR_CLI, "roles, engines, counts, problems and their cures",
 	 "Says what runs here, from the state files alone. Problems stand at the end, each with what to do about it;\n"
 	 "for subnets that clash these are the lines to paste into the Compose file.\n"},
-	{"peers", verb_peers, 0, "stacks of other hosts, as discovery sees them", NULL},
-	{"routes", verb_routes, 0, "which subnet is reached by which stack on which host", NULL},
-	{"map", verb_map, OPT_ASCII, "draw hosts, stacks and the VNIs between them",
+	{"peers", verb_peers, 0, FOR_CLI, "stacks of other hosts, as discovery sees them", NULL},
+	{"routes", verb_routes, 0, FOR_CLI, "which subnet is reached by which stack on which host", NULL},
+	{"map", verb_map, OPT_ASCII, FOR_CLI, "draw hosts, stacks and the VNIs between them",
 	 "A box is a host (this one first), a line down is a VNI, a dot is a stack on it. Stale hosts are dashed.\n"
 	 "Beyond 12 hosts, or where the terminal is too narrow, the same as a list.\n"},
-	{"stacks", verb_stacks, 0, "stacks of this host: networks, containers, the path of each", NULL},
-	{"doctor", verb_doctor, OPT_KERNEL_OPTIONS, "check what the overlay depends on; name cause and cure",
+	{"stacks", verb_stacks, 0, FOR_CLI, "stacks of this host: networks, containers, the path of each", NULL},
+	{"doctor", verb_doctor, OPT_KERNEL_OPTIONS, FOR_CLI | FOR_DISCOVERY | FOR_ROUTER,
+	 "check what the overlay depends on; name cause and cure",
 	 "Ends with 1 when a check says error. As root it tries more: kernel features in a namespace of its own, and\n"
 	 "whether VXLAN gets through to the peers. It changes nothing and takes 5 seconds at most.\n"},
-	{"down", verb_down, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, "stop the host and remove every trace from the kernel",
+	{"down", verb_down, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, FOR_CLI,
+	 "stop the host and remove every trace from the kernel",
 	 "Keeps host_id, so that the host is the same to its peers when it comes back.\n"},
-	{"version", verb_version, 0, "release, kernel, libraries, formats", NULL},
+	{"version", verb_version, 0, FOR_CLI, "release, kernel, libraries, formats", NULL},
 };
 
 struct flag {
@@ -70,7 +73,7 @@ static void verb_help(const struct verb *v)
 			printf("  %-20s %s\n", flags[i].name, flags[i].help);
 	}
 	printf("\nOptions, or the environment variables of the same name:\n");
-	config_print_options(stdout, FOR_CLI, false);
+	config_print_options(stdout, v->settings, false);
 }
 
 static int usage_error(const char *verb, const char *text, const char *what)
@@ -125,7 +128,7 @@ static int options_parse(struct cli *c, const struct verb *v, int argc, char **a
 			rest[n++] = argv[i];
 		}
 	}
-	if (config_load(FOR_CLI, v->name, n, rest, environ, &c->config, &first, &err) != 0) {
+	if (config_load(v->settings, v->name, n, rest, environ, &c->config, &first, &err) != 0) {
 		usage_error(v->name, err.text, "");
 		return EXIT_USAGE + 1;
 	}
