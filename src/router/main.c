@@ -28,6 +28,11 @@
 #define STREAK_MAX 16                      /* plans in a row that changed something: somebody works against us, slow down */
 #define WRITE_DELAY_US (20 * USEC_PER_MSEC)
 
+struct failure {
+	char *op, *why;
+	bool told;
+};
+
 struct router {
 	uv_loop_t loop;
 	struct config config;
@@ -49,7 +54,7 @@ struct router {
 	bool have_inventory, have_discovery;
 	struct router_state state; /* as last desired: what is established */
 	char *written;             /* router.json without what changes on every run */
-	struct apply_failure *failures;
+	struct failure *failures; /* of the last run */
 	size_t n_failures;
 	int64_t retry_us;
 	unsigned streak;
@@ -245,12 +250,41 @@ static void switch_on_ipv6(struct router *r)
 		}
 }
 
-static bool failure_known(const struct router *r, const struct apply_failure *f)
+static void failures_free(struct router *r)
+{
+	for (size_t i = 0; i < r->n_failures; i++) {
+		free(r->failures[i].op);
+		free(r->failures[i].why);
+	}
+	free(steal_ptr(r->failures));
+	r->n_failures = 0;
+}
+
+static const struct failure *failure_find(const struct router *r, const struct apply_failure *f)
 {
 	for (size_t i = 0; i < r->n_failures; i++)
 		if (str_eq(r->failures[i].op, f->op) && str_eq(r->failures[i].why, f->why))
-			return true;
-	return false;
+			return &r->failures[i];
+	return NULL;
+}
+
+/* What fails once may have lost a race with the kernel (a link that is just going); what fails twice is told, once. */
+static void failures_take(struct router *r, const struct apply_result *res)
+{
+	struct failure *now = xcalloc(res->n_failures + 1, sizeof(*now));
+
+	for (size_t i = 0; i < res->n_failures; i++) {
+		const struct apply_failure *f = &res->failures[i];
+		const struct failure *was = failure_find(r, f);
+		now[i] = (struct failure){xstrdup(f->op), xstrdup(f->why), was != NULL};
+		if (was && !was->told)
+			log_warning("operation fails, is tried again", kv_str("operation", f->op), kv_str("why", f->why));
+		else if (!was)
+			log_debug("operation failed", kv_str("operation", f->op), kv_str("why", f->why));
+	}
+	failures_free(r);
+	r->failures = now;
+	r->n_failures = res->n_failures;
 }
 
 static void on_applied(void *arg, const struct apply_result *res)
@@ -259,22 +293,7 @@ static void on_applied(void *arg, const struct apply_result *res)
 
 	r->operations += res->done;
 	r->failed += res->failed;
-	for (size_t i = 0; i < res->n_failures; i++)
-		if (!failure_known(r, &res->failures[i]))
-			log_warning("operation failed, will be tried again", kv_str("operation", res->failures[i].op),
-				    kv_str("why", res->failures[i].why));
-	for (size_t i = 0; i < r->n_failures; i++) {
-		free(r->failures[i].op);
-		free(r->failures[i].why);
-	}
-	free(r->failures);
-	r->failures = xcalloc(res->n_failures + 1, sizeof(*r->failures));
-	r->n_failures = res->n_failures;
-	for (size_t i = 0; i < res->n_failures; i++) {
-		r->failures[i].op = xstrdup(res->failures[i].op);
-		r->failures[i].why = xstrdup(res->failures[i].why);
-		r->failures[i].code = res->failures[i].code;
-	}
+	failures_take(r, res);
 	if (res->failed) {
 		r->retry_us = r->retry_us ? r->retry_us * 2 : RETRY_MIN_US;
 		if (r->retry_us > RETRY_MAX_US)
@@ -402,11 +421,7 @@ static void on_replan(void *arg)
 			}
 			apply_run(r->apply, &plan, on_applied, r);
 		} else {
-			for (size_t i = 0; i < r->n_failures; i++) {
-				free(r->failures[i].op);
-				free(r->failures[i].why);
-			}
-			r->n_failures = 0;
+			failures_free(r);
 			r->retry_us = 0;
 			r->streak = 0;
 			timer_stop(r->retry);
@@ -567,11 +582,7 @@ static void router_done(struct router *r)
 	inventory_done(&r->inventory);
 	discovery_done(&r->discovery);
 	router_state_done(&r->state);
-	for (size_t i = 0; i < r->n_failures; i++) {
-		free(r->failures[i].op);
-		free(r->failures[i].why);
-	}
-	free(r->failures);
+	failures_free(r);
 	free(r->written);
 	state_dir_done(&r->dir);
 	config_done(&r->config);
