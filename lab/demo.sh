@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make demo`: two Docker hosts in network namespaces of this machine, a Compose stack on each, and what they say to each
+# other; then everything is taken down. KEEP=1 leaves it up and says how to look around.
+set -euo pipefail
+export LAB=demo
+. "$(dirname "$0")/lib.sh"
+cd "$TOP"
+
+if [ -t 1 ]; then
+	bold=$'\033[1m' plain=$'\033[0m'
+else
+	bold='' plain=''
+fi
+title() {
+	printf '\n%s%s%s\n' "$bold" "$*" "$plain"
+}
+show() { # CMD...: print it, then what it says, indented
+	printf '  $ %s\n' "$*"
+	"$@" 2>&1 | sed 's/^/    /'
+}
+
+leave() {
+	local status=$?
+	trap '' INT TERM
+	if [ -n "${KEEP:-}" ] && [ $status = 0 ]; then
+		exit 0
+	fi
+	if [ $status != 0 ] && [ -f "$DIR/nodes" ]; then
+		for h in $(nodes host); do
+			echo "--- the end of the log of docker-router on $h" >&2
+			tail -n 15 "$DIR/$h/router.log" >&2 || true
+		done
+	fi
+	title "Taking it all down"
+	lab/down || status=1
+	[ $status != 0 ] || echo "  done: nothing is left of it"
+	exit $status
+}
+trap leave EXIT
+trap 'echo; exit 130' INT TERM
+
+if [ -e "$DIR" ]; then
+	title "A demo is up still: taking it down first"
+	lab/down
+fi
+
+begin=$SECONDS
+title "Two hosts, each with a dockerd and a docker-router of its own, on one switch"
+lab/up two-hosts
+
+title "A stack on each: examples/two-hosts/shop.yml on h1, blog.yml on h2"
+for s in "h1 shop" "h2 blog"; do
+	read -r h p <<<"$s"
+	printf '  $ lab/compose %s -p %s -f examples/two-hosts/%s.yml up -d\n' "$h" "$p" "$p"
+	lab/compose "$h" -p "$p" -f "examples/two-hosts/$p.yml" up -d >"$DIR/compose.log" 2>&1 || {
+		cat "$DIR/compose.log" >&2
+		die "Compose failed on $h"
+	}
+done
+sed -n '/^networks:/,$s/^/    /p' examples/two-hosts/shop.yml
+
+client() { # HOST PROJECT
+	lab/docker "$1" ps -q --filter "label=com.docker.compose.project=$2" --filter label=com.docker.compose.service=client
+}
+shop=$(client h1 shop)
+blog=$(client h2 blog)
+answers() { # HOST CONTAINER ADDRESS
+	lab/docker "$1" exec "$2" ping -c 1 -W 1 "$3"
+}
+wait_for "shop to reach blog" 30 answers h1 "$shop" 10.72.0.10 || die "shop does not reach blog"
+wait_for "blog to reach shop" 30 answers h2 "$blog" 10.71.0.10 || die "blog does not reach shop"
+
+title "From a container of shop on h1 to blog on h2"
+show lab/docker h1 exec "$shop" ping -c 3 -i 0.2 10.72.0.10
+show lab/docker h1 exec "$shop" wget -qO- http://10.72.0.10/
+title "And the other way"
+show lab/docker h2 exec "$blog" ping -c 3 -i 0.2 10.71.0.10
+show lab/docker h2 exec "$blog" wget -qO- http://10.71.0.10/
+title "As docker-router on h1 sees it"
+show lab/exec h1 docker-router map
+echo
+echo "  $((SECONDS - begin)) s from nothing to here"
+
+if [ -n "${KEEP:-}" ]; then
+	cat <<-END
+
+		${bold}It stays up.${plain} To look around:
+		  LAB=demo lab/status
+		  LAB=demo lab/exec h1 docker-router status        also: peers, routes, stacks, map, doctor
+		  LAB=demo lab/docker h1 ps                        the docker command of h1
+		  LAB=demo lab/compose h2 -p blog -f examples/two-hosts/blog.yml exec client sh
+		  LAB=demo lab/pcap sw                             what crosses the wire
+		  LAB=demo lab/cut h1 h2; LAB=demo lab/heal        pull the cable, plug it in
+		  LAB=demo lab/down                                the end
+	END
+fi

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make check`: everything. Builds twice, with and without sanitizers; lint; unit tests in both builds; the tests with
+# namespaces and dockerds, all of them with the ordinary build and the first variant of each with the sanitizers. The
+# last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
+#
+# Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds).
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build} BUILD_ASAN=${BUILD_ASAN:-build-asan}
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+results=$(mktemp)
+trap 'rm -f "$results"' EXIT
+trap 'exit 130' INT TERM
+
+title() {
+	printf '\n== %s\n' "$*"
+}
+result() { # ok|not ok|skip NAME
+	echo "$*" >>"$results"
+}
+step() { # NAME CMD...: one test that is a command
+	local name=$1 begin=$SECONDS status=0
+	shift
+	"$@" || status=$?
+	case $status in
+	0) echo "ok $name ($((SECONDS - begin)) s)" && result ok "$name" ;;
+	77) echo "skip $name" && result skip "$name" ;;
+	*) echo "not ok $name ($((SECONDS - begin)) s)" && result not ok "$name" ;;
+	esac
+	return $status
+}
+
+units() { # BUILD NAME: meson's tests, each point of their TAP counted
+	local log=$1/meson-logs/testlog.json
+	rm -f "$log"
+	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3
+	[ -s "$log" ] || {
+		echo "not ok $2: no tests were run"
+		result not ok "$2"
+		return
+	}
+	# a program that died tells no "not ok" of its own
+	jq -r --arg s "$2" '. as $t | ((.stdout // "") | split("\n")) as $l |
+		($l[] | select(test("^ok .*# *SKIP"; "i")) | "skip \($s) \($t.name)"),
+		($l[] | select(test("^ok ")) | select(test("# *SKIP"; "i") | not) | "ok \($s) \($t.name)"),
+		($l[] | select(test("^not ok ")) | "not ok \($s) \($t.name)"),
+		(if any($l[]; test("^(not )?ok ")) and ($t.result | IN("OK", "SKIP", "EXPECTEDFAIL")) then empty
+		 elif $t.result == "OK" or $t.result == "EXPECTEDFAIL" then "ok \($s) \($t.name)"
+		 elif $t.result == "SKIP" then "skip \($s) \($t.name)"
+		 elif any($l[]; test("^not ok ")) then empty
+		 else "not ok \($s) \($t.name)" end)' "$log" >>"$results"
+	echo "$2: $(grep -c "^ok $2 " "$results") passed, $(grep -c "^not ok $2 " "$results") failed," \
+		"$(grep -c "^skip $2 " "$results") skipped"
+}
+
+built=
+title "build"
+step build make --no-print-directory build "BUILD=$BUILD" && built=1
+step "build with sanitizers" make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN" || built=
+
+title "lint"
+BUILD=$BUILD tests/lint/run.sh --results "$results"
+
+if [ -n "$built" ]; then
+	title "unit tests"
+	units "$BUILD" unit
+	units "$BUILD_ASAN" unit-asan
+	if [ -z "${QUICK:-}" ]; then
+		title "namespaces and dockerds"
+		DOCKER_ROUTER=$PWD/$BUILD/docker-router
+		[[ $BUILD != /* ]] || DOCKER_ROUTER=$BUILD/docker-router
+		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --results "$results"
+		title "namespaces and dockerds, with sanitizers"
+		DOCKER_ROUTER=$PWD/$BUILD_ASAN/docker-router
+		[[ $BUILD_ASAN != /* ]] || DOCKER_ROUTER=$BUILD_ASAN/docker-router
+		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --first --results "$results"
+	fi
+fi
+
+count() {
+	grep -c "^$1" "$results"
+}
+title "result"
+grep '^not ok' "$results"
+echo "$(count 'ok ') passed, $(count 'not ok ') failed, $(count 'skip ') skipped"
+[ "$(count 'not ok ')" = 0 ]

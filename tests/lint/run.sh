@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make lint`: tests/lint/run.sh [--results FILE] [CHECK...]: formatting, static analysis, shell scripts, man pages,
+# spelling, the rules of the layers. A check whose tool is missing is skipped, and says so.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+BUILD=${BUILD:-build}
+results=/dev/null status=0
+if [ "${1:-}" = --results ]; then
+	results=$2
+	shift 2
+fi
+only=" $* "
+
+c_files() {
+	git ls-files -co --exclude-standard '*.c' '*.h'
+}
+shell_files() { # by their first line, whatever they are called
+	git ls-files -co --exclude-standard | while read -r f; do
+		[ -f "$f" ] || continue
+		case $(head -c 40 "$f" | head -n 1 | tr -d '\0') in
+		'#!/bin/sh'* | '#!/usr/bin/env bash'* | '#!/bin/bash'* | '# shellcheck shell='*) echo "$f" ;;
+		esac
+	done
+}
+
+check() { # NAME TOOL FUNCTION
+	local log begin=$SECONDS
+	[ "$only" = "  " ] || [[ $only == *" $1 "* ]] || return
+	if ! command -v "$2" >/dev/null; then
+		echo "skip $1: no $2 here"
+		echo "skip lint $1" >>"$results"
+		return
+	fi
+	log=$(mktemp)
+	if "$3" >"$log" 2>&1; then
+		echo "ok $1 ($((SECONDS - begin)) s)"
+		echo "ok lint $1" >>"$results"
+	else
+		echo "not ok $1 ($((SECONDS - begin)) s)"
+		echo "not ok lint $1" >>"$results"
+		tail -n 60 "$log" | sed 's/^/    /'
+		status=1
+	fi
+	rm -f "$log"
+}
+
+formatting() {
+	c_files | xargs clang-format --dry-run -Werror
+}
+
+tidy() { # what gcc was told, less what clang does not know
+	[ -f "$BUILD/compile_commands.json" ] || { echo "no $BUILD/compile_commands.json: make build first"; return 1; }
+	local commands
+	commands=$(mktemp -d)
+	sed -E 's/-fsanitize=[a-z,]*//g' "$BUILD/compile_commands.json" >"$commands/compile_commands.json"
+	local result=0
+	jq -r '.[].file' "$commands/compile_commands.json" | sed 's,^\(\.\./\)*,,' | grep -oE '(^|/)src/.*\.c$' |
+		sed 's,^/,,' | sort -u | while read -r f; do [ -f "$f" ] && echo "$f"; done |
+		xargs -P "$(nproc)" -n 6 clang-tidy --quiet -p "$commands" --warnings-as-errors='*' || result=1
+	rm -rf "$commands"
+	return $result
+}
+
+cppcheck_all() {
+	cppcheck --quiet --std=c17 --language=c --enable=warning,portability --inline-suppr --error-exitcode=1 -j "$(nproc)" \
+		--suppressions-list=tests/lint/cppcheck.txt -D_GNU_SOURCE -D__linux__ -DRELEASE='""' -DLIBEXEC='""' -Isrc src
+}
+
+shell() {
+	shell_files | xargs shellcheck -x -P SCRIPTDIR
+}
+
+man_pages() {
+	local f found=
+	for f in "$BUILD"/man/*.[1-8]; do
+		[ -f "$f" ] || continue
+		found=1
+		mandoc -Tlint -W warning "$f" || return 1
+	done
+	[ -n "$found" ] || { echo "no man pages in $BUILD/man"; return 1; }
+}
+
+spelling() {
+	git ls-files -co --exclude-standard | grep -vE '^(LICENSE|tests/(fuzz|golden)/)' | while read -r f; do
+		[ -f "$f" ] && echo "$f"
+	done | xargs codespell -I tests/lint/codespell.txt
+}
+
+layers() {
+	tests/lint/layers.sh
+}
+
+check formatting clang-format formatting
+check clang-tidy clang-tidy tidy
+check cppcheck cppcheck cppcheck_all
+check shellcheck shellcheck shell
+check man mandoc man_pages
+check spelling codespell spelling
+check layers sh layers
+exit $status
