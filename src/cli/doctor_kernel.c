@@ -235,30 +235,23 @@ static const struct kernel_try {
 	 "Linux 5.2 or later with CONFIG_IPV6, and no ipv6.disable=1 on its command line."},
 };
 
+#define NFT_CHAIN(rule) "table inet drdoctor {\nchain c {\ntype filter hook prerouting priority -310\n" rule "\n}\n}\n"
+#define NFT_AGE		"Linux 4.18 or later, and nft 0.9 or later."
+
 static const struct nft_try {
 	const char *what, *input, *cure;
 } nft_tries[] = {
-	{"nft table of family inet", "table inet drdoctor { chain c { type filter hook prerouting priority -310; } }\n",
+	{"nft table of family inet", NFT_CHAIN(""),
 	 "Kernel options CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (modprobe nf_tables)."},
-	{"nft raw payload match",
-	 "table inet drdoctor { chain c { type filter hook prerouting priority -310; udp dport 4789 @th,96,24 0x3e8 "
-	 "accept; "
-	 "} }\n",
-	 "A kernel of 4.18 or later and nft of 0.9 or later."},
-	{"nft notrack", "table inet drdoctor { chain c { type filter hook prerouting priority -310; notrack; } }\n",
+	{"nft raw payload match", NFT_CHAIN("udp dport 4789 @th,96,24 0x3e8 accept"), NFT_AGE},
+	{"nft notrack", NFT_CHAIN("notrack"),
 	 "Kernel options CONFIG_NF_CONNTRACK and CONFIG_NFT_CT (modprobe nft_ct)."},
-	{"nft fib",
-	 "table inet drdoctor { chain c { type filter hook prerouting priority -310; fib daddr type local accept; } "
-	 "}\n",
+	{"nft fib", NFT_CHAIN("fib daddr type local accept"),
 	 "Kernel options CONFIG_NFT_FIB_IPV4, CONFIG_NFT_FIB_IPV6, CONFIG_NFT_FIB_INET (modprobe nft_fib_inet)."},
-	{"nft prefix rewriting",
-	 "table inet drdoctor { chain c { type filter hook prerouting priority -310; ip daddr set ip daddr & 0.0.0.255 "
-	 "^ "
-	 "192.0.2.0; } }\n",
-	 "A kernel of 4.18 or later and nft of 0.9 or later."},
+	{"nft prefix rewriting", NFT_CHAIN("ip daddr set ip daddr & 0.0.0.255 ^ 192.0.2.0"), NFT_AGE},
 	{"nft sets of prefixes",
-	 "table inet drdoctor { set s { type ipv4_addr; flags interval; elements = { 192.0.2.0/24 }; } }\n",
-	 "A kernel of 4.18 or later and nft of 0.9 or later."},
+	 "table inet drdoctor {\nset s {\ntype ipv4_addr\nflags interval\nelements = { 192.0.2.0/24 }\n}\n}\n",
+	 NFT_AGE},
 };
 
 static size_t netlink_tries(struct doctor *d, int ns)

@@ -22,8 +22,8 @@ const char *const state_file_names[FILE_N_] = {
 static const char *const file_roles[FILE_N_] = {
 	[FILE_INVENTORY] = "inventory",
 	[FILE_DISCOVERY] = "discovery",
-	[FILE_ROUTER] = "router",
-	[FILE_HOST] = "host",
+	[FILE_ROUTER] = "the router",
+	[FILE_HOST] = "the host",
 };
 
 int state_dir_view(const char *path, struct state_dir *ret, struct err *err)
@@ -81,7 +81,7 @@ void state_file_why(const struct cli *c, const struct state_files *f, enum state
 	if (c->dir.fd < 0)
 		buf_puts(out, c->dir_why.text);
 	else if (f->code[file] == -ENOENT)
-		buf_printf(out, "no %s in %s: is the %s running? start it with `docker-router host`",
+		buf_printf(out, "no %s in %s: is %s running? start it with `docker-router host`",
 			   state_file_names[file], c->dir.path, file_roles[file]);
 	else
 		buf_printf(out, "%s in %s cannot be used: %s", state_file_names[file], c->dir.path, f->why[file].text);
@@ -173,7 +173,7 @@ struct table *refused_table(const struct state_files *f)
 {
 	static const struct column columns[] = {{"vni", "VNI", COL_RIGHT}, {"prefix", "SUBNET", 0},
 						{"stack_id", "STACK", 0},  {"host", "HOST", 0},
-						{"with", "WITH", 0},	   {"cure", "CURE", 0}};
+						{"with", "WITH", 0},	   {"cure", "", COL_JSON}};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
 
 	for (size_t i = 0; i < f->router.n_refused; i++) {

@@ -66,8 +66,7 @@ static void verb_help(const struct verb *v)
 	printf("usage: docker-router %s [options]\n\n%s\n", v->name, v->summary);
 	if (v->help)
 		printf("\n%s", v->help);
-	printf("\n  %-20s %s\n  %-20s %s\n", "--format table|json", "for people (default) or for programs", "--help",
-	       "this text");
+	printf("\n  %-20s %s\n", "--format table|json", "for people (default) or for programs");
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		if (v->options & flags[i].option)
 			printf("  %-20s %s\n", flags[i].name, flags[i].help);
@@ -129,7 +128,9 @@ static int options_parse(struct cli *c, const struct verb *v, int argc, char **a
 		}
 	}
 	if (config_load(v->settings, v->name, n, rest, environ, &c->config, &first, &err) != 0) {
-		usage_error(v->name, err.text, "");
+		autobuf struct buf safe = {0};
+		text_safe(&safe, err.text, false);
+		fprintf(stderr, "docker-router %s: %s\n", v->name, safe.data);
 		return EXIT_USAGE + 1;
 	}
 	if (first < n) {

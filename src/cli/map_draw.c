@@ -26,7 +26,8 @@ struct glyphs {
 static const struct glyphs unicode = {"╭", "╮", "╰", "╯", "─", "│", "├", "┼", "●", "╌", "○", "✗", " · "};
 static const struct glyphs ascii = {"+", "+", "+", "+", "-", "|", "+", "+", "*", ".", "o", "x", ", "};
 
-#define NAME_MAX_COLUMNS 24
+#define NAME_MAX_COLUMNS 24 /* of a stack's name */
+#define HOST_MAX_COLUMNS 40
 #define RAIL_GAP	 4 /* from the boxes to the first rail, and between two */
 
 /* One text line inside a box */
@@ -105,7 +106,8 @@ static void host_title(struct buf *b, const struct map_host *h, const struct gly
 	if (!ip_is_none(&h->ip))
 		ip_format(&h->ip, ip);
 	text_safe(&name, h->name[0] ? h->name : h->local ? "this host" : "unknown", utf8);
-	buf_puts(b, name.data);
+	size_t width = text_width(name.data, utf8);
+	text_pad(b, name.data, width > HOST_MAX_COLUMNS ? HOST_MAX_COLUMNS : width, false, utf8);
 	if (ip[0] && !str_eq(ip, h->name))
 		buf_printf(b, "%s%s", g->sep, ip);
 	if (h->local && h->name[0])
@@ -270,12 +272,12 @@ static void legend(struct drawing *d)
 {
 	buf_puts(d->out, "\n");
 	totals(d->out, d->m);
-	if (d->seen[MAP_STALE])
-		buf_printf(d->out, "    %s%s stale: not heard of for a while", d->g->stale_h, d->g->stale_dot);
-	if (d->seen[MAP_REFUSED])
-		buf_printf(d->out, "    %s%s refused: its subnet clashes, see `docker-router status`", d->g->stale_h,
-			   d->g->refused_dot);
 	buf_puts(d->out, "\n");
+	if (d->seen[MAP_STALE])
+		buf_printf(d->out, "%s%s stale: not heard of for a while\n", d->g->stale_h, d->g->stale_dot);
+	if (d->seen[MAP_REFUSED])
+		buf_printf(d->out, "%s%s refused: its subnet clashes, see `docker-router status`\n", d->g->stale_h,
+			   d->g->refused_dot);
 }
 
 void map_draw(struct buf *out, const struct map *m, const struct style *style)

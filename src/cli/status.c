@@ -213,7 +213,7 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    ip_is_none(&d->self.host_ip) ? "no address yet" : ip_format(&d->self.host_ip, ip),
 			    d->self.host_id[0] ? d->self.host_id : "none yet");
 		output_line(o, "Discovery  %s, not sealed; %zu peer%s on %zu host%s, %zu of them stale",
-			    d->self.modes[0] ? d->self.modes : "off", n->peers, plural(n->peers), n->hosts,
+			    d->self.modes[0] ? d->self.modes : "mode unknown", n->peers, plural(n->peers), n->hosts,
 			    plural(n->hosts), n->stale);
 	}
 	if (f->code[FILE_INVENTORY] == 0)
