@@ -104,11 +104,12 @@ static int role_spawn(struct role *role, struct err *err)
 		return err_set(err, rc, "no executable docker-router-%s beside %s", role->name, s->exe_dir);
 	while (s->env[n])
 		n++;
-	env = xcalloc(n + 2, sizeof(*env));
+	env = xcalloc(n + 4, sizeof(*env));
 	memcpy(env, s->env, n * sizeof(*env));
+	env[n++] = "DOCKER_ROUTER_HOST=1"; /* wait for the files of the other roles instead of asking for settings */
 	/* A supervisor that stops or restarts its roles does not leave: peers must not take our routes away for it */
 	if (str_eq(role->name, "discovery") && !env_has(s->env, "GOODBYE"))
-		env[n] = "GOODBYE=never";
+		env[n++] = "GOODBYE=never";
 	if (str_eq(role->name, "router")) {
 		int pair[2];
 
@@ -117,7 +118,7 @@ static int role_spawn(struct role *role, struct err *err)
 		broker_ours = pair[0];
 		broker_theirs = pair[1];
 		spec.n_pass_fds = 1;
-		env[n] = BROKER_FD_ENV "=3";
+		env[n++] = BROKER_FD_ENV "=3";
 	}
 	spec.env = env;
 	rc = child_spawn(s->loop, &spec, role_ended, role, &role->child, err);
