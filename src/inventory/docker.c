@@ -400,10 +400,17 @@ int docker_event_parse(const json_t *o, struct docker_event *ret, struct err *er
 	if (!id[0])
 		id = text(o, "id");
 	if (str_eq(type, "network")) {
+		const char *container = text(attributes, "container");
+
 		e.kind = network_event(action);
-		known = id_copy(e.network, id);
-		if (e.kind == DOCKER_EVENT_CONNECTED || e.kind == DOCKER_EVENT_DISCONNECTED)
-			known = id_copy(e.container, text(attributes, "container")) && known;
+		if (e.kind != DOCKER_EVENT_CONNECTED && e.kind != DOCKER_EVENT_DISCONNECTED) {
+			known = id_copy(e.network, id);
+		} else if (container[0]) {
+			known = id_copy(e.network, id) && id_copy(e.container, container);
+		} else { /* Podman names the container where Docker names the network */
+			e.kind = DOCKER_EVENT_CONTAINER_CHANGED;
+			known = id_copy(e.container, id);
+		}
 	} else if (str_eq(type, "container")) {
 		e.kind = container_event(action);
 		known = id_copy(e.container, id);

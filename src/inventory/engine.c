@@ -163,8 +163,7 @@ static void engine_relist_soon(struct engine *e)
 		e->list_again = true;
 		return;
 	}
-	if (!timer_is_set(e->relist))
-		timer_start(e->relist, now_us >= e->relist_at_us ? 0 : e->relist_at_us - now_us);
+	timer_start(e->relist, now_us >= e->relist_at_us ? 0 : e->relist_at_us - now_us);
 }
 
 static void fetched_container(struct engine *e, json_t *o)
