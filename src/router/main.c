@@ -413,10 +413,12 @@ static void on_replan(void *arg)
 		if (!timer_is_set(r->write))
 			timer_start(r->write, WRITE_DELAY_US);
 		if (plan.n) {
-			log_debug("plan", kv_int("operations", (int64_t)plan.n));
-			if (++r->streak == STREAK_MAX) {
-				autobuf struct buf line = {0};
-				op_print(&line, &plan.ops[0]);
+			autobuf struct buf line = {0};
+			op_print(&line, &plan.ops[0]);
+			if (++r->streak < STREAK_MAX) {
+				log_info("bringing the kernel in line", kv_int("operations", (int64_t)plan.n),
+					 kv_str("first", line.data));
+			} else if (r->streak == STREAK_MAX) {
 				log_warning("what was set does not stay; going on more slowly", kv_str("operation", line.data));
 			}
 			apply_run(r->apply, &plan, on_applied, r);
