@@ -209,7 +209,7 @@ static void fetch_failed(struct engine *e, const struct fetched *f)
 {
 	struct docker_container *old;
 
-	if (f->first_failure)
+	if (f->say)
 		log_warning("engine does not tell about an object, trying again", kv_str("endpoint", e->address.text),
 			    kv_str("id", f->id), kv_str("why", f->err->text));
 	/* a listing goes on without it, with what was known before */

@@ -19,7 +19,7 @@
  * What can be known without asking is not asked: a container that died or a network that was destroyed is taken out on
  * the event itself. An answer that was on its way meanwhile is thrown away, since it may be older than the event.
  *
- * Limits: 4 fetches in flight; 5 s for one, after which it is tried again (an engine whose container hangs answers
+ * Limits: 4 fetches in flight; 3 s for one, after which it is tried again (an engine whose container hangs answers
  * everything else); something that does not fit together leads to a new listing, at most one a second.
  */
 #ifndef INVENTORY_ENGINE_H

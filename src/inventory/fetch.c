@@ -152,7 +152,7 @@ static void on_answer(void *arg, int code, int status, const struct buf *body, c
 		got.object = endpoint_answer(code, status, body, http_err, &err);
 	if (!f->stale && got.outcome == FETCH_GOT && !got.object)
 		got.outcome = FETCH_FAILED;
-	got.first_failure = f->failures == 0;
+	got.say = f->failures == 1;
 
 	/* the queue is in order before the callback looks at it */
 	if (got.outcome == FETCH_FAILED)

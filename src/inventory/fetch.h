@@ -14,7 +14,7 @@
 #include "io/loop.h"
 
 #define FETCH_PARALLEL	 4
-#define FETCH_TIMEOUT_MS 5000
+#define FETCH_TIMEOUT_MS 3000
 
 enum fetch_kind { FETCH_CONTAINER, FETCH_NETWORK };
 
@@ -31,7 +31,7 @@ struct fetched {
 	char id[LIMIT_ID];
 	json_t *object;	       /* FETCH_GOT; borrowed */
 	const struct err *err; /* FETCH_FAILED */
-	bool first_failure;    /* FETCH_FAILED: say it now, not each time */
+	bool say;	       /* FETCH_FAILED: tell a person. Once may be a container that starts slowly */
 };
 
 typedef void fetch_fn(void *arg, const struct fetched *f);
