@@ -62,7 +62,7 @@ done
 sed -n '/^networks:/,$s/^/    /p' examples/two-hosts/shop.yml
 
 client() { # HOST PROJECT
-	lab/docker "$1" ps -q --filter "label=com.docker.compose.project=$2" --filter label=com.docker.compose.service=client
+	lab/docker "$1" ps --format '{{.Names}}' --filter "label=com.docker.compose.project=$2" --filter label=com.docker.compose.service=client
 }
 shop=$(client h1 shop)
 blog=$(client h2 blog)

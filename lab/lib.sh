@@ -205,7 +205,7 @@ router_start() { # HOST [NAME=VALUE...]: more environment, remembered
 		eval "$(host_env "$h")"
 		mapfile -t more <"$d/router.env"
 		proc_start "$d/router.proc" "$d/router.log" nsenter --net="/run/netns/$(ns "$h")" -- \
-			env "${more[@]}" "$program" host
+			unshare --uts -- sh -c 'hostname "$0" && exec env "$@"' "$h" "${more[@]}" "$program" host
 	)
 }
 

@@ -33,9 +33,9 @@ for c in h1:shop h2:blog; do
 		sh -c 'head -c 3000000 /dev/urandom >/www/large && cat /www/large | sha256sum' >"$DIR/${c#*:}.sum"
 done
 must_equal "page of blog" "$(cat "$DIR/blog.sum")" \
-	"$(in_container h1 "$shop" sh -c "wget -q -T 10 -O- http://$blog_web/large | sha256sum")"
+	"$(in_container h1 "$shop" sh -c "timeout 20 wget -q -O- http://$blog_web/large | sha256sum")"
 must_equal "page of shop" "$(cat "$DIR/shop.sum")" \
-	"$(in_container h2 "$blog" sh -c "wget -q -T 10 -O- http://$shop_web/large | sha256sum")"
+	"$(in_container h2 "$blog" sh -c "timeout 20 wget -q -O- http://$shop_web/large | sha256sum")"
 
 step "source addresses arrive unchanged, both ways"
 sees() { # HOST PROJECT ADDRESS
@@ -45,7 +45,7 @@ wait_until "blog saw the shop's client by its own address" 5 sees h2 blog "$(add
 wait_until "shop saw the blog's client by its own address" 5 sees h1 shop "$(address h2 "$blog")"
 
 step "a process of a host reaches the other host's containers"
-wait_until "h1 itself reaches blog" 5 on h1 wget -q -T 2 -O /dev/null http://$blog_web/
+wait_until "h1 itself reaches blog" 5 on h1 busybox wget -q -O /dev/null http://$blog_web/
 
 step "what a person asks, and sees"
 peers=$(on h1 docker-router peers)
