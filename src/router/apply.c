@@ -344,8 +344,6 @@ static void entry_failed(void *arg, void *cookie, int code, const char *extack)
 	struct run *run = arg;
 	char why[256];
 
-	if (!cookie)
-		return; /* a request that only tidies up */
 	size_t i = (size_t)(uintptr_t)cookie - 1;
 	if (is_done_anyway(&run->ops[i], code))
 		return;
@@ -355,14 +353,6 @@ static void entry_failed(void *arg, void *cookie, int code, const char *extack)
 	else
 		str_print(why, "%s", strerror(-code));
 	run_fail(run, &run->ops[i], code, why);
-}
-
-static void entry_request(struct nl *nl, const struct entry *e, int ifindex, bool remove, void *cookie)
-{
-	struct encode_head head = encode_entry_head(e, remove);
-
-	encode_entry(nl_begin(nl, head.type, head.flags, cookie), e, ifindex, remove);
-	nl_end(nl);
 }
 
 /* Ifindex of an entry's device; the same one thousands of times in a row */
@@ -386,22 +376,19 @@ static int device_index(const struct net *actual, const struct entry *e, struct 
 static void entry_write(struct run *run, size_t i, struct nl *nl, const struct net *actual, struct device *device)
 {
 	const struct op *op = &run->ops[i];
-	const struct entry *e = op->entry, *have;
+	const struct entry *e = op->entry;
 	bool remove = op->kind == OP_ENTRY_REMOVE;
 	int ifindex = device_index(actual, e, device);
-	void *cookie = (void *)(uintptr_t)(i + 1);
 
 	if (ifindex < 0 && (!remove || e->type != ENTRY_ROUTE)) {
 		if (!remove)
-			entry_failed(run, cookie, -ENODEV, e->dev);
+			entry_failed(run, (void *)(uintptr_t)(i + 1), -ENODEV, e->dev);
 		return; /* with the device, what stood on it is gone. A route is removed by its key alone */
 	}
-	have = e->type == ENTRY_FDB && !remove ? entry_set_find(&actual->entries, e) : NULL;
-	entry_request(nl, e, ifindex > 0 ? ifindex : 0, remove, cookie);
-	/* Replacing leaves a second destination of this MAC alone, if somebody has added one: then it is the old value
-	 */
-	if (have && !entry_same(have, e))
-		entry_request(nl, have, ifindex, true, NULL);
+	struct encode_head head = encode_entry_head(e, remove);
+	encode_entry(nl_begin(nl, head.type, head.flags, (void *)(uintptr_t)(i + 1)), e, ifindex > 0 ? ifindex : 0,
+		     remove);
+	nl_end(nl);
 }
 
 /* The entries from @at on that belong to one net, in one batch. Return: behind the last */

@@ -72,7 +72,7 @@ struct observe *observe_new(uv_loop_t *loop, struct broker *broker, loop_fn *cha
 	return o;
 }
 
-static struct watch *watch_find(const struct observe *o, const struct net_id *id)
+struct watch *observe_watch(const struct observe *o, const struct net_id *id)
 {
 	for (size_t i = 0; i < o->n_watches; i++)
 		if (net_id_same(&o->watches[i]->net->id, id))
@@ -82,7 +82,7 @@ static struct watch *watch_find(const struct observe *o, const struct net_id *id
 
 static struct watch *watch_ready(const struct observe *o, const struct net_id *id)
 {
-	struct watch *w = watch_find(o, id);
+	struct watch *w = observe_watch(o, id);
 
 	return w && w->net->ready ? w : NULL;
 }
@@ -236,7 +236,7 @@ static void watch_open(struct watch *w)
 
 void observe_want(struct observe *o, const struct net_id *id, const char *sandbox, int32_t pid)
 {
-	struct watch *w = watch_find(o, id);
+	struct watch *w = observe_watch(o, id);
 	bool open = false;
 
 	if (!w) {

@@ -49,4 +49,7 @@ int watch_links(struct watch *w, struct err *err) MUST_USE;
 /** watch_nft() - Read our table again now, unless nothing has happened since it was read last */
 void watch_nft(struct watch *w);
 
+/** observe_watch() - The watch of a namespace, or NULL; for tests */
+struct watch *observe_watch(const struct observe *o, const struct net_id *id);
+
 #endif
