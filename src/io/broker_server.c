@@ -204,25 +204,30 @@ static int open_sandbox_in(const char *root, const char *sandbox, struct err *er
 	return ns_open(proc, err);
 }
 
+/* The reason for the first failure is the one to tell: the others are only what was tried next */
 static int open_container(const struct broker_server *s, const struct broker_ask *ask, struct err *err)
 {
-	int fd = err_set(err, -ENOENT, "%s: neither sandbox nor pid is known", ask->ns.name);
+	int fd = -ENOENT, rc;
 	char path[48];
 
 	if (ask->ns.sandbox[0]) {
-		fd = open_sandbox_in("/", ask->ns.sandbox, err);
+		fd = rc = open_sandbox_in("/", ask->ns.sandbox, err);
 		if (fd < 0) /* we may sit in a container of our own, with the host's processes in sight */
-			fd = open_sandbox_in("/proc/1/root", ask->ns.sandbox, err);
+			fd = open_sandbox_in("/proc/1/root", ask->ns.sandbox, NULL);
+	} else {
+		rc = err_set(err, -ENOENT, "%s: neither sandbox nor pid is known", ask->ns.name);
 	}
 	if (fd < 0 && ask->ns.pid > 0) {
 		str_print(path, "/proc/%d/ns/net", ask->ns.pid);
-		fd = ns_open(path, err);
+		fd = ns_open(path, ask->ns.sandbox[0] ? NULL : err);
+		if (fd < 0 && !ask->ns.sandbox[0])
+			rc = fd;
 	}
 	if (fd >= 0 && ns_same(fd, s->host_ns)) {
 		close(fd);
 		return err_set(err, -EPERM, "%s: uses the host's network", ask->ns.name);
 	}
-	return fd;
+	return fd < 0 ? rc : fd;
 }
 
 static int open_target(const struct broker_server *s, const struct broker_ask *ask, struct err *err)

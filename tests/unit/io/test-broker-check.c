@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The gate of the broker: what is let through, and what is not.
+ */
+#include "help.h"
+
+#include <linux/netlink.h>
+
+#include "io/broker_wire.h"
+
+static struct broker_request request(enum broker_op op, int arg, const char *name)
+{
+	struct broker_request r = {.magic = BROKER_MAGIC, .id = 7, .op = op, .arg = arg};
+
+	str_copy(r.ns.name, name);
+	return r;
+}
+
+static int check(struct broker_request r, bool has_fd)
+{
+	struct broker_ask ask;
+
+	return broker_request_check(&r, sizeof(r), has_fd, &ask, NULL);
+}
+
+static int check_sandbox(const char *path)
+{
+	struct broker_request r = request(BROKER_OPEN, 0, "ct:abc");
+
+	assert_true(str_copy(r.ns.sandbox, path));
+	return check(r, false);
+}
+
+static void test_what_is_done(void **state)
+{
+	struct broker_request r = request(BROKER_OPEN, BROKER_CREATE, "vni:16777215");
+	struct broker_ask ask;
+
+	(void)state;
+	assert_int_equal(broker_request_check(&r, sizeof(r), false, &ask, NULL), 0);
+	assert_int_equal(ask.op, BROKER_OPEN);
+	assert_int_equal(ask.target, TARGET_VNI);
+	assert_int_equal(ask.vni, 16777215);
+	assert_int_equal(ask.arg, BROKER_CREATE);
+	assert_int_equal(check(request(BROKER_OPEN, 0, "host"), false), 0);
+	assert_int_equal(check(request(BROKER_NETLINK, NETLINK_ROUTE, "host"), false), 0);
+	assert_int_equal(check(request(BROKER_NETLINK, NETLINK_NETFILTER, "vni:1"), false), 0);
+	assert_int_equal(check(request(BROKER_NFT, 0, "vni:1"), true), 0);
+	assert_int_equal(check(request(BROKER_REMOVE, 0, "vni:1"), false), 0);
+	assert_int_equal(check(request(BROKER_LIST, 0, "host"), false), 0);
+	r = request(BROKER_IPV6_ON, 0, "ct:0123456789abcdef");
+	str_copy(r.ns.iface, "dr0");
+	assert_int_equal(check(r, false), 0);
+}
+
+static void test_what_is_not(void **state)
+{
+	static const struct {
+		enum broker_op op;
+		int arg;
+		const char *name;
+		bool has_fd;
+	} bad[] = {
+		{BROKER_OPEN, BROKER_CREATE, "host", false},
+		{BROKER_OPEN, BROKER_CREATE, "ct:abc", false},
+		{BROKER_OPEN, 2, "vni:1", false},
+		{BROKER_OPEN, -1, "vni:1", false},
+		{BROKER_OPEN, 0, "vni:1", true},
+		{BROKER_NETLINK, NETLINK_GENERIC, "host", false},
+		{BROKER_NETLINK, NETLINK_AUDIT, "host", false},
+		{BROKER_NETLINK, -1, "host", false},
+		{BROKER_NFT, 0, "vni:1", false},
+		{BROKER_NFT, 1, "vni:1", true},
+		{BROKER_REMOVE, 0, "host", false},
+		{BROKER_REMOVE, 0, "ct:abc", false},
+		{BROKER_LIST, 0, "vni:1", false},
+		{BROKER_LIST, 1, "host", false},
+		{BROKER_IPV6_ON, 0, "ct:abc", false}, /* of which interface? */
+		{BROKER_OP_N_, 0, "host", false},
+		{(enum broker_op) - 1, 0, "host", false},
+		{(enum broker_op)0x7fffffff, 0, "host", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (check(request(bad[i].op, bad[i].arg, bad[i].name), bad[i].has_fd) != -EINVAL)
+			fail_msg("case %zu was let through", i);
+}
+
+static void test_names(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"Host",
+		"host ",
+		"vni:",
+		"vni:0",
+		"vni:01",
+		"vni:-1",
+		"vni:+1",
+		"vni:1 ",
+		"vni:16777216",
+		"vni:99999999999999999999",
+		"vni:0x1",
+		"vni:../1",
+		"vni:1/2",
+		"ct:",
+		"ct:.",
+		"ct:..",
+		"ct:../host",
+		"ct:a/b",
+		"ct:-a",
+		"ct:a b",
+		"ct:a\n",
+		"/run/netns/x",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (check(request(BROKER_OPEN, 0, bad[i]), false) != -EINVAL)
+			fail_msg("\"%s\" was let through", bad[i]);
+}
+
+static void test_datagrams(void **state)
+{
+	struct broker_request r = request(BROKER_OPEN, 0, "host");
+	char longer[sizeof(r) + 1] = {0};
+	struct broker_ask ask;
+
+	(void)state;
+	memcpy(longer, &r, sizeof(r));
+	assert_int_equal(broker_request_check(&r, sizeof(r) - 1, false, &ask, NULL), -EBADMSG);
+	assert_int_equal(broker_request_check(longer, sizeof(longer), false, &ask, NULL), -EBADMSG);
+	assert_int_equal(broker_request_check(&r, 0, false, &ask, NULL), -EBADMSG);
+	r.magic++;
+	assert_int_equal(check(r, false), -EBADMSG);
+	r = request(BROKER_OPEN, 0, "");
+	memset(r.ns.name, 'a', sizeof(r.ns.name));
+	assert_int_equal(check(r, false), -EBADMSG);
+	r = request(BROKER_OPEN, 0, "ct:abc");
+	memset(r.ns.sandbox, '/', sizeof(r.ns.sandbox));
+	assert_int_equal(check(r, false), -EBADMSG);
+	r = request(BROKER_IPV6_ON, 0, "ct:abc");
+	memcpy(r.ns.iface, "dr12345678901234", sizeof(r.ns.iface));
+	assert_int_equal(check(r, false), -EBADMSG);
+}
+
+static void test_sandboxes(void **state)
+{
+	static const char *const bad[] = {
+		"run/docker/netns/a",
+		"/",
+		"/etc/passwd",
+		"/runx/a",
+		"/run",
+		"/run/",
+		"/run/docker/../../etc/passwd",
+		"/run/..",
+		"/run/./a",
+		"/run//a",
+		"/data/netns/a/../../x",
+		"/data/netns/a.b",
+		"/data/netns/",
+		"/data/xnetns/a",
+		"/run/a b",
+		"/run/a\nb",
+		"/run/\x80",
+	};
+	struct broker_request r = request(BROKER_OPEN, 0, "host");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (check_sandbox(bad[i]) != -EINVAL)
+			fail_msg("\"%s\" was let through", bad[i]);
+	assert_int_equal(check_sandbox("/var/run/docker/netns/1234abcd"), 0);
+	assert_int_equal(check_sandbox("/run/netns/netns-0123-45"), 0);
+	assert_int_equal(check_sandbox("/srv/h1/exec/netns/1234abcd"), 0);
+	/* only a container has one */
+	str_copy(r.ns.sandbox, "/run/netns/a");
+	assert_int_equal(check(r, false), -EINVAL);
+	r = request(BROKER_OPEN, 0, "vni:1");
+	r.ns.pid = 1;
+	assert_int_equal(check(r, false), -EINVAL);
+	r = request(BROKER_OPEN, 0, "ct:abc");
+	r.ns.pid = -1;
+	assert_int_equal(check(r, false), -EINVAL);
+}
+
+static void test_interfaces(void **state)
+{
+	static const char *const bad[] = {"eth0", "dr", "drx", "dr0x", "dr-1", "dr0/../all", "all", "lo"};
+	struct broker_request r = request(BROKER_IPV6_ON, 0, "ct:abc");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		str_copy(r.ns.iface, bad[i]);
+		if (check(r, false) != -EINVAL)
+			fail_msg("\"%s\" was let through", bad[i]);
+	}
+	r = request(BROKER_IPV6_ON, 0, "vni:1");
+	str_copy(r.ns.iface, "dr0");
+	assert_int_equal(check(r, false), -EINVAL);
+	r = request(BROKER_OPEN, 0, "ct:abc");
+	str_copy(r.ns.iface, "dr0");
+	assert_int_equal(check(r, false), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_done), cmocka_unit_test(test_what_is_not),
+		cmocka_unit_test(test_names),	     cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_sandboxes),    cmocka_unit_test(test_interfaces),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
