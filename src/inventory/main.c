@@ -28,6 +28,7 @@ struct role {
 	struct http *http;
 	struct engine **engines;
 	size_t n_engines;
+	struct inventory before; /* of an earlier run since the machine was started */
 	struct inventory written;
 	bool have_written, write_failed;
 	int64_t last_write_us, pending_since_us; /* pending_since_us 0: nothing is pending */
@@ -51,6 +52,7 @@ static void role_build(const struct role *r, struct inventory *ret)
 	for (size_t i = 0; i < r->n_engines; i++)
 		engine_view(r->engines[i], &sources[i]);
 	model_build(sources, r->n_engines, &config, ret);
+	model_carry_over(&r->before, ret);
 	free(sources);
 }
 
@@ -206,6 +208,22 @@ static void on_sigterm(void *arg, int signum)
 
 /* ---- start ---- */
 
+/* What an earlier run knew stands for engines that do not answer yet; but not over a start of the machine. */
+static void role_read_before(struct role *r)
+{
+	struct file_owner owner = owner_of_root(&r->dir);
+	int64_t booted_ms = wall_now().ms - mono_now().us / USEC_PER_MSEC;
+	struct err err = {0};
+
+	if (inventory_read(r->dir.fd, &owner, &r->before, &err) < 0) {
+		if (err.code != -ENOENT)
+			log_warning("inventory.json of before is not used", kv_str("why", err.text));
+		r->before = (struct inventory){0};
+	} else if (r->before.last_update.ms < booted_ms) {
+		inventory_done(&r->before);
+	}
+}
+
 /* The groups of the sockets: without CAP_DAC_OVERRIDE uid 0 is nobody special to a socket of somebody else. */
 static size_t socket_groups(const struct config *c, gid_t *ret, size_t max)
 {
@@ -233,6 +251,7 @@ static int role_open(struct role *r, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
+	role_read_before(r);
 	loop_init(&r->loop);
 	r->http = http_new(&r->loop);
 	r->write_timer = timer_new(&r->loop, "write inventory", role_write, r);
@@ -256,6 +275,7 @@ static void role_done(struct role *r)
 	sigwatch_free(r->sigterm);
 	sigwatch_free(r->sigint);
 	loop_done(&r->loop);
+	inventory_done(&r->before);
 	inventory_done(&r->written);
 	config_done(&r->config);
 	state_dir_done(&r->dir);

@@ -385,3 +385,88 @@ void model_build(const struct model_source *sources, size_t n, const struct mode
 	config_check(sources, n, config, &ret->problems);
 	inventory_sort(ret);
 }
+
+/* ---- from the run before ---- */
+
+static const struct inv_interface *interface_on(const struct inv_container *c, const char *network_id)
+{
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		if (str_eq(c->interfaces[i].network_id, network_id))
+			return &c->interfaces[i];
+	}
+	return NULL;
+}
+
+static struct inv_container *carried_container(struct inv_stack *stack, const struct inv_container *c)
+{
+	struct inv_container *to;
+
+	for (size_t i = 0; i < stack->n_containers; i++) {
+		if (str_eq(stack->containers[i].id, c->id))
+			return &stack->containers[i];
+	}
+	to = xgrow(&stack->containers, stack->n_containers, &stack->cap_containers);
+	stack->n_containers++;
+	*to = *c;
+	to->interfaces = NULL;
+	to->n_interfaces = to->cap_interfaces = 0;
+	return to;
+}
+
+static void carry_network(const struct inv_stack *from, const struct inv_network *n, struct inventory *inv)
+{
+	struct inv_stack *stack = inventory_stack(inv, from->stack_id, from->vni);
+	struct inv_network *to = xgrow(&stack->networks, stack->n_networks, &stack->cap_networks);
+
+	stack->n_networks++;
+	*to = *n;
+	for (size_t i = 0; i < from->n_containers; i++) {
+		const struct inv_interface *was = interface_on(&from->containers[i], n->id);
+		struct inv_container *c;
+
+		if (!was)
+			continue;
+		c = carried_container(stack, &from->containers[i]);
+		*xgrow(&c->interfaces, c->n_interfaces, &c->cap_interfaces) = *was;
+		c->n_interfaces++;
+	}
+}
+
+static bool has_network(const struct inventory *inv, const char *id)
+{
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		for (size_t k = 0; k < inv->stacks[i].n_networks; k++) {
+			if (str_eq(inv->stacks[i].networks[k].id, id))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool was_known(const struct inventory *before, const char *endpoint)
+{
+	for (size_t i = 0; i < before->n_engines; i++) {
+		if (str_eq(before->engines[i].endpoint, endpoint))
+			return before->engines[i].state != ENGINE_CONNECTING;
+	}
+	return false;
+}
+
+void model_carry_over(const struct inventory *before, struct inventory *inv)
+{
+	for (size_t e = 0; e < inv->n_engines; e++) {
+		if (inv->engines[e].state != ENGINE_CONNECTING || !was_known(before, inv->engines[e].endpoint))
+			continue;
+		inv->engines[e].state = ENGINE_LOST;
+		for (size_t i = 0; i < before->n_stacks; i++) {
+			const struct inv_stack *from = &before->stacks[i];
+
+			for (size_t k = 0; k < from->n_networks; k++) {
+				if (str_eq(from->networks[k].endpoint, inv->engines[e].endpoint) &&
+				    !has_network(inv, from->networks[k].id))
+					carry_network(from, &from->networks[k], inv);
+			}
+		}
+	}
+	inventory_sort(inv);
+}

@@ -44,4 +44,13 @@ bool model_container_matters(const struct docker_container *c, const struct dock
 void model_build(const struct model_source *sources, size_t n, const struct model_config *config,
 		 struct inventory *ret);
 
+/**
+ * model_carry_over() - Keep what an earlier run knew about engines that have not answered yet
+ * @before: the inventory of that run
+ * @inv:    what model_build() made; engines that are still connecting get their stacks of @before and become lost
+ *
+ * So that a restart of ours while an engine is down takes no stack away.
+ */
+void model_carry_over(const struct inventory *before, struct inventory *inv);
+
 #endif

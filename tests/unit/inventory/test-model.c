@@ -251,6 +251,47 @@ static void test_two_engines(void **state)
 	docker_set_done(&b);
 }
 
+static void test_carry_over(void **state)
+{
+	struct docker_set a = {0}, b = {0}, none = {0};
+	struct model_source s[2];
+	struct inventory before, inv;
+
+	recorded_set("docker-20.10", &a);
+	recorded_set("docker-28.5", &b);
+	source_of("a", &a, &s[0]);
+	source_of("b", &b, &s[1]);
+	s[1].endpoint = "unix:///b";
+	model_build(s, 2, &no_config, &before);
+	/* after a restart: a answers, b does not yet */
+	s[1].set = &none;
+	s[1].state = ENGINE_CONNECTING;
+	model_build(s, 2, &no_config, &inv);
+	assert_false(inventory_same(&before, &inv));
+	model_carry_over(&before, &inv);
+	assert_int_equal(inv.engines[1].state, ENGINE_LOST);
+	inv.engines[1].state = ENGINE_CONNECTED;
+	problems_done(&before.problems);
+	problems_done(&inv.problems);
+	assert_true(inventory_same(&before, &inv));
+	inventory_done(&inv);
+	/* when it has answered, what it says counts */
+	s[1].state = ENGINE_CONNECTED;
+	model_build(s, 2, &no_config, &inv);
+	model_carry_over(&before, &inv);
+	assert_int_equal(inv.n_stacks, 5);
+	assert_int_equal(inv.stacks[0].n_networks, 1);
+	inventory_done(&inv);
+	/* nor is anything kept of an engine that is no longer followed */
+	model_build(s, 1, &no_config, &inv);
+	model_carry_over(&before, &inv);
+	assert_int_equal(inv.stacks[0].n_networks, 1);
+	inventory_done(&inv);
+	inventory_done(&before);
+	docker_set_done(&a);
+	docker_set_done(&b);
+}
+
 static void test_matters(void **state)
 {
 	struct docker_set set = {0};
@@ -292,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_config),	    cmocka_unit_test(test_unsupported),
 		cmocka_unit_test(test_golden),	    cmocka_unit_test(test_two_engines),
 		cmocka_unit_test(test_matters),	    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_carry_over),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
