@@ -135,7 +135,8 @@ static void kernel_fill(struct fixture *f)
 	int ns = ns_create(pin, &err);
 	assert_true(ns >= 0);
 	sh("ip link set lo up\n"
-	   "ip link add dev br-1 type bridge; ip link set br-1 up; ip addr add 192.0.2.1/24 dev br-1\n"
+	   "ip link add dev br-1 address 02:00:00:00:00:01 type bridge; ip link set br-1 up\n"
+	   "ip addr add 192.0.2.1/24 dev br-1\n"
 	   "ip link add dev drl-1 type veth peer name eth-1\n"
 	   "ip link set drl-1 alias docker-router:leg master br-1 up; ip link set eth-1 up\n"
 	   "ip link add dev vx2 type vxlan id 2 dstport 4789; ip link set vx2 alias docker-router:vxlan\n"
