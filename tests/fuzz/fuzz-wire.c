@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Datagrams of strangers: decoded, encoded again where they were accepted, and put into a core that has stacks, peers
+ * and an address. The first two bytes choose who sends and how much time has passed; '\n' parts several datagrams.
+ */
+#include <assert.h>
+
+#include "discovery/core.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void reencoded(void *arg, const char *data, size_t len)
+{
+	struct wire_msg m;
+	struct err err = {0};
+
+	/* What we send, we would accept */
+	assert(len <= WIRE_BYTES);
+	assert(wire_decode(data, len, &m, &err) == 0);
+	assert(str_eq(m.stack_id, ((const struct wire_msg *)arg)->stack_id));
+}
+
+static struct ip ip4(uint8_t last)
+{
+	return (struct ip){AF_INET, {192, 0, 2, last}};
+}
+
+static void drain(struct core *core)
+{
+	struct action a;
+	struct wire_msg m;
+	struct err err = {0};
+
+	while (core_next_action(core, &a)) {
+		if (a.kind == ACTION_SEND || a.kind == ACTION_SEND_GROUP)
+			assert(wire_decode(a.data, a.len, &m, &err) == 0);
+	}
+}
+
+static struct core *core_make(struct core_now now)
+{
+	struct core_config config = {.host_id = "0000000000000000000000000000000a",
+				     .host_name = "me",
+				     .vxlan_port = 4789,
+				     .discovery_port = 4790,
+				     .announce_us = 30 * USEC_PER_SEC,
+				     .timeout_us = 90 * USEC_PER_SEC,
+				     .multicast = true,
+				     .goodbye = true,
+				     .random = 1};
+	struct ip own = ip4(1);
+	struct prefix underlay = {ip4(0), 24};
+	struct core_addresses where = {
+		.host_ip = own, .port = 4790, .own = &own, .n_own = 1, .underlay = &underlay, .n_underlay = 1};
+	struct local_stack stack = {.stack_id = "shop", .vni = 1000, .n_subnets = 1};
+	struct core *core = core_new(&config);
+
+	stack.subnets[0] = (struct prefix){{AF_INET, {10, 71, 0, 0}}, 24};
+	core_addresses(core, now, &where);
+	core_stacks(core, now, &stack, 1);
+	core_start(core, now);
+	drain(core);
+	return core;
+}
+
+/* The table must be whole, whatever was said: it is what the file is made of */
+static void core_check(struct core *core, struct core_now now)
+{
+	struct discovery d;
+
+	core_export(core, now, &d);
+	for (size_t i = 0; i < d.n_peers; i++) {
+		const struct peer *p = &d.peers[i];
+
+		assert(p->vni >= 1 && p->vni <= VNI_MAX && p->vxlan_endpoint.port != 0);
+		assert(!str_eq(p->host_id, "0000000000000000000000000000000a"));
+		assert(p->n_subnets <= LIMIT_SUBNETS && (p->host_id[0] || p->n_subnets == 0));
+		for (size_t j = 0; j < p->n_subnets; j++)
+			assert(p->subnets[j].len >= (p->subnets[j].ip.family == AF_INET ? 8 : 16));
+	}
+	core_export_done(&d);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct core_now now = {.mono = {1000 * USEC_PER_SEC}, .wall = {INT64_C(1700000000000)}};
+	struct wire_msg m;
+	struct err err = {0};
+	struct core *core;
+
+	if (size < 2)
+		return 0;
+	if (wire_decode((const char *)data + 2, size - 2, &m, &err) == 0)
+		wire_encode(&m, reencoded, &m);
+	core = core_make(now);
+	for (size_t at = 2; at < size;) {
+		const uint8_t *end = memchr(data + at, '\n', size - at);
+		size_t len = end ? (size_t)(end - (data + at)) : size - at;
+		struct endpoint from = {.ip = ip4((uint8_t)(data[0] + at % 2)), .port = 4790};
+		char *copy = xmemdup(data + at, len ? len : 1); /* so that reading behind its end is seen */
+
+		core_datagram(core, now, &from, data[1] & 1, copy, len);
+		free(copy);
+		drain(core);
+		now.mono.us += data[1] * USEC_PER_MSEC * 100;
+		core_timer(core, now);
+		drain(core);
+		at += len + 1;
+	}
+	core_check(core, now);
+	core_free(core);
+	return 0;
+}
