@@ -40,6 +40,12 @@ for doc in README.md ARCHITECTURE.md CONTRIBUTING.md tests/README.md docs/decisi
 	done
 done
 
+# and what our own words send people to
+grep -hoE '(packaging|docs|examples|scripts)/[A-Za-z0-9_./-]*[A-Za-z0-9]' src/*/*.c src/*.c | sort -u >"$tmp/said"
+while read -r p; do
+	[ -e "$p" ] || complain "src/ names $p, which does not exist"
+done <"$tmp/said"
+
 # ARCHITECTURE.md stays what one reads in a sitting: three pages
 [ "$(wc -l <ARCHITECTURE.md)" -le 165 ] || complain "ARCHITECTURE.md is longer than three pages (165 lines)"
 
