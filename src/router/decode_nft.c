@@ -13,7 +13,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #define FINGERPRINT_CHAIN "fingerprint"
-#define SETS_MAX	  64
+#define SETS_MAX	  4096 /* two of each VNI, and a few */
 #define POINTS_MAX	  (1u << 20)
 
 /* nft's own numbers inside the user data of a rule and of sets' key types: no kernel header has them */

@@ -177,13 +177,22 @@ static bool is_source_of_route(const struct net *n, const struct entry *addr)
 	return false;
 }
 
-static void addr_event(struct watch *w, const struct decoded *d)
+/*
+ * Nor is it told that IPv6 was turned off on a device: its addresses go, and it is still up. Ours and bridges only:
+ * strangers' links come and go all day.
+ */
+static bool may_have_lost_ipv6(const struct net *n, const struct entry *addr, const struct link *l)
+{
+	return addr->family == AF_INET6 && l && l->up && !l->ipv6_off && (l->kind == LINK_BRIDGE || link_is_ours(n, l));
+}
+
+static void addr_event(struct watch *w, const struct decoded *d, const struct link *l)
 {
 	struct ip ip = ip_from_bytes(d->entry.family, d->entry.dst);
 
 	if (w->net->id.kind == NET_HOST && addrs_set(&w->addrs, &ip, d->ifindex, d->removed))
 		tell(w);
-	if (d->removed && is_source_of_route(w->net, &d->entry))
+	if (d->removed && (is_source_of_route(w->net, &d->entry) || may_have_lost_ipv6(w->net, &d->entry, l)))
 		want_resync(w);
 }
 
@@ -195,7 +204,7 @@ static void entry_event(struct watch *w, struct decoded *d)
 	const struct link *l = link_by_index(n, d->ifindex, &w->hint);
 
 	if (d->entry.type == ENTRY_ADDR)
-		addr_event(w, d);
+		addr_event(w, d, l);
 	if (d->removed && l)
 		memcpy(d->entry.dev, l->name, sizeof(d->entry.dev));
 	if (!d->removed && !entry_keep(n, d, l))

@@ -611,6 +611,24 @@ static void test_source_address_goes(void **state)
 	assert_false(kernel_has(f, &VNI, &route));
 }
 
+/* Neither is told by an event of its own */
+static void test_ipv6_off_and_on(void **state)
+{
+	struct fixture *f = &fix;
+	struct plan p = {0};
+
+	assert_false(net_link(actual(f, &VNI), "leg")->ipv6_off);
+	sh_vni(f, "sysctl -qw net.ipv6.conf.leg.disable_ipv6=1");
+	wait_for(f, net_link(actual(f, &VNI), "leg")->ipv6_off && !has(f, &VNI, &entries[5]));
+	unsigned before = f->changed;
+	sh_vni(f, "sysctl -qw net.ipv6.conf.leg.disable_ipv6=0");
+	wait_for(f, !net_link(actual(f, &VNI), "leg")->ipv6_off);
+	wait_for(f, f->changed > before);
+	op_add(&p, OP_ENTRY_ADD, &vni)->entry = &entries[5];
+	run(f, &p);
+	expect_done(f, 1);
+}
+
 static void test_failures(void **state)
 {
 	struct fixture *f = &fix;
@@ -817,6 +835,7 @@ int main(void)
 		cmocka_unit_test(test_link_down),
 		cmocka_unit_test(test_link_taken_away),
 		cmocka_unit_test(test_source_address_goes),
+		cmocka_unit_test(test_ipv6_off_and_on),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_a_stranger_of_our_name),
 		cmocka_unit_test(test_many),
