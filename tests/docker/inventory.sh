@@ -148,9 +148,10 @@ step "from Docker's event to the file"
 	proc_start "$D/events.proc" "$D/events" docker events --filter type=container --format '{{json .}}'
 )
 at_exit proc_end "$D/events.proc"
+plain=$(inspect plain '{{.Id}}')
 marked() {
 	grep -q '"Action":"rename"' "$D/events" && return
-	docker rename plain "plain$RANDOM"
+	docker rename "$plain" "plain$RANDOM"
 	return 1
 }
 wait_until "docker events" 5 marked
