@@ -27,7 +27,7 @@ static bool entry_key_same(const struct entry *a, const struct entry *b)
 	case ENTRY_FDB:
 		return mac_cmp(&a->mac, &b->mac) == 0 && str_eq(a->dev, b->dev);
 	case ENTRY_ROUTE:
-		return a->family == b->family && a->len == b->len && a->table == b->table &&
+		return a->family == b->family && a->len == b->len && a->table == b->table && a->pref == b->pref &&
 		       memcmp(a->dst, b->dst, 16) == 0;
 	case ENTRY_RULE:
 		return a->family == b->family && a->len == b->len && a->table == b->table && a->pref == b->pref &&
@@ -218,6 +218,8 @@ static void print_route(struct buf *out, const struct entry *e)
 	}
 	if (e->mtu)
 		buf_printf(out, " mtu %" PRIu32, e->mtu);
+	if (e->pref)
+		buf_printf(out, " metric %" PRIu32, e->pref);
 	buf_printf(out, " table %" PRIu32, e->table);
 }
 

@@ -19,7 +19,7 @@
 #define NFT_AT_ONCE	4
 #define NFT_TIMEOUT_MS	20000
 #define FAILURES_TOLD	64
-#define ENTRIES_A_BATCH 8192
+#define ENTRIES_A_BATCH 4096
 
 /* struct nft_call - One transaction under way */
 struct nft_call {
@@ -32,12 +32,13 @@ struct nft_call {
 /* struct run - A plan being carried out; all that its operations point to is its own */
 struct run {
 	struct op *ops;
-	size_t n, at;
+	size_t n, at, paused_at;
 	struct net **nets; /* only their ids are filled */
 	size_t n_nets, cap_nets;
 	struct link *links;
 	struct entry *entries;
 	struct nft_table *tables;
+	size_t n_awaited;	/* nft transactions that what follows must wait for */
 	bool *failed;		/* as ops: of the batch under way */
 	struct net_id *touched; /* nets whose links changed and were not read again */
 	size_t n_touched, cap_touched;
@@ -51,6 +52,7 @@ struct apply {
 	struct broker *broker;
 	struct observe *observe;
 	struct run *run;
+	struct timer *next; /* the next batch of entries: the loop turns in between */
 	struct nft_call *nft[NFT_AT_ONCE];
 	size_t n_nft;
 };
@@ -180,6 +182,12 @@ static void run_ended(struct run *run, const struct op *op, int code, const stru
 
 /* --- nft --- */
 
+/* Elements of sets may come while the rest is done; the tables that they are in may not. */
+static bool is_awaited(const struct op *op)
+{
+	return op->kind == OP_NFT_REPLACE || op->kind == OP_NFT_REMOVE;
+}
+
 static bool is_nft(const struct op *op)
 {
 	return op->kind == OP_NFT_REPLACE || op->kind == OP_NFT_ELEMENTS || op->kind == OP_NFT_REMOVE;
@@ -227,6 +235,7 @@ static void nft_ended(struct nft_call *call, int code, const char *text)
 		}
 	close(call->memfd);
 	free(call);
+	run->n_awaited -= is_awaited(op);
 	if (code < 0) {
 		first_line(text && text[0] ? text : strerror(-code), line, sizeof(line));
 		run_fail(run, op, code, line);
@@ -290,6 +299,7 @@ static void nft_start(struct apply *a, size_t i)
 		return;
 	}
 	a->nft[a->n_nft++] = call;
+	a->run->n_awaited += is_awaited(op);
 }
 
 /* --- links --- */
@@ -439,16 +449,21 @@ static void run_go(struct apply *a)
 	while (run->at < run->n) {
 		const struct op *op = &run->ops[run->at];
 		if (is_nft(op)) {
-			if (a->n_nft == NFT_AT_ONCE)
+			if (a->n_nft == NFT_AT_ONCE || (run->n_awaited && !is_awaited(op)))
 				return;
 			nft_start(a, run->at++);
 			continue;
 		}
-		if (a->n_nft)
+		if (run->n_awaited || timer_is_set(a->next))
 			return;
 		if (is_entry(op)) {
 			run_read_links(a);
 			run->at = run_entries(a, run->at);
+			if (run->at < run->n && run->at - run->paused_at >= ENTRIES_A_BATCH) {
+				run->paused_at = run->at;
+				timer_start(a->next, 0);
+				return;
+			}
 		} else {
 			run_link(a, op);
 			run->at++;
@@ -460,6 +475,11 @@ static void run_go(struct apply *a)
 	run_finish(a);
 }
 
+static void on_next(void *arg)
+{
+	run_go(arg);
+}
+
 struct apply *apply_new(uv_loop_t *loop, struct broker *broker, struct observe *o)
 {
 	struct apply *a = xcalloc(1, sizeof(*a));
@@ -467,6 +487,7 @@ struct apply *apply_new(uv_loop_t *loop, struct broker *broker, struct observe *
 	a->loop = loop;
 	a->broker = broker;
 	a->observe = o;
+	a->next = timer_new(loop, "apply", on_next, a);
 	return a;
 }
 
@@ -480,6 +501,7 @@ void apply_free(struct apply *a)
 		close(a->nft[i]->memfd);
 		free(a->nft[i]);
 	}
+	timer_free(a->next);
 	run_free(a->run);
 	free(a);
 }

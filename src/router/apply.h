@@ -35,7 +35,8 @@ bool apply_busy(const struct apply *a);
  * @fn: called from the loop
  *
  * Order: the plan's. nft transactions that stand together run at the same time, and what stands behind them waits for
- * all of them. With no nft operation everything is done before this returns and @fn is called before it returns.
+ * all of them but OP_NFT_ELEMENTS, which only the end waits for. A short plan without nft operations is done, and @fn
+ * called, before this returns; of a long one the loop turns every 4096 entries.
  */
 void apply_run(struct apply *a, const struct plan *plan, apply_done_fn *fn, void *arg);
 

@@ -258,6 +258,8 @@ static void decode_route(const struct nlmsghdr *nlh, struct decoded *ret)
 	e->table = attr_u32(a.v[RTA_TABLE], rtm->rtm_table);
 	if (!attr_ip(a.v[RTA_DST], e->family, e->dst) && e->len)
 		return;
+	if (e->family == AF_INET) /* IPv6 has 1024 where none was given */
+		e->pref = attr_u32(a.v[RTA_PRIORITY], 0);
 	if (rtm->rtm_protocol != ROUTER_PROTOCOL) {
 		ret->kind = DECODED_FOREIGN;
 		ret->ifindex = (int)attr_u32(a.v[RTA_OIF], 0);

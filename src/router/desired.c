@@ -187,6 +187,16 @@ uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint
 	return mtu;
 }
 
+/*
+ * The kernel shares the next hops of IPv4 routes, and looks for an equal one in a hash of device, metric, scope and protocol,
+ * but not of the gateway (net/ipv4/fib_semantics.c, fib_info_hashfn): 10,000 peers behind one device are one chain, and
+ * adding them takes 2.4 s. With a metric of each host's own they spread: 0.26 s. Nothing else competes for the prefix.
+ */
+static uint32_t spreading_metric(const char *host_id)
+{
+	return 1 + (uint32_t)(hash64(host_id, strlen(host_id), 0x6d6574) & 0x3fffffff);
+}
+
 void desired_add_peers(const struct desired_input *in, struct desired *d, struct net *net, uint32_t vni, const char *dev,
 		       const struct ip *same_host_via)
 {
@@ -217,6 +227,8 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 		route.table = 254;
 		entry_set_via(&route, &next);
 		route.onlink = c->prefix.ip.family == AF_INET;
+		if (route.onlink)
+			route.pref = spreading_metric(c->peer->host_id);
 		entry_set_put(&net->entries, &route);
 	}
 }

@@ -60,7 +60,7 @@ bool entry_keep(const struct net *n, struct decoded *d, const struct link *l)
 		return false;
 	switch ((enum entry_type)d->entry.type) {
 	case ENTRY_ADDR:
-		if (!l || !link_is_ours(n, l))
+		if (!l || !(n->all_addresses || link_is_ours(n, l)))
 			return false;
 		break;
 	case ENTRY_FDB:

@@ -110,6 +110,8 @@ static void encode_route(struct nlmsghdr *nlh, const struct entry *e, int ifinde
 	mnl_attr_put_u32(nlh, RTA_TABLE, e->table);
 	if (e->len)
 		put_ip(nlh, RTA_DST, e->family, e->dst);
+	if (e->pref && e->family == AF_INET)
+		mnl_attr_put_u32(nlh, RTA_PRIORITY, e->pref);
 	if (remove) { /* by key; whatever type, next hop and device it has */
 		rtm->rtm_scope = RT_SCOPE_NOWHERE;
 		return;

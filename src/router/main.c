@@ -60,6 +60,7 @@ struct router {
 	unsigned streak;
 	uint32_t underlay_mtu;
 	uint64_t runs, operations, failed, last_us;
+	bool trim;
 	bool listed; /* namespaces of an earlier run are known */
 	int exit_code;
 };
@@ -384,7 +385,7 @@ static void on_replan(void *arg)
 	struct desired d;
 	struct plan plan;
 
-	if (apply_busy(r->apply) || !host || !host->ready || !r->listed)
+	if (apply_busy(r->apply) || !observe_settled(r->observe) || !host || !host->ready || !r->listed)
 		return; /* each of them comes back here when it is there */
 	desired_input_fill(r, &in);
 	if (r->alone)
@@ -435,8 +436,13 @@ static void on_replan(void *arg)
 	plan_done(&plan);
 	desired_done(&d);
 	r->last_us = (uint64_t)(mono_now().us - start);
+	/* After a large change, give back what it took. */
 	if (n_ops > 1000)
+		r->trim = true;
+	else if (!n_ops && r->trim) {
+		r->trim = false;
 		malloc_trim(0);
+	}
 }
 
 static void on_changed(void *arg)

@@ -72,7 +72,7 @@ enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, E
  *   NEIGH    dev, family, dst                              mac           always permanent
  *   FDB      dev, mac                                      via, pref     outer destination and its UDP port (0: the
  *                                                                        device's own); static, self
- *   ROUTE    family, dst, len, table                       dev, via, src, mtu, onlink
+ *   ROUTE    family, dst, len, table, pref (IPv4 metric)   dev, via, src, mtu, onlink
  *   RULE     family, pref, dev (iif), dst/len (from), table
  *
  * Unused fields are zero, so that key and value compare as bytes (entry_same()).
@@ -82,7 +82,7 @@ struct entry {
 	uint8_t via_family; /* 0: no next hop */
 	uint8_t onlink;
 	struct mac mac;
-	uint32_t table, pref, mtu; /* pref: of a rule; outer UDP port of an FDB entry. mtu: RTAX_MTU of a route, 0: none */
+	uint32_t table, pref, mtu; /* pref: see the table above. mtu: RTAX_MTU of a route, 0: none */
 	char dev[16];
 	uint8_t dst[16], via[16], src[16]; /* src: preferred source of a route */
 };
@@ -139,6 +139,7 @@ struct foreign_route {
 struct net {
 	struct net_id id;
 	bool ready; /* actual only: opened and dumped */
+	bool all_addresses; /* actual only, two-container form: those on links of others are entries too */
 	char broken[160]; /* actual only: why it cannot be opened, or "" */
 	struct link *links;
 	size_t n_links, cap_links;

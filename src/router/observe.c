@@ -59,6 +59,14 @@ static void observe_work(void *arg)
 		o->changed(o->arg);
 }
 
+bool observe_settled(const struct observe *o)
+{
+	for (size_t i = 0; i < o->n_watches; i++)
+		if (o->watches[i]->net->ready && o->watches[i]->resync)
+			return false;
+	return true;
+}
+
 struct observe *observe_new(uv_loop_t *loop, struct broker *broker, loop_fn *changed, void *arg)
 {
 	struct observe *o = xcalloc(1, sizeof(*o));
@@ -222,6 +230,7 @@ static void watch_open_own(struct watch *w)
 			watch_break(w, err.text);
 			return;
 		}
+	w->net->all_addresses = true;
 	watch_start(w);
 }
 

@@ -40,6 +40,8 @@ void observe_want(struct observe *o, const struct net_id *id, const char *sandbo
 void observe_forget(struct observe *o, const struct net_id *id);
 /** observe_nets() - Actual state of all that are watched; borrowed, changes only from the loop and in observe_*() calls */
 const struct net_list *observe_nets(const struct observe *o);
+/** observe_settled() - False while a namespace must be read again before a plan is worth making; changed() follows */
+bool observe_settled(const struct observe *o);
 /** observe_net_fd() - Namespace descriptor of a ready net (borrowed), -1 when there is no broker: our own */
 int observe_net_fd(const struct observe *o, const struct net_id *id);
 /** observe_net_nl() - Request socket of a ready net (borrowed) */

@@ -80,20 +80,34 @@ static enum fate link_fate(const struct net_list *desired, const struct net_list
 	return FATE_MADE;
 }
 
-static void plan_nft(struct plan *p, const struct net *d, const struct net *a)
+static bool table_differs(const struct net *d, const struct net *a)
+{
+	return !a->nft.present || a->nft.fingerprint != d->nft.fingerprint || a->nft.n_rules != d->nft.n_rules;
+}
+
+/*
+ * A table that is there is replaced with all of its elements at once: no peer is shut out for a moment. A new one comes
+ * without, and they follow: nobody is let in before, and the rest need not wait for thousands of elements.
+ */
+static void plan_nft_tables(struct plan *p, const struct net *d, const struct net *a)
 {
 	if (!d->nft.present) {
 		if (a->nft.present)
 			op_add(p, OP_NFT_REMOVE, a)->nft_json = ruleset_remove();
-		return;
-	}
-	if (!a->nft.present || a->nft.fingerprint != d->nft.fingerprint || a->nft.n_rules != d->nft.n_rules) {
+	} else if (table_differs(d, a)) {
 		struct op *o = op_add(p, OP_NFT_REPLACE, d);
 		o->nft = &d->nft;
-		o->nft_json = ruleset_replace(&d->nft);
-		return;
+		o->nft_json = ruleset_replace(&d->nft, a->nft.present);
 	}
-	char *elements = ruleset_elements(&d->nft, &a->nft);
+}
+
+static void plan_nft_elements(struct plan *p, const struct net *d, const struct net *a)
+{
+	static const struct nft_table none;
+
+	if (!d->nft.present || (a->nft.present && table_differs(d, a)))
+		return;
+	char *elements = ruleset_elements(&d->nft, a->nft.present ? &a->nft : &none);
 	if (elements) {
 		struct op *o = op_add(p, OP_NFT_ELEMENTS, d);
 		o->nft = &d->nft;
@@ -234,7 +248,12 @@ void plan_make(const struct net_list *desired, const struct net_list *actual, st
 	for (size_t i = 0; i < desired->n; i++) {
 		const struct net *a = ready_net(actual, &desired->v[i]->id);
 		if (a)
-			plan_nft(ret, desired->v[i], a);
+			plan_nft_tables(ret, desired->v[i], a);
+	}
+	for (size_t i = 0; i < desired->n; i++) {
+		const struct net *a = ready_net(actual, &desired->v[i]->id);
+		if (a)
+			plan_nft_elements(ret, desired->v[i], a);
 	}
 	plan_links(ret, desired, actual);
 	for (int vni_first = 1; vni_first >= 0; vni_first--)

@@ -216,14 +216,14 @@ static void element_list(struct buf *b, const char *verb, const struct nft_set *
 
 #define TABLE_COMMAND(verb) "{\"" verb "\":{\"table\":{\"family\":\"inet\",\"name\":\"" ROUTER_NFT_TABLE "\"}}}"
 
-char *ruleset_replace(const struct nft_table *t)
+char *ruleset_replace(const struct nft_table *t, bool elements)
 {
 	struct buf b = {0};
 
 	/* "add" before "delete": it must not fail when there is none. One transaction: there is never a moment without. */
 	buf_puts(&b, "{\"nftables\":[" TABLE_COMMAND("add") "," TABLE_COMMAND("delete") "," TABLE_COMMAND("add") ",");
 	buf_puts(&b, t->json);
-	for (size_t i = 0; i < t->n_sets; i++)
+	for (size_t i = 0; elements && i < t->n_sets; i++)
 		element_list(&b, "add", &t->sets[i], t->sets[i].v, t->sets[i].n);
 	buf_puts(&b, "]}");
 	return b.data;

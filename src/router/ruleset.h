@@ -52,8 +52,8 @@ void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_t
 void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
 		   struct nft_table *t);
 
-/** ruleset_transaction() - {"nftables":[...]} that replaces the whole table (with elements), to be freed */
-char *ruleset_replace(const struct nft_table *t);
+/** ruleset_replace() - {"nftables":[...]} that replaces the whole table, with or without elements, to be freed */
+char *ruleset_replace(const struct nft_table *t, bool elements);
 /** ruleset_elements() - that turns the elements of @actual into those of @desired; NULL when they are equal */
 char *ruleset_elements(const struct nft_table *desired, const struct nft_table *actual);
 char *ruleset_remove(void);
