@@ -428,8 +428,9 @@ static bool peers_find(const char *s, size_t len, size_t *ret_begin, size_t *ret
 			;
 		if (is_peers && i < len && s[i] == '[') {
 			*ret_begin = i + 1;
-			for (i++; i < len && s[i] != ']'; i += i < len && s[i] == ',')
-				i = skip_value(s, len, i);
+			do
+				i = skip_value(s, len, i + 1);
+			while (i < len && s[i] == ',');
 			*ret_end = i;
 			return i < len && s[i] == ']';
 		}
@@ -461,13 +462,7 @@ static int peers_from_text(const char *s, size_t len, struct discovery *d, struc
 	}
 }
 
-/**
- * discovery_from_text() - What discovery_from_json() makes of the whole text, without building the whole tree
- *
- * The elements of peers[] are cut out by their brackets and parsed one by one; the rest, with "peers":[] in their
- * place, is a small document. An element that is no JSON is one broken peer then; the frame must be sound.
- */
-static int discovery_from_text(const char *s, size_t len, struct discovery *ret, struct err *err)
+int discovery_from_text(const char *s, size_t len, struct discovery *ret, struct err *err)
 {
 	struct discovery d = {0};
 	struct err why = {0};

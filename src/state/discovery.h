@@ -30,19 +30,19 @@ extern const char *const peer_source_names[PEER_SOURCE_N_];
 
 struct peer {
 	char stack_id[LIMIT_NAME];
-	char host_id[HOST_ID_LEN + 1];  /* "" when unknown */
-	char host_name[64];             /* for people; "" when unknown */
+	char host_id[HOST_ID_LEN + 1]; /* "" when unknown */
+	char host_name[64];	       /* for people; "" when unknown */
 	uint32_t vni;
 	struct ip host_ip;
 	struct endpoint vxlan_endpoint;
-	struct mac vtep_mac;            /* none: unknown */
-	struct ip vtep_ip;              /* none: unknown */
-	struct ip uplink;               /* two-container form, see inventory.h */
+	struct mac vtep_mac; /* none: unknown */
+	struct ip vtep_ip;   /* none: unknown */
+	struct ip uplink;    /* two-container form, see inventory.h */
 	uint64_t seq;
 	wall_t last_seen;
 	enum peer_status status;
 	enum peer_source source;
-	struct prefix *subnets;         /* sorted, host bits cleared */
+	struct prefix *subnets; /* sorted, host bits cleared */
 	uint16_t n_subnets;
 };
 
@@ -59,7 +59,7 @@ struct discovery {
 		char host_id[HOST_ID_LEN + 1], host_name[64];
 		struct ip host_ip; /* underlay address that all is sent from; none: not known yet */
 		uint16_t vxlan_port;
-		uint64_t seq; /* the highest that was sent */
+		uint64_t seq;	/* the highest that was sent */
 		char modes[64]; /* "multicast,static" */
 		struct self_stack *stacks;
 		size_t n_stacks, cap_stacks;
@@ -77,6 +77,13 @@ void discovery_sort(struct discovery *d);
 json_t *discovery_to_json(const struct discovery *d);
 /** discovery_from_json() - As inventory_from_json(): a broken peer is left out and told in ret->problems */
 int discovery_from_json(const json_t *root, struct discovery *ret, struct err *err) MUST_USE;
+/**
+ * discovery_from_text() - What discovery_from_json() makes of the whole text, without building the whole tree
+ *
+ * The elements of peers[] are cut out by their brackets and parsed one by one; the rest, with "peers":[] in their
+ * place, is a small document. An element that is no JSON is one broken peer then; the frame must be sound.
+ */
+int discovery_from_text(const char *s, size_t len, struct discovery *ret, struct err *err) MUST_USE;
 int discovery_read(int dirfd, const struct file_owner *owner, struct discovery *ret, struct err *err) MUST_USE;
 int discovery_write(int dirfd, const struct discovery *d, struct err *err) MUST_USE;
 
