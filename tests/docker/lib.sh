@@ -101,6 +101,13 @@ service_of() { # HOST dockerd|router VERB
 	"$TOP/lab/service" "$@"
 }
 
+images_on() { # HOST...: docker-router and docker-router-discovery, from the build under test
+	local h
+	for h; do
+		BUILD=$(dirname "$DOCKER_ROUTER") on "$h" "$TOP/scripts/build.sh" --import
+	done
+}
+
 container_of() { # HOST PROJECT SERVICE: the name of its first container (Compose 1 and 2 join with different signs)
 	docker_on "$1" ps --filter "label=com.docker.compose.project=$2" --filter "label=com.docker.compose.service=$3" \
 		--format '{{.Names}}' | head -n 1
