@@ -377,6 +377,17 @@ static void write_inventory(struct router *r, const struct desired_input *in)
 	}
 }
 
+/* Router namespaces are opened within milliseconds; a plan without them would be half of one. */
+static bool vnis_opening(const struct router *r, const struct desired *d)
+{
+	for (size_t i = 0; i < d->nets.n; i++) {
+		const struct net *n = net_list_find(observe_nets(r->observe), &d->nets.v[i]->id);
+		if (n && n->id.kind == NET_VNI && !n->ready && !n->broken[0])
+			return true;
+	}
+	return false;
+}
+
 static void on_replan(void *arg)
 {
 	struct router *r = arg;
@@ -398,6 +409,10 @@ static void on_replan(void *arg)
 	else
 		desired_make(&in, &d);
 	watch_nets(r, &d);
+	if (vnis_opening(r, &d)) {
+		desired_done(&d);
+		return; /* its end is a change */
+	}
 	plan_make(&d.nets, observe_nets(r->observe), &plan);
 	/* The new state first: claims borrow from the files, and what is established counts from now on. */
 	router_state_done(&r->state);

@@ -94,7 +94,12 @@ static void add_nic(const struct desired_input *in, struct desired *d, const str
 	name_derive(outside, "nic-", seed);
 	struct mac in_mac = mac_derive("nic-inside", in->host_id, seed, 0x02);
 	struct mac out_mac = mac_derive("nic-outside", in->host_id, seed, 0x02);
-	const struct link *there = net_link(actual, inside);
+	/*
+	 * Docker switches IPv6 off by default inside; the role switches it on for our link, then this comes true. While the
+	 * container is still being looked at (a restart of ours) nothing that stands may go: taken for true.
+	 */
+	const struct link *there = actual && actual->ready ? net_link(actual, inside) : NULL;
+	bool six = there ? !there->ipv6_off : !actual || !actual->ready;
 
 	struct link *l = net_link_add(ct, inside);
 	l->kind = LINK_VETH;
@@ -118,8 +123,7 @@ static void add_nic(const struct desired_input *in, struct desired *d, const str
 		const struct inv_interface *itf;
 		uint8_t family = families[f];
 		const struct ip *src = source_of(plug->c, family, &itf);
-		/* Docker switches IPv6 off by default inside; the role switches it on for our link, then this comes true. */
-		if (!src || !accepted(&d->claims, plug->vni, src) || (family == AF_INET6 && (!there || there->ipv6_off)))
+		if (!src || !accepted(&d->claims, plug->vni, src) || (family == AF_INET6 && !six))
 			continue;
 		add_neigh(ct, inside, family == AF_INET ? &leg_next_hop4 : &leg_next_hop6, &out_mac);
 		if (family == AF_INET6)
@@ -129,8 +133,7 @@ static void add_nic(const struct desired_input *in, struct desired *d, const str
 	for (size_t i = 0; i < plug->c->n_interfaces; i++)
 		for (size_t j = 0; j < plug->c->interfaces[i].n_addresses; j++) {
 			const struct ip *ip = &plug->c->interfaces[i].addresses[j];
-			if (!accepted(&d->claims, plug->vni, ip) ||
-			    (ip->family == AF_INET6 && (!there || there->ipv6_off)))
+			if (!accepted(&d->claims, plug->vni, ip) || (ip->family == AF_INET6 && !six))
 				continue;
 			struct prefix p = prefix_host(ip);
 			struct entry r = entry_make(ENTRY_ROUTE, outside, &p);
@@ -233,12 +236,12 @@ void desired_add_nics(const struct desired_input *in, struct desired *d)
 			d->n_wants++;
 			w->container = plug.c;
 			const struct net *actual = net_list_find(in->actual, &plug.id);
-			if (!actual || !actual->ready)
+			if (actual && actual->broken[0])
 				continue;
-			if (grade == DATAPATH_ROUTE)
-				add_route_grade(in, d, &plug, actual);
-			else
+			if (grade != DATAPATH_ROUTE)
 				add_nic(in, d, &plug, actual);
+			else if (actual && actual->ready)
+				add_route_grade(in, d, &plug, actual);
 		}
 	}
 }
