@@ -95,7 +95,7 @@ static void goodbye(struct down *d)
 	autofree const char **env = xcalloc(n + 2, sizeof(*env));
 	env[0] = dir; /* before an older one of that name: the first is found */
 	memcpy(env + 1, environ, n * sizeof(*env));
-	const char *argv[] = {path, "--goodbye", NULL};
+	const char *argv[] = {path, "--say-goodbye", NULL};
 	int code = run_wait(argv, d->host_ns, NULL, env, GOODBYE_TIMEOUT_MS, &r, &err);
 	if (code < 0)
 		down_said(d, "peers", "", "not told goodbye, they find out in a while", err.text);

@@ -20,7 +20,7 @@
 #define WRITE_US       (5 * USEC_PER_MSEC)
 #define WRITE_MAX_US   (200 * USEC_PER_MSEC)
 #define WRITE_RETRY_US (2 * USEC_PER_SEC)
-#define GOODBYE_US     (30 * USEC_PER_MSEC) /* between the datagrams of --goodbye */
+#define GOODBYE_US     (30 * USEC_PER_MSEC) /* between the datagrams of --say-goodbye */
 #define GOODBYE_TIMES  3
 
 struct role {
@@ -39,7 +39,7 @@ struct role {
 	bool have_inventory, inventory_bad;
 	bool write_failed, stopped;
 	int64_t write_took_us;
-	/* --goodbye */
+	/* --say-goodbye */
 	struct discovery last;
 	int goodbyes_left;
 	struct ip goodbye_from; /* whoever hears us must take us for ourselves */
@@ -536,7 +536,7 @@ static void role_done(struct role *r)
 	config_done(&r->config);
 }
 
-/* --- --goodbye: what `down` says for a process that is no more --- */
+/* --- --say-goodbye: what `down` says for a process that is no more --- */
 
 static void goodbye_part(void *arg, const char *data, size_t len)
 {
@@ -630,13 +630,13 @@ static int role_goodbye(struct role *r)
 	return 0;
 }
 
-/* Take --goodbye out of the arguments: a verb more than a setting. Return: was it there? */
+/* Take --say-goodbye out of the arguments: a verb more than a setting. Return: was it there? */
 static bool goodbye_wanted(int *argc, char **argv)
 {
 	int kept = 0, n = *argc;
 
 	for (int i = 0; i < n; i++) {
-		if (!str_eq(argv[i], "--goodbye"))
+		if (!str_eq(argv[i], "--say-goodbye"))
 			argv[kept++] = argv[i];
 	}
 	*argc = kept;
