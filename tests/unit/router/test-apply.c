@@ -349,8 +349,11 @@ static void test_apply_everything(void **state)
 	assert_int_equal(nft_table_set(&actual(f, &VNI)->nft, "peers4")->n, 1);
 	/* the VXLAN's socket is where it was made, in the host's namespace */
 	sh("ss -Hlun | grep -q :4789");
-	/* nothing came with them that nobody asked for */
+	/* nothing came with them that nobody asked for: no link-local address of the kernel's making */
 	size_t it = 0;
+	for (const struct entry *e; (e = entry_set_next(&actual(f, &HOST)->entries, &it));)
+		assert_true(entry_same(e, &host_route));
+	it = 0;
 	for (const struct entry *e; (e = entry_set_next(&actual(f, &VNI)->entries, &it));) {
 		bool wanted = false;
 		for (size_t i = 0; i < ARRAY_LEN(entries); i++)
@@ -373,6 +376,7 @@ static void test_own_echoes_change_nothing(void **state)
 	expect_done(f, 6);
 	settle(f);
 	assert_int_equal(f->changed, before);
+	sh("! ip -6 addr show dev drl-1 | grep -q fe80"); /* it would be there by now */
 }
 
 static void test_taken_away(void **state)
