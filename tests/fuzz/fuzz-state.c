@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * All state files, each input as each of them. What is taken must survive being written and read again, and
+ * discovery.json must come out the same whether it is read as one tree or peer by peer.
+ */
+#include <assert.h>
+
+#include "state/discovery.h"
+#include "state/host.h"
+#include "state/inventory.h"
+#include "state/router.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static json_t *reparse(json_t *o)
+{
+	autobuf struct buf b = {0};
+	struct err e = {0};
+	json_print(&b, o, JSON_COMPACT);
+	json_t *again = json_parse_bounded(b.data, b.len, &e);
+	assert(again && json_equal(o, again));
+	json_decref(o);
+	return again;
+}
+
+static void same_and_free(json_t *a, json_t *b)
+{
+	assert(json_equal(a, b));
+	json_decref(a);
+	json_decref(b);
+}
+
+static void fuzz_inventory(const json_t *root)
+{
+	struct inventory inv, again;
+	if (inventory_from_json(root, &inv, NULL) < 0)
+		return;
+	json_t *o = reparse(inventory_to_json(&inv));
+	assert(inventory_from_json(o, &again, NULL) == 0);
+	assert(inventory_same(&inv, &again));
+	same_and_free(o, inventory_to_json(&again));
+	inventory_done(&inv);
+	inventory_done(&again);
+}
+
+static void fuzz_router(const json_t *root)
+{
+	struct router_state s, again;
+	if (router_state_from_json(root, &s, NULL) < 0)
+		return;
+	json_t *o = reparse(router_state_to_json(&s));
+	assert(router_state_from_json(o, &again, NULL) == 0);
+	same_and_free(o, router_state_to_json(&again));
+	router_state_done(&s);
+	router_state_done(&again);
+}
+
+static void fuzz_host(const json_t *root)
+{
+	struct host_state s, again;
+	if (host_state_from_json(root, &s, NULL) < 0)
+		return;
+	json_t *o = reparse(host_state_to_json(&s));
+	assert(host_state_from_json(o, &again, NULL) == 0);
+	same_and_free(o, host_state_to_json(&again));
+}
+
+static void fuzz_discovery(const char *text, size_t size, const json_t *root)
+{
+	struct discovery d, again, tree;
+	bool taken = discovery_from_text(text, size, &d, NULL) == 0;
+	if (taken) {
+		json_t *o = reparse(discovery_to_json(&d));
+		assert(discovery_from_json(o, &again, NULL) == 0);
+		same_and_free(o, discovery_to_json(&again));
+		discovery_done(&again);
+	}
+	if (root && discovery_from_json(root, &tree, NULL) == 0) {
+		assert(taken && tree.problems.n == d.problems.n);
+		/* words may differ: "7" is no JSON document, and no peer either */
+		problems_done(&tree.problems);
+		problems_done(&d.problems);
+		same_and_free(discovery_to_json(&d), discovery_to_json(&tree));
+		discovery_done(&tree);
+	}
+	if (taken)
+		discovery_done(&d);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *text = (const char *)data;
+	struct err e = {0};
+	json_t *root = json_parse_bounded(text, size, &e);
+	assert(root || (e.code < 0 && *e.text));
+	fuzz_discovery(text, size, root);
+	fuzz_inventory(root);
+	fuzz_router(root);
+	fuzz_host(root);
+	json_decref(root);
+	return 0;
+}
