@@ -31,7 +31,7 @@ struct fixture {
 	struct observe *o;
 	struct apply *a;
 	unsigned changed;
-	struct timer *deadline;
+	struct timer *deadline, *tick;
 	bool late;
 	/* what apply told */
 	unsigned applied;
@@ -55,12 +55,17 @@ static void on_deadline(void *arg)
 	f->late = true;
 }
 
+static void on_tick(void *arg)
+{
+	(void)arg;
+}
+
 static struct net *actual(struct fixture *f, const struct net_id *id)
 {
 	return net_list_find(observe_nets(f->o), id);
 }
 
-/* Run the loop until @cond, or fail */
+/* Run the loop until @cond, or fail. The tick: what happens in a timer does not end uv_run()'s wait for descriptors */
 #define wait_for(f, cond)                                                       \
 	do {                                                                    \
 		(f)->late = false;                                              \
@@ -68,17 +73,23 @@ static struct net *actual(struct fixture *f, const struct net_id *id)
 		while (!(cond)) {                                               \
 			if ((f)->late)                                          \
 				fail_msg("not within the deadline: %s", #cond); \
+			timer_start((f)->tick, USEC_PER_MSEC);                  \
 			uv_run(&(f)->loop, UV_RUN_ONCE);                        \
 		}                                                               \
+		timer_stop((f)->tick);                                          \
 		timer_stop((f)->deadline);                                      \
 	} while (0)
 
-/* Digest what is under way: until nothing is readable any more */
+/* Digest what is under way: until nothing has been told for 25 ms */
 static void settle(struct fixture *f)
 {
-	for (int quiet = 0; quiet < 20; quiet++)
-		if (uv_run(&f->loop, UV_RUN_NOWAIT) == 0 || usleep(1000) != 0)
-			break;
+	for (int quiet = 0; quiet < 25; quiet++) {
+		unsigned before = f->changed;
+		timer_start(f->tick, USEC_PER_MSEC);
+		uv_run(&f->loop, UV_RUN_ONCE);
+		if (f->changed != before)
+			quiet = 0;
+	}
 }
 
 static void fixture_open(struct fixture *f, bool with_broker)
@@ -98,6 +109,7 @@ static void fixture_open(struct fixture *f, bool with_broker)
 	f->o = observe_new(&f->loop, f->broker, on_changed, f);
 	f->a = apply_new(&f->loop, f->broker, f->o);
 	f->deadline = timer_new(&f->loop, "deadline", on_deadline, f);
+	f->tick = timer_new(&f->loop, "tick", on_tick, f);
 }
 
 static void fixture_close(struct fixture *f)
@@ -107,6 +119,7 @@ static void fixture_close(struct fixture *f)
 	broker_free(f->broker);
 	broker_server_free(f->server);
 	timer_free(f->deadline);
+	timer_free(f->tick);
 	loop_done(&f->loop);
 	if (f->dir[0]) {
 		umount2(f->dir, MNT_DETACH);
