@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -55,6 +56,11 @@ static void test_firewall(void **state)
 	expect_firewall(without, "br-1", true, false, false);
 	expect_firewall("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n", "br-1", false, false, false);
 	expect_firewall("*filter\n:FORWARD DROP [0:0]\n-A FORWARD -j ACCEPT\nCOMMIT\n", "br-1", true, true, false);
+	/* out of the bridge to anywhere else */
+	expect_firewall("*filter\n:FORWARD DROP [0:0]\n-A FORWARD -i br-1 ! -o br-1 -j ACCEPT\nCOMMIT\n", "br-1", true,
+			false, false);
+	expect_firewall("*filter\n:FORWARD DROP [0:0]\n-A FORWARD ! -i br-1 -o br-1 -j ACCEPT\nCOMMIT\n", "br-1", true,
+			false, false);
 	/* icc=false */
 	expect_firewall("*filter\n:FORWARD DROP [0:0]\n-A FORWARD -i br-1 -o br-1 -j DROP\nCOMMIT\n", "br-1", true,
 			false, false);
@@ -220,8 +226,10 @@ static void test_probe(void **state)
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
 	p->cli.config.discovery_port = ntohs(sin.sin_port);
 	pid_t child = fork();
-	if (child == 0)
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		play_peer(fd);
+	}
 	close(fd);
 
 	memset(disc->self.host_id, 'a', HOST_ID_LEN);

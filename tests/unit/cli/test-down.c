@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -226,6 +227,7 @@ static void host_play(struct fixture *f, bool stubborn)
 	assert_int_equal(pipe(ready), 0);
 	f->host = fork();
 	if (f->host == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a test that dies */
 		autofree char *path = xasprintf("%s/host.lock", f->state_dir);
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 		char text[16];
@@ -330,11 +332,20 @@ static void test_foreign_lock_is_left_alone(void **state)
 
 	SKIP_UNLESS_ROOT(f);
 	host_play(f, false);
-	/* somebody wrote another pid into it: ours. Who does not hold the lock is not signalled */
-	str_print(text, "%d\n", getpid());
+	pid_t innocent = fork();
+	if (innocent == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	/* somebody wrote another pid into it; who does not hold the lock is not signalled */
+	str_print(text, "%d\n", innocent);
 	put(f->state_dir, "host.lock", text);
 	assert_int_equal(down_run(f, 0, &out), EXIT_FAILED);
 	assert_int_equal(waitpid(f->host, NULL, WNOHANG), 0);
+	assert_int_equal(waitpid(innocent, NULL, WNOHANG), 0);
+	kill(innocent, SIGKILL);
+	waitpid(innocent, NULL, 0);
 }
 
 static void test_without_host_json_the_id_tells(void **state)

@@ -76,13 +76,20 @@ static void expect_straight(const char *text, size_t n_hosts, size_t n_vnis)
 	snprintf(first, sizeof(first), "%.*s", (int)box, strstr(text, "\n+-") + 1);
 	wall = (size_t)(strrchr(first, '-') + 1 - first);
 	assert_int_equal(first[wall], '+');
+	bool rail[256] = {false};
 	for (const char *line = strchr(text, '\n') + 1; *line != '\n'; line = strchr(line, '\n') + 1) {
 		size_t len = strcspn(line, "\n");
 		assert_true(len == 0 || line[len - 1] != ' ');
 		if (line[0] == '|' || line[0] == '+')
 			assert_true(line[wall] == '|' || line[wall] == '+');
+		for (size_t i = wall + 1; i < len; i++)
+			rail[i] = rail[i] || strchr("|*ox", line[i]);
 		lines++;
 	}
+	size_t rails = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rail); i++)
+		rails += rail[i];
+	assert_int_equal(rails, n_vnis); /* each VNI in a column of its own, from the top to its last dot */
 	/* two edges, its stacks, and a gap between boxes */
 	assert_int_equal(lines, n_hosts * (2 + n_vnis) + n_hosts - 1);
 }
