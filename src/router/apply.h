@@ -18,7 +18,7 @@ struct apply_failure {
 	int code;
 };
 struct apply_result {
-	size_t done, failed; /* operations */
+	size_t done, failed;		/* operations */
 	struct apply_failure *failures; /* the first 64 */
 	size_t n_failures, cap_failures;
 };

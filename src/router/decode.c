@@ -362,34 +362,26 @@ void decode_rt(const struct nlmsghdr *nlh, struct decoded *ret)
 	if (nlh->nlmsg_len < NLMSG_HDRLEN)
 		return;
 
+	/* every kind has four numbers: new, del, get, set */
+	ret->removed = ((nlh->nlmsg_type - RTM_BASE) & 3) == 1;
 	switch (nlh->nlmsg_type) {
 	case RTM_DELLINK:
-		ret->removed = true;
-		/* fallthrough */
 	case RTM_NEWLINK:
 		decode_link(nlh, ret);
 		return;
 	case RTM_DELADDR:
-		ret->removed = true;
-		/* fallthrough */
 	case RTM_NEWADDR:
 		decode_addr(nlh, ret);
 		return;
 	case RTM_DELROUTE:
-		ret->removed = true;
-		/* fallthrough */
 	case RTM_NEWROUTE:
 		decode_route(nlh, ret);
 		return;
 	case RTM_DELRULE:
-		ret->removed = true;
-		/* fallthrough */
 	case RTM_NEWRULE:
 		decode_rule(nlh, ret);
 		return;
 	case RTM_DELNEIGH:
-		ret->removed = true;
-		/* fallthrough */
 	case RTM_NEWNEIGH:
 		decode_neigh(nlh, ret);
 		return;

@@ -25,11 +25,10 @@ static struct entry make(uint8_t type, uint32_t n)
 		e.via[0] = 192;
 		break;
 	case ENTRY_ROUTE:
-		e.table = 254;
-		/* fallthrough */
 	case ENTRY_ADDR:
 	case ENTRY_NEIGH:
 	case ENTRY_RULE:
+		e.table = type == ENTRY_ROUTE ? 254 : 0;
 		e.dst[0] = 10;
 		e.dst[1] = (uint8_t)(n >> 8);
 		e.dst[2] = (uint8_t)n;

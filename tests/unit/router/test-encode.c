@@ -300,6 +300,7 @@ static void test_routes(void **state)
 	e.onlink = 1;
 	e.table = 4711;
 	round_trip(e, change_via);
+	e.pref = 77; /* metric */
 	round_trip(e, change_mtu);
 	e = entry(ENTRY_ROUTE, "vx1000", "10.72.0.0/24", "10.255.0.1");
 	e.onlink = 1;
