@@ -460,6 +460,20 @@ static bool set_search(void *const *v, size_t n, const char *id, size_t *ret_at)
 	return false;
 }
 
+/* Make room at @at, or close it */
+static void set_open(void ***v, size_t *n, size_t *cap, size_t at)
+{
+	xgrow(v, *n, cap);
+	memmove(*v + at + 1, *v + at, (*n - at) * sizeof(void *));
+	(*n)++;
+}
+
+static void set_close(void **v, size_t *n, size_t at)
+{
+	(*n)--;
+	memmove(v + at, v + at + 1, (*n - at) * sizeof(void *));
+}
+
 void docker_set_put_network(struct docker_set *s, struct docker_network *n)
 {
 	size_t at;
@@ -467,9 +481,7 @@ void docker_set_put_network(struct docker_set *s, struct docker_network *n)
 	if (set_search((void *const *)s->networks, s->n_networks, n->id, &at)) {
 		docker_network_free(s->networks[at]);
 	} else {
-		xgrow(&s->networks, s->n_networks, &s->cap_networks);
-		memmove(s->networks + at + 1, s->networks + at, (s->n_networks - at) * sizeof(*s->networks));
-		s->n_networks++;
+		set_open((void ***)&s->networks, &s->n_networks, &s->cap_networks, at);
 	}
 	s->networks[at] = n;
 }
@@ -481,9 +493,7 @@ void docker_set_put_container(struct docker_set *s, struct docker_container *c)
 	if (set_search((void *const *)s->containers, s->n_containers, c->id, &at)) {
 		docker_container_free(s->containers[at]);
 	} else {
-		xgrow(&s->containers, s->n_containers, &s->cap_containers);
-		memmove(s->containers + at + 1, s->containers + at, (s->n_containers - at) * sizeof(*s->containers));
-		s->n_containers++;
+		set_open((void ***)&s->containers, &s->n_containers, &s->cap_containers, at);
 	}
 	s->containers[at] = c;
 }
@@ -495,8 +505,7 @@ bool docker_set_remove_network(struct docker_set *s, const char *id)
 	if (!set_search((void *const *)s->networks, s->n_networks, id, &at))
 		return false;
 	docker_network_free(s->networks[at]);
-	s->n_networks--;
-	memmove(s->networks + at, s->networks + at + 1, (s->n_networks - at) * sizeof(*s->networks));
+	set_close((void **)s->networks, &s->n_networks, at);
 	return true;
 }
 
@@ -508,8 +517,7 @@ struct docker_container *docker_set_take_container(struct docker_set *s, const c
 	if (!set_search((void *const *)s->containers, s->n_containers, id, &at))
 		return NULL;
 	c = s->containers[at];
-	s->n_containers--;
-	memmove(s->containers + at, s->containers + at + 1, (s->n_containers - at) * sizeof(*s->containers));
+	set_close((void **)s->containers, &s->n_containers, at);
 	return c;
 }
 

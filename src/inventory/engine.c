@@ -23,7 +23,10 @@
 #define PODMAN_RELIST_US (30 * USEC_PER_SEC) /* it tells nothing about networks that come and go */
 #define LIST_BYTES	 (32u << 20)
 #define OBJECT_BYTES	 (4u << 20)
-#define EVENT_BYTES	 (1u << 20)
+/* kept of one engine, on stacks or not */
+#define MAX_NETWORKS   ((size_t)LIMIT_STACKS * 4)
+#define MAX_CONTAINERS ((size_t)LIMIT_CONTAINERS * 2)
+#define EVENT_BYTES    (1u << 20)
 
 /* type: container and network; event: what docker_event_parse() knows, so that health checks' execs do not wake us */
 static const char event_filters[] =
@@ -187,7 +190,7 @@ static void fetched_container(struct engine *e, json_t *o)
 		if (!docker_set_network(set, a->network_id, a->network_name))
 			fetches_add(e->fetches, FETCH_NETWORK, a->network_id);
 	}
-	if (set->n_containers < LIMIT_CONTAINERS * 2 || docker_set_container(set, c->id))
+	if (set->n_containers < MAX_CONTAINERS || docker_set_container(set, c->id))
 		docker_set_put_container(set, c);
 	else
 		docker_container_free(c);
@@ -200,7 +203,7 @@ static void fetched_network(struct engine *e, json_t *o)
 
 	if (!n)
 		engine_relist_soon(e);
-	else if (set->n_networks < LIMIT_STACKS * 4 || docker_set_network(set, n->id, NULL))
+	else if (set->n_networks < MAX_NETWORKS || docker_set_network(set, n->id, NULL))
 		docker_set_put_network(set, n);
 	else
 		docker_network_free(n);
@@ -424,7 +427,7 @@ static void list_networks_in(struct engine *e)
 
 	json_array_foreach(e->listed_networks, i, o)
 	{
-		struct docker_network *n = i < LIMIT_STACKS * 4 ? docker_network_parse(o, NULL) : NULL;
+		struct docker_network *n = i < MAX_NETWORKS ? docker_network_parse(o, NULL) : NULL;
 
 		if (n)
 			docker_set_put_network(&e->next, n);
@@ -439,7 +442,7 @@ static void list_containers_in(struct engine *e)
 
 	json_array_foreach(e->listed_containers, i, o)
 	{
-		struct docker_container *c = i < LIMIT_CONTAINERS * 2 ? docker_container_parse(o, NULL) : NULL;
+		struct docker_container *c = i < MAX_CONTAINERS ? docker_container_parse(o, NULL) : NULL;
 
 		if (!c)
 			continue;

@@ -353,7 +353,7 @@ static void config_check(const struct model_source *sources, size_t n, const str
 		bool found = false;
 
 		for (size_t i = 0; i < n; i++) {
-			for (size_t k = 0; !found && k < sources[i].set->n_networks; k++)
+			for (size_t k = 0; !found && sources[i].set && k < sources[i].set->n_networks; k++)
 				found = config_of(sources[i].set->networks[k], &one) != NULL;
 		}
 		if (!found)

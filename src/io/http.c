@@ -49,16 +49,34 @@ struct http {
 
 static void http_dispatch(struct http *h);
 
-static void ready_remove(struct http_request *r)
+static void ready_remove(struct http *h, struct http_request *r)
 {
-	struct http *h = r->http;
-
-	if (!r->ready)
-		return;
-	*(r->ready_prev ? &r->ready_prev->ready_next : &h->ready_head) = r->ready_next;
-	*(r->ready_next ? &r->ready_next->ready_prev : &h->ready_tail) = r->ready_prev;
+	if (r->ready_prev)
+		r->ready_prev->ready_next = r->ready_next;
+	else
+		h->ready_head = r->ready_next;
+	if (r->ready_next)
+		r->ready_next->ready_prev = r->ready_prev;
+	else
+		h->ready_tail = r->ready_prev;
 	r->ready_prev = r->ready_next = NULL;
 	r->ready = false;
+}
+
+static struct http_request *ready_pop(struct http *h)
+{
+	struct http_request *r = h->ready_head;
+
+	if (!r)
+		return NULL;
+	h->ready_head = r->ready_next;
+	if (h->ready_head)
+		h->ready_head->ready_prev = NULL;
+	else
+		h->ready_tail = NULL;
+	r->ready_next = NULL;
+	r->ready = false;
+	return r;
 }
 
 static void ready_add(struct http_request *r)
@@ -70,7 +88,10 @@ static void ready_add(struct http_request *r)
 	r->ready = true;
 	r->ready_prev = h->ready_tail;
 	r->ready_next = NULL;
-	*(h->ready_tail ? &h->ready_tail->ready_next : &h->ready_head) = r;
+	if (h->ready_tail)
+		h->ready_tail->ready_next = r;
+	else
+		h->ready_head = r;
 	h->ready_tail = r;
 }
 
@@ -85,13 +106,15 @@ static void request_detach(struct http_request *r)
 	r->easy = NULL;
 }
 
-static void request_free(struct http_request *r)
+static void request_free(struct http *h, struct http_request *r)
 {
-	struct http *h = r->http;
-
 	request_detach(r);
-	ready_remove(r);
-	*(r->prev ? &r->prev->next : &h->all) = r->next;
+	if (r->ready)
+		ready_remove(h, r);
+	if (r->prev)
+		r->prev->next = r->next;
+	else
+		h->all = r->next;
 	if (r->next)
 		r->next->prev = r->prev;
 	curl_slist_free_all(r->headers);
@@ -365,8 +388,10 @@ static void request_tell(struct http_request *r)
 
 static void http_release(struct http *h)
 {
-	while (h->all)
-		request_free(h->all);
+	for (struct http_request *r = h->all, *next; r; r = next) {
+		next = r->next;
+		request_free(h, r);
+	}
 	if (h->multi)
 		curl_multi_cleanup(h->multi);
 	timer_free(h->timer);
@@ -382,13 +407,12 @@ static void http_dispatch(struct http *h)
 	if (h->dispatching)
 		return;
 	h->dispatching = true;
-	while (!h->dead && (r = h->ready_head)) {
-		ready_remove(r);
+	while (!h->dead && (r = ready_pop(h))) {
 		h->current = r;
 		request_tell(r);
 		h->current = NULL;
 		if (!h->dead && (r->ended || r->cancelled))
-			request_free(r);
+			request_free(h, r);
 	}
 	h->dispatching = false;
 	if (h->dead)
@@ -539,5 +563,5 @@ void http_cancel(struct http_request *r)
 		request_detach(r);
 		return;
 	}
-	request_free(r);
+	request_free(r->http, r);
 }

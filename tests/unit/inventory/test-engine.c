@@ -129,7 +129,7 @@ static int setup(void **state)
 	t->c1 = INSPECTED("c1", "web", "77", NETWORKS("n1", "net"));
 	t->version_status = t->c1_status = t->networks_status = 200;
 	loop_init(&t->loop);
-	strcpy(t->dir, "/tmp/test-engine.XXXXXX");
+	snprintf(t->dir, sizeof(t->dir), "/tmp/test-engine.XXXXXX");
 	assert_non_null(mkdtemp(t->dir));
 	snprintf(t->path, sizeof(t->path), "%s/s", t->dir);
 	snprintf(t->endpoint, sizeof(t->endpoint), "unix://%s", t->path);

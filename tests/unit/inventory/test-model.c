@@ -124,8 +124,8 @@ static void test_config(void **state)
 	/* by the bridge; the file wins over the label, even over a bad one */
 	assert_string_equal(joins(labelled("\"docker-router.vni\":\"junk\""), &config, &vni, &p), "net");
 	assert_int_equal(vni, 7);
-	strcpy(c[1].name, "net");
-	c[0].vni = 0, strcpy(c[0].name, "none");
+	str_copy(c[1].name, "net");
+	str_copy(c[0].name, "none");
 	assert_string_equal(joins(labelled("\"docker-router.stack\":\"label\""), &config, &vni, &p), "s");
 	assert_int_equal(vni, 8);
 	assert_int_equal(p.n, 0);

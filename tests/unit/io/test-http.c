@@ -60,7 +60,7 @@ static int setup(void **state)
 	struct test *t = xcalloc(1, sizeof(*t));
 
 	loop_init(&t->loop);
-	strcpy(t->dir, "/tmp/test-http.XXXXXX");
+	snprintf(t->dir, sizeof(t->dir), "/tmp/test-http.XXXXXX");
 	assert_non_null(mkdtemp(t->dir));
 	snprintf(t->path, sizeof(t->path), "%s/s", t->dir);
 	fake_server_start(&t->server, &t->loop, t->path, serve, t);
@@ -232,7 +232,7 @@ static void test_connect(void **state)
 		struct sockaddr_un a = {.sun_family = AF_UNIX};
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		strcpy(a.sun_path, t->path);
+		snprintf(a.sun_path, sizeof(a.sun_path), "%s", t->path);
 		assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 		close(fd);
 	}
