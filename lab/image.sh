@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # lab/image.sh: print the path of the root file system of the image lab:1 (busybox with all of its names, iperf3, ping, socat,
-# tcpdump), made from this machine's programs: a lab has no registry to pull from. Made once, kept in LAB_DIR/cache.
+# tcpdump), made from this machine's programs: a lab has no registry to pull from. Made once, kept in LAB_DIR/cache, and
+# anew when one of the programs is another.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$TOP/packaging/docker/rootfs.sh"
 
-tar=$LAB_DIR/cache/lab-1.tar
+programs="iperf3 ping socat tcpdump"
+# shellcheck disable=SC2086 # a list
+of=$(for p in "$0" $(command -v busybox $programs); do stat -Lc '%n %s %Y' "$p"; done | sha256sum)
+tar=$LAB_DIR/cache/lab-1-${of:0:12}.tar
 if [ ! -s "$tar" ]; then
 	mkdir -p "$LAB_DIR/cache"
 	root=$(mktemp -d "$LAB_DIR/cache/root.XXXXXX")
@@ -22,7 +26,7 @@ if [ ! -s "$tar" ]; then
 	done
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 	echo 'root:x:0:' >"$root/etc/group"
-	for program in iperf3 ping socat tcpdump; do
+	for program in $programs; do
 		! command -v "$program" >/dev/null || rootfs_program "$root" "$program"
 	done
 	tar -C "$root" --owner=0 --group=0 -c . >"$root.tar"
