@@ -49,7 +49,7 @@ struct test {
 	struct fake_conn *stream, *held_c1, *held_networks, *held_containers;
 	struct buf log; /* of requests, one letter each */
 	char events_query[1024];
-	int changed, inspected, listed, versions, podman_networks;
+	int changed, inspected, listed, versions, podman_networks, big;
 };
 
 static void answer_networks(struct test *t, struct fake_conn *c)
@@ -68,6 +68,7 @@ static void answer_networks(struct test *t, struct fake_conn *c)
 static void serve(void *arg, struct fake_conn *c, const char *method, const char *path, const char *body)
 {
 	struct test *t = arg;
+	int number;
 
 	assert_string_equal(method, "GET");
 	if (strcmp(path, "/version") == 0) {
@@ -108,6 +109,14 @@ static void serve(void *arg, struct fake_conn *c, const char *method, const char
 	} else if (strcmp(path, "/v1.41/networks/n2") == 0 || strcmp(path, "/v4.0.0/libpod/networks/n2/json") == 0) {
 		buf_puts(&t->log, "n");
 		fake_answer(c, t->n2 ? 200 : 404, t->n2 ? t->n2 : "{\"message\":\"no such network\"}");
+	} else if (sscanf(path, "/v1.41/containers/big%d/json", &number) == 1) {
+		autofree char *text =
+			xasprintf("{\"Id\":\"big%04d\",\"Name\":\"/big\",\"State\":{\"Running\":true,"
+				  "\"Pid\":%d},\"NetworkSettings\":{\"Networks\":" NETWORKS("n1", "net") "}}",
+				  number, number ? number : 1);
+
+		t->big++;
+		fake_answer(c, 200, text);
 	} else
 		fake_answer(c, 404, "{\"message\":\"page not found\"}");
 }
@@ -623,6 +632,39 @@ static void test_podman(void **state)
 	assert_string_equal(t->log.data, "1");
 }
 
+/* A list of 5 MB, with 1000 containers that matter: bounded work in flight, and nothing is lost. */
+static void test_big_list(void **state)
+{
+	struct test *t = *state;
+	autobuf struct buf list = {0};
+	autofree char *filler = xmalloc(4001);
+	int64_t began_us = mono_now().us;
+
+	memset(filler, 'x', 4000);
+	filler[4000] = '\0';
+	buf_puts(&list, "[");
+	for (int i = 0; i < 1300; i++) {
+		/* every one after the first 1000 is on a network of no interest */
+		buf_printf(&list,
+			   "%s{\"Id\":\"big%04d\",\"Names\":[\"/big%04d\"],\"State\":\"running\",\"Labels\":{\"x\":"
+			   "\"%s\"},\"NetworkSettings\":{\"Networks\":{\"net\":{\"NetworkID\":\"%s\",\"IPAddress\":"
+			   "\"10.1.2.3\",\"MacAddress\":\"02:00:00:00:00:01\"}}}}",
+			   i ? "," : "", i, i, filler, i < 1000 ? "n1" : "n3");
+	}
+	buf_puts(&list, "]");
+	assert_true(list.len > 5000000);
+	t->containers = list.data;
+	t->networks = "[" NETWORK("n1", "net", "1000") ",{\"Id\":\"n3\",\"Name\":\"other\",\"Driver\":\"bridge\"}]";
+	until(t, is_connected, 20000);
+	assert_int_equal(t->big, 1000);
+	assert_int_equal(view(t).set->n_containers, 1300);
+	assert_int_equal(ct(t, "big0999")->pid, 999);
+	assert_int_equal(ct(t, "big1000")->pid, 0);
+	assert_true(t->server.accepted <= FETCH_PARALLEL + 3); /* connections are kept */
+	print_message("# 5 MB, 1000 inspected: %d ms\n", (int)((mono_now().us - began_us) / USEC_PER_MSEC));
+	t->containers = "[]";
+}
+
 static void test_configure(void **state)
 {
 	struct test *t = *state;
@@ -699,6 +741,7 @@ int main(void)
 		TEST(test_stream_ends),
 		TEST(test_headers_held_back),
 		TEST(test_podman),
+		TEST(test_big_list),
 		TEST(test_configure),
 		TEST(test_endpoints),
 		TEST(test_free_at_any_time),
