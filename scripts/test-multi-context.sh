@@ -33,7 +33,7 @@ finish() {
 	else
 		echo "taking the stacks down"
 		for n in "${names[@]}"; do
-			at "$n" down -v >/dev/null 2>&1 || echo "  $n: 'down' failed" >&2
+			out=$(at "$n" down -v 2>&1) || echo "  $n: 'down' failed: $(tail -n 1 <<<"$out")" >&2
 		done
 	fi
 	exit $status
@@ -44,7 +44,8 @@ trap 'exit 130' INT TERM
 for n in "${names[@]}"; do
 	echo "$n: starting ${stack[$n]} (${file[$n]##*/})"
 	at "$n" up -d >/dev/null 2>&1 || { at "$n" up -d || true; die "$n: ${stack[$n]} does not start"; }
-	service[$n]=$(at "$n" config --services 2>/dev/null | grep -m 1 '^test') || die "${file[$n]} has no service test..."
+	service[$n]=$(at "$n" config --services 2>/dev/null | sed -n "/^test/p")
+	[ -n "${service[$n]}" ] || die "${file[$n]} has no service test..."
 	id=$(at "$n" ps -q "${service[$n]}" 2>/dev/null)
 	address[$n]=$(docker_at "$n" inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "$id" </dev/null | xargs)
 done
