@@ -199,6 +199,26 @@ static void test_failures_in_a_small_buffer(void **state)
 	assert_int_equal(f->code, -ESRCH);
 }
 
+/* The buffer overflows in the middle of a batch, behind our back */
+static void test_overrun_in_a_batch(void **state)
+{
+	struct fixture *f = *state;
+	int bytes = 1;
+
+	assert_int_equal(setsockopt(nl_fd(f->nl), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+	assert_int_equal(remove_routes(f, 500), 500);
+	assert_int_equal(f->fails, 500);
+	assert_true(f->in_order);
+	assert_int_equal(f->code, -ENOBUFS);
+	/* what was done and what was not is unknown: nothing of it may be left over for the next */
+	f->fails = 0;
+	f->last_cookie = -1;
+	put_route(f->nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, 0x0a000000, 7);
+	assert_int_equal(nl_commit(f->nl, on_fail, f), 0);
+	assert_int_equal(count_routes(f), 1);
+	assert_int_equal(remove_routes(f, 1), 0);
+}
+
 static void on_link(void *arg, const struct nlmsghdr *h)
 {
 	(void)h;
@@ -437,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_last_of_a_batch_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_extended_ack, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures_in_a_small_buffer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overrun_in_a_batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_get, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted_dump_is_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dump_gives_up_in_the_end, setup, teardown),
