@@ -356,6 +356,27 @@ static void test_answer_older_than_event(void **state)
 	until(t, c1_is_new, 1000);
 }
 
+static void test_disconnect_during_answer(void **state)
+{
+	struct test *t = *state;
+
+	connect_first(t);
+	t->hold_c1 = true;
+	fake_chunk(t->stream, EVENT("container", "rename", "c1"));
+	until(t, c1_is_held, 1000);
+	fake_chunk(t->stream, EVENT_NET("disconnect", "n1", "c1"));
+	until(t, c1_is_detached, 1000);
+	t->hold_c1 = false;
+	t->c1 = INSPECTED("c1", "web", "88", "{}");
+	t->changed = 0;
+	fake_answer(t->held_c1, 200, INSPECTED("c1", "web", "77", NETWORKS("n1", "net"))); /* from before */
+	while (!c1_is_new(t)) {
+		assert_true(c1_is_detached(t)); /* at no time attached again */
+		uv_run(&t->loop, UV_RUN_ONCE);
+	}
+	assert_int_equal(t->inspected, 2);
+}
+
 static void test_restart_during_answer(void **state)
 {
 	struct test *t = *state;
@@ -422,13 +443,15 @@ static void test_event_during_listing(void **state)
 	t->c1 = STOPPED("c1");
 	t->c2 = INSPECTED("c2", "db", "99", NETWORKS("n1", "net"));
 	fake_chunk(t->stream, EVENT("container", "die", "c1") EVENT("container", "start", "c2"));
+	fake_chunk(t->stream, EVENT("network", "destroy", "n2"));
 	for (int i = 0; i < 20; i++)
 		uv_run(&t->loop, UV_RUN_NOWAIT);
 	assert_int_equal(t->inspected, 0);
-	fake_answer(t->held_networks, 200, t->networks);
+	fake_answer(t->held_networks, 200, "[" NETWORK("n1", "net", "1000") "," NETWORK("n2", "two", "2") "]");
 	fake_answer(t->held_containers, 200, t->containers);
 	until(t, is_connected, 2000);
 	assert_true(has_no_c1(t));
+	assert_false(has_n2(t));
 	assert_true(has_c2(t));
 }
 
@@ -722,6 +745,7 @@ int main(void)
 		TEST(test_known_without_asking),
 		TEST(test_disconnect),
 		TEST(test_answer_older_than_event),
+		TEST(test_disconnect_during_answer),
 		TEST(test_restart_during_answer),
 		TEST(test_chunks_inside_lines),
 		TEST(test_garbage_event_lists_again),
