@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <malloc.h>
 
+#include "state/peer_text.h"
+
 const char *const peer_status_names[] = {"active", "stale"};
 static_assert(ARRAY_LEN(peer_status_names) == PEER_STATUS_N_, "one name per status");
 const char *const peer_source_names[] = {"multicast", "static", "file"};
@@ -36,11 +38,6 @@ int peer_key_cmp(const struct peer *a, const struct peer *b)
 static int peer_sort_cmp(const void *a, const void *b)
 {
 	return peer_key_cmp(a, b);
-}
-
-static int prefix_sort_cmp(const void *a, const void *b)
-{
-	return prefix_cmp(a, b);
 }
 
 static int stack_sort_cmp(const void *a, const void *b)
@@ -140,11 +137,6 @@ json_t *discovery_to_json(const struct discovery *d)
 	return o;
 }
 
-static bool host_id_valid(const char *s)
-{
-	return strlen(s) == HOST_ID_LEN && strspn(s, "0123456789abcdef") == HOST_ID_LEN;
-}
-
 static int host_id_from_json(const json_t *o, char ret[static HOST_ID_LEN + 1], struct err *err)
 {
 	char id[HOST_ID_LEN + 1] = "";
@@ -161,18 +153,6 @@ static int host_ip_check(const struct ip *ip, const char *key, struct err *err)
 	if (ip_is_unspecified(ip) || ip_is_multicast(ip))
 		return err_set(err, -EINVAL, "%s is not the address of a host", key);
 	return 0;
-}
-
-/* sorted, without repetitions */
-static size_t prefixes_tidy(struct prefix *p, size_t n)
-{
-	size_t kept = 0;
-	if (n > 1)
-		qsort(p, n, sizeof(*p), prefix_sort_cmp);
-	for (size_t i = 0; i < n; i++)
-		if (!kept || prefix_cmp(&p[i], &p[kept - 1]) != 0)
-			p[kept++] = p[i];
-	return kept;
 }
 
 static int endpoint_from_json(const json_t *o, struct peer *p, struct err *err)
@@ -230,20 +210,22 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	return 0;
 }
 
-/* @o NULL: @why tells already */
-static bool peer_add(struct discovery *d, const json_t *o, size_t i, struct err *why)
+/* room for one more; NULL when there are too many */
+static struct peer *peer_new(struct discovery *d)
 {
-	if (d->n_peers >= LIMIT_PEERS) {
-		problems_add(&d->problems, STATE_DISCOVERY, "", "more than %d peers: the rest is left out",
-			     LIMIT_PEERS);
-		return false;
-	}
-	struct peer *p = xgrow(&d->peers, d->n_peers, &d->cap_peers);
+	if (d->n_peers < LIMIT_PEERS)
+		return xgrow(&d->peers, d->n_peers, &d->cap_peers);
+	problems_add(&d->problems, STATE_DISCOVERY, "", "more than %d peers: the rest is left out", LIMIT_PEERS);
+	return NULL;
+}
+
+/* @p is from peer_new(); @o NULL: @why tells already */
+static void peer_add(struct discovery *d, struct peer *p, const json_t *o, size_t i, struct err *why)
+{
 	if (!o || peer_from_json(o, p, why) < 0)
 		problems_add(&d->problems, STATE_DISCOVERY, "", "peers[%zu] is left out: %s", i, why->text);
 	else
 		d->n_peers++;
-	return true;
 }
 
 /* the same key twice: who was seen last is right */
@@ -345,8 +327,10 @@ static void peers_from_json(const json_t *root, struct discovery *d)
 	size_t n = json_array_size(array);
 	for (size_t i = 0; i < n; i++) {
 		struct err why = {0};
-		if (!peer_add(d, json_array_get(array, i), i, &why))
+		struct peer *p = peer_new(d);
+		if (!p)
 			return;
+		peer_add(d, p, json_array_get(array, i), i, &why);
 	}
 }
 
@@ -451,12 +435,17 @@ static int peers_from_text(const char *s, size_t len, struct discovery *d, struc
 	for (;; index++, i++) {
 		struct err why = {0};
 		size_t end = skip_value(s, len, i);
-		json_t *o = json_parse_bounded(s + i, end - i, &why);
-		if (!o && end - i == 0)
+		if (end == i)
 			return err_set(err, -EINVAL, "%s: peers[%zu] is empty, no JSON", STATE_DISCOVERY, index);
-		bool more = peer_add(d, o, index, &why);
-		json_decref(o);
-		if (end >= len || !more)
+		struct peer *p = peer_new(d);
+		if (p && peer_from_text(s + i, end - i, p)) {
+			d->n_peers++;
+		} else if (p) {
+			json_t *o = json_parse_bounded(s + i, end - i, &why);
+			peer_add(d, p, o, index, &why);
+			json_decref(o);
+		}
+		if (end >= len || !p)
 			return 0;
 		i = end;
 	}
@@ -514,8 +503,10 @@ int discovery_write(int dirfd, const struct discovery *d, struct err *err)
 	json_print(&text, self, JSON_INDENT(1));
 	buf_puts(&text, ",\n \"peers\": [");
 	for (size_t i = 0; i < d->n_peers; i++) {
-		json_t *peer = peer_to_json(&d->peers[i]);
 		buf_puts(&text, i ? ",\n  " : "\n  ");
+		if (peer_to_text(&text, &d->peers[i]))
+			continue;
+		json_t *peer = peer_to_json(&d->peers[i]);
 		json_print(&text, peer, JSON_COMPACT);
 		json_decref(peer);
 	}

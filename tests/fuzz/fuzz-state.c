@@ -8,6 +8,7 @@
 #include "state/discovery.h"
 #include "state/host.h"
 #include "state/inventory.h"
+#include "state/peer_text.h"
 #include "state/router.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -65,12 +66,26 @@ static void fuzz_host(const json_t *root)
 	same_and_free(o, host_state_to_json(&again));
 }
 
+/* both ways of writing a peer */
+static void peers_written(const struct discovery *d, const json_t *o)
+{
+	for (size_t i = 0; i < d->n_peers; i++) {
+		struct buf shorter = {0}, longer = {0};
+		json_print(&longer, json_array_get(json_object_get(o, "peers"), i), JSON_COMPACT);
+		if (peer_to_text(&shorter, &d->peers[i]))
+			assert(str_eq(shorter.data, longer.data));
+		buf_done(&shorter);
+		buf_done(&longer);
+	}
+}
+
 static void fuzz_discovery(const char *text, size_t size, const json_t *root)
 {
 	struct discovery d, again, tree;
 	bool taken = discovery_from_text(text, size, &d, NULL) == 0;
 	if (taken) {
 		json_t *o = reparse(discovery_to_json(&d));
+		peers_written(&d, o);
 		assert(discovery_from_json(o, &again, NULL) == 0);
 		same_and_free(o, discovery_to_json(&again));
 		discovery_done(&again);
