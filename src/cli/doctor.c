@@ -172,40 +172,19 @@ static void check_discovery(struct doctor *d)
 		   "discovery is not sealed: anybody on the LAN can join");
 }
 
-static int check_cmp_rank(enum check_state s)
+/* Cures of the rows in one state, under a heading */
+static void cures(struct output *o, const struct doctor *d, enum check_state state, const char *heading, bool *begun)
 {
-	switch (s) {
-	case CHECK_ERROR:
-		return 0;
-	case CHECK_WARNING:
-		return 1;
-	case CHECK_SKIPPED:
-		return 2;
-	case CHECK_INFO:
-		return 3;
-	case CHECK_OK:
-	case CHECK_STATE_N_:
-		break;
-	}
-	return 4;
-}
-
-static void cures(struct output *o, const struct doctor *d)
-{
-	bool begun = false;
-
-	for (int rank = 0; rank < 4; rank++) {
-		for (size_t i = 0; i < d->n; i++) {
-			const struct check *c = &d->checks[i];
-			if (!c->cure[0] || c->state == CHECK_OK || check_cmp_rank(c->state) != rank)
-				continue;
-			output_gap(o);
-			if (!begun)
-				output_line(o, "What to do");
-			begun = true;
-			output_line(o, "  %s: %s", c->check, c->what);
-			output_block(o, 4, c->cure);
-		}
+	for (size_t i = 0; i < d->n; i++) {
+		const struct check *c = &d->checks[i];
+		if (!c->cure[0] || c->state != state)
+			continue;
+		output_gap(o);
+		if (!*begun)
+			output_line(o, "%s", heading);
+		*begun = true;
+		output_line(o, "  %s: %s", c->check, c->what);
+		output_block(o, 4, c->cure);
 	}
 }
 
@@ -227,7 +206,11 @@ static int checks_print(struct doctor *d)
 	}
 	output_begin(&o, stdout, d->cli->json, false);
 	output_table(&o, "checks", NULL, NULL, t);
-	cures(&o, d);
+	bool begun = false, known = false;
+	cures(&o, d, CHECK_ERROR, "What to do", &begun);
+	cures(&o, d, CHECK_WARNING, "What to do", &begun);
+	cures(&o, d, CHECK_SKIPPED, "What to do", &begun);
+	cures(&o, d, CHECK_INFO, "Good to know", &known);
 	output_gap(&o);
 	output_line(&o, "%zu error%s, %zu warning%s, %zu skipped, %zu fine", count[CHECK_ERROR],
 		    count[CHECK_ERROR] == 1 ? "" : "s", count[CHECK_WARNING], count[CHECK_WARNING] == 1 ? "" : "s",

@@ -351,11 +351,13 @@ static void bridge_mtu_check(struct doctor *d, const struct inv_stack *s, const 
 		const struct rs_vni *v = &d->files.router.vnis[i];
 		if (v->vni != s->vni || !v->mtu || !n->mtu || n->mtu <= v->mtu)
 			continue;
+		/* Compose puts the project in front of a network's name */
+		const char *in_project = strchr(n->name, '_');
 		autofree char *cure =
 			xasprintf("It works as it is. To save the first packets of a flow the way back, in "
 				  "the Compose file:\nnetworks:\n  %s:\n    driver_opts:\n      "
 				  "com.docker.network.driver.mtu: \"%u\"",
-				  n->name, v->mtu);
+				  in_project ? in_project + 1 : n->name, v->mtu);
 		doctor_add(d, "MTU", CHECK_INFO, cure,
 			   "%s has MTU %u, the path of VNI %u %u: containers learn it packet by packet", n->bridge,
 			   n->mtu, v->vni, v->mtu);

@@ -41,22 +41,22 @@ typedef void probe_send_fn(void *arg, const struct target *t);
 typedef void probe_receive_fn(void *arg, struct targets *ts);
 
 /* Send to all that have not answered, listen, and again. */
-static void probe_run(struct doctor *d, int fd, struct targets *ts, probe_send_fn *send_fn, probe_receive_fn *receive,
+static void probe_run(int fd, int timeout_ms, struct targets *ts, probe_send_fn *send_fn, probe_receive_fn *receive,
 		      void *arg)
 {
-	int64_t start = mono_now().us / 1000, end = start + doctor_left_ms(d, PROBE_MS);
+	int64_t start = mono_now().us / 1000, end = start + timeout_ms;
 	unsigned sends = 0;
 
 	ts->left = ts->n;
 	for (int64_t now = start; ts->left && now < end; now = mono_now().us / 1000) {
-		if (sends < PROBE_SENDS && now >= start + sends * PROBE_AGAIN_MS) {
+		if (sends < PROBE_SENDS && now >= start + (int64_t)sends * PROBE_AGAIN_MS) {
 			for (size_t i = 0; i < ts->n; i++) {
 				if (!ts->v[i].answered)
 					send_fn(arg, &ts->v[i]);
 			}
 			sends++;
 		}
-		int64_t until = sends < PROBE_SENDS ? start + sends * PROBE_AGAIN_MS : end;
+		int64_t until = sends < PROBE_SENDS ? start + (int64_t)sends * PROBE_AGAIN_MS : end;
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		if (poll(&p, 1, until > now ? (int)(until - now) : 0) > 0)
 			receive(arg, ts);
@@ -225,7 +225,7 @@ void doctor_discovery_port(struct doctor *d)
 	q.text = query_text(d);
 	if (!q.text)
 		return;
-	probe_run(d, fd, &ts, query_send, query_receive, &q);
+	probe_run(fd, doctor_left_ms(d, PROBE_MS), &ts, query_send, query_receive, &q);
 	free(q.text);
 	query_rows(d, &ts, q.port);
 }
@@ -340,7 +340,7 @@ static void echo_rows(struct doctor *d, const struct rs_vni *v, const struct rs_
 void doctor_vxlan_port(struct doctor *d)
 {
 	const struct router_state *r = &d->files.router;
-	size_t asked = 0;
+	size_t asked = 0, devices = 0;
 
 	if (d->files.code[FILE_ROUTER] != 0 || d->files.code[FILE_DISCOVERY] != 0)
 		return;
@@ -349,18 +349,23 @@ void doctor_vxlan_port(struct doctor *d)
 			   "only root may look into a router namespace");
 		return;
 	}
+	for (size_t i = 0; i < r->n_vnis; i++)
+		devices += r->vnis[i].n_devices;
 	for (size_t i = 0; i < r->n_vnis; i++) {
-		for (size_t j = 0; j < r->vnis[i].n_devices; j++) {
+		for (size_t j = 0; j < r->vnis[i].n_devices; j++, devices--) {
 			const struct rs_vni *v = &r->vnis[i];
 			struct targets ts = {.n = 0};
 			struct err err = {0};
-			struct echo e;
+			struct echo e = {.fd = -1};
 
 			vteps_collect(&d->files.discovery, v, &v->devices[j], &ts);
 			if (ts.n == 0)
 				continue;
 			asked++;
-			if (doctor_left_ms(d, 1) == 0) {
+			/* silent ones take all they are given: a share each, so that every VNI has its turn */
+			int share = doctor_left_ms(d, DOCTOR_MS) / (int)devices;
+			int timeout_ms = share < PROBE_MS ? share : PROBE_MS;
+			if (timeout_ms == 0) {
 				doctor_add(d, "VXLAN port", CHECK_SKIPPED, NULL, "VNI %u: no time was left", v->vni);
 				continue;
 			}
@@ -369,7 +374,7 @@ void doctor_vxlan_port(struct doctor *d)
 					   "VNI %u: %s", v->vni, err.text);
 				continue;
 			}
-			probe_run(d, e.fd, &ts, echo_send, echo_receive, &e);
+			probe_run(e.fd, timeout_ms, &ts, echo_send, echo_receive, &e);
 			close(e.fd);
 			echo_rows(d, v, &v->devices[j], &ts);
 		}

@@ -310,9 +310,7 @@ static void files_remove(struct down *d)
 	if (!(d->cli->options & OPT_PURGE))
 		return;
 	file_remove(d, STATE_HOST_ID);
-	if (d->dry_run)
-		down_told(d, "directory", dir, 0, "");
-	else if (rmdir(dir) == 0)
+	if (d->dry_run || rmdir(dir) == 0)
 		down_told(d, "directory", dir, 0, "");
 	else if (errno == ENOTEMPTY || errno == EEXIST)
 		down_said(d, "directory", dir, "kept", "there is something in it that is not ours");

@@ -196,7 +196,7 @@ static int namespace_here(struct down *d)
 	here[n] = 0;
 	if (d->files.code[FILE_HOST] == 0 && want[0] && !str_eq(want, here) && !(d->cli->options & OPT_HERE)) {
 		char safe_want[32] = "";
-		for (size_t i = 0; want[i] && i < sizeof(safe_want) - 1; i++)
+		for (size_t i = 0; i < sizeof(safe_want) - 1 && want[i]; i++)
 			safe_want[i] = want[i] >= ' ' && want[i] < 127 ? want[i] : '?';
 		return fail(
 			-EXDEV,

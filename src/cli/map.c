@@ -172,8 +172,8 @@ void map_build(const struct state_files *f, struct map *ret)
 		if (h->n_stacks)
 			qsort(h->stacks, h->n_stacks, sizeof(*h->stacks), stack_cmp);
 		for (size_t j = 0; j < h->n_stacks; j++) {
-			*xgrow(&m.members, m.n_members, &m.cap_members) =
-				(struct map_member){.vni = h->stacks[j].vni, .host = i, .stack = j};
+			struct map_member *member = xgrow(&m.members, m.n_members, &m.cap_members);
+			*member = (struct map_member){.vni = h->stacks[j].vni, .host = i, .stack = j};
 			m.n_members++;
 		}
 	}

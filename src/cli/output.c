@@ -149,9 +149,9 @@ const char *text_age(wall_t then, wall_t now, char out[static 24])
 		s = 0;
 	if (s < 120)
 		snprintf(out, 24, "%llds", (long long)s);
-	else if (s < 120 * 60)
+	else if (s < INT64_C(120) * 60)
 		snprintf(out, 24, "%lldm", (long long)(s / 60));
-	else if (s < 48 * 3600)
+	else if (s < INT64_C(48) * 3600)
 		snprintf(out, 24, "%lldh", (long long)(s / 3600));
 	else
 		snprintf(out, 24, "%lldd", (long long)(s / 86400));

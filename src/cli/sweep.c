@@ -251,8 +251,7 @@ static int dump_run(struct nl *nl, const struct dump *d, struct items *it, loop_
 
 static void on_fail(void *arg, void *cookie, int code, const char *extack)
 {
-	struct items *it = arg;
-	struct item *i = &it->v[(uintptr_t)cookie - 1];
+	struct item *i = cookie;
 
 	/* gone already: with its link, with the other end of its veth */
 	if (code == -ENOENT || code == -ESRCH || code == -ENODEV || code == -EADDRNOTAVAIL)
@@ -264,7 +263,7 @@ static void on_fail(void *arg, void *cookie, int code, const char *extack)
 static int items_remove(struct nl *nl, struct items *it, size_t from, size_t to, struct err *err)
 {
 	for (size_t i = from; i < to; i++) {
-		struct nlmsghdr *nlh = nl_begin(nl, it->v[i].type, 0, (void *)(uintptr_t)(i + 1));
+		struct nlmsghdr *nlh = nl_begin(nl, it->v[i].type, 0, &it->v[i]);
 		memcpy(mnl_nlmsg_put_extra_header(nlh, it->v[i].len), it->v[i].payload, it->v[i].len);
 		nl_end(nl);
 	}
