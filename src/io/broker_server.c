@@ -272,17 +272,14 @@ static void job_free(struct nft_job *j)
 
 static void jobs_run(struct broker_server *s);
 
-static void job_done(struct nft_job *j, int code, const char *text)
+/* Answer job @i and forget it */
+static void job_done(struct broker_server *s, size_t i, int code, const char *text)
 {
-	struct broker_server *s = j->server;
+	struct nft_job *j = s->jobs[i];
 
-	for (size_t i = 0; i < s->n_jobs; i++) {
-		if (s->jobs[i] != j)
-			continue;
-		s->n_jobs--;
-		memmove(&s->jobs[i], &s->jobs[i + 1], (s->n_jobs - i) * sizeof(struct nft_job *));
-		break;
-	}
+	s->n_jobs--;
+	for (; i < s->n_jobs; i++)
+		s->jobs[i] = s->jobs[i + 1];
 	server_reply(s, j->id, code, -1, text);
 	job_free(j);
 	seqpacket_pause(s->link, s->n_jobs >= NFT_WAITING_MAX);
@@ -293,14 +290,17 @@ static void job_ended(void *arg, const struct child_result *r)
 	struct nft_job *j = arg;
 	struct broker_server *s = j->server;
 	char text[NFT_STDERR_BYTES + 1];
+	size_t i = 0;
 
+	while (s->jobs[i] != j)
+		i++;
 	str_print(text, "%s", r->err_out->data);
 	if (r->status == 0)
-		job_done(j, 0, text);
+		job_done(s, i, 0, text);
 	else if (r->signal == SIGKILL)
-		job_done(j, -ETIMEDOUT, "nft: did not end in time");
+		job_done(s, i, -ETIMEDOUT, "nft: did not end in time");
 	else
-		job_done(j, -EINVAL, text);
+		job_done(s, i, -EINVAL, text);
 	jobs_run(s);
 }
 
@@ -346,7 +346,7 @@ static void jobs_run(struct broker_server *s)
 		}
 		rc = job_start(j, &err);
 		if (rc < 0) {
-			job_done(j, rc, err.text); /* and the next is at i now */
+			job_done(s, i, rc, err.text); /* and the next is at i now */
 			continue;
 		}
 		running++;
@@ -373,7 +373,7 @@ static int job_add(struct broker_server *s, uint32_t id, const struct broker_ask
 	str_copy(j->name, ask->ns.name);
 	j->ns_fd = ns_fd;
 	j->input_fd = input_fd;
-	*xgrow(&s->jobs, s->n_jobs, &s->cap_jobs) = j;
+	*xgrow(&s->jobs, s->n_jobs, &s->cap_jobs) = j; /* NOLINT(bugprone-sizeof-expression): it holds pointers */
 	s->n_jobs++;
 	if (s->n_jobs >= NFT_WAITING_MAX)
 		seqpacket_pause(s->link, true);
@@ -413,8 +413,10 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 		return 0;
 	case BROKER_NFT:
 		rc = job_add(s, id, ask, ns_fd, *fd, err);
-		if (rc == 0)
-			ns_fd = *fd = -1;
+		if (rc == 0) {
+			(void)steal_fd(ns_fd);
+			(void)steal_fd(*fd);
+		}
 		break;
 	case BROKER_IPV6_ON:
 		rc = ipv6_on(ns_fd, ask->ns.iface, err);
