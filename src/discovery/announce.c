@@ -14,7 +14,9 @@
  * buffer */
 #define SPREAD_PEERS	256
 #define SPREAD_US	50
-#define GROUP_ANSWER_US (5 * USEC_PER_SEC)
+#define GROUP_ANSWER_US (5 * USEC_PER_SEC) /* between two answers by the group */
+#define GROUP_LOW_US	(300 * USEC_PER_MSEC)
+#define GROUP_HIGH_US	(800 * USEC_PER_MSEC)
 
 void announce_seq(struct core *core, wall_t wall, uint64_t seen)
 {
@@ -283,16 +285,26 @@ static void answer_send(struct core *core, struct core_now now, const struct end
 	}
 }
 
-void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, bool old)
+/* Never more often than every few seconds: one answer is for all who asked until then */
+static void answer_by_group(struct core *core, int64_t now_us, int64_t delay_us)
+{
+	int64_t at_us = now_us + delay_us, earliest_us = core->group_answer_us + GROUP_ANSWER_US;
+
+	if (!core->config.multicast || core->group_answer_us > now_us)
+		return;
+	core->group_answer_us = at_us > earliest_us ? at_us : earliest_us;
+	locals_announce(core, core->group_answer_us, 1);
+}
+
+void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, enum answer_kind kind)
 {
 	struct answer *a;
 
 	if (!core->online)
 		return;
-	if (old && core->config.multicast && now.mono.us >= core->group_answer_us) {
-		core->group_answer_us = now.mono.us + GROUP_ANSWER_US;
-		locals_announce(core, now.mono.us, 1);
-	}
+	if (kind == ANSWER_OLDER || (kind == ANSWER_QUERY && core->peers.n_alive < SPREAD_PEERS))
+		answer_by_group(core, now.mono.us,
+				kind == ANSWER_OLDER ? 0 : core_jitter(core, GROUP_LOW_US, GROUP_HIGH_US));
 	if (core->peers.n_alive < SPREAD_PEERS || core->n_answers >= LIMIT_ANSWERS) {
 		answer_send(core, now, to);
 		return;

@@ -15,12 +15,14 @@ struct core *core_new(const struct core_config *config)
 {
 	struct core *core = xcalloc(1, sizeof(*core));
 
-	assert(host_id_valid(config->host_id) && config->announce_us > 0 && config->timeout_us > config->announce_us);
+	assert(wire_host_id_valid(config->host_id) && config->announce_us > 0 &&
+	       config->timeout_us > config->announce_us);
 	core->config = *config;
 	core->peers_config = config->n_peers ? xmemdup(config->peers, config->n_peers * sizeof(*config->peers)) : NULL;
 	core->config.peers = core->peers_config;
 	core->random = config->random;
 	core->patience_us = INT64_MIN;
+	core->group_answer_us = INT64_MIN / 2;
 	peers_init(&core->peers, config->timeout_us, core_random(core));
 	return core;
 }

@@ -14,7 +14,9 @@
  *	a stack is new or has changed     ANNOUNCE to the group
  *	a stack has gone, stop            GOODBYE to the group
  *	each announce interval +-10 %     ANNOUNCE to the group, once, of every stack
- *	a QUERY is heard                  RESPONSE with all our stacks, to the asker's own address and port
+ *	a QUERY is heard                  RESPONSE with all our stacks, to the asker's own address and port; and an
+ *	                                  ANNOUNCE to the group a moment later, at most every 5 s, unless the site is
+ *	                                  large: something may stand between the asker and what is sent to it alone
  *	an ANNOUNCE of an unknown host    RESPONSE likewise: it may have missed ours
  *
  * Those to the group are sent three times: at once, 40-120 ms later, 200-500 ms after that. A RESPONSE is never

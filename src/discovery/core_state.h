@@ -77,7 +77,7 @@ struct core {
 	int64_t announce_us; /* next periodic announcement */
 	uint8_t query_left;
 	int64_t query_us;
-	int64_t group_answer_us; /* no answer to older programs by the group before this */
+	int64_t group_answer_us; /* the last answer by the group, or the next when that is still to come */
 	struct answer *answers;
 	size_t n_answers, cap_answers;
 	/* what others say */
@@ -132,8 +132,14 @@ void announce_stop(struct core *core, struct core_now now);
 /** announce_query() - Ask the group, three times; announce_ask() - one address, once */
 void announce_query(struct core *core, int64_t now_us);
 void announce_ask(struct core *core, struct core_now now, const struct endpoint *to);
-/** announce_answer() - Tell one address all our stacks. @old: it may not hear but by the group */
-void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, bool old);
+enum answer_kind {
+	ANSWER_ALONE, /* to its address only */
+	ANSWER_QUERY, /* and a moment later by the group: a firewall, or a neighbour entry with the MAC of a machine
+			 that was there before, may keep the first from it */
+	ANSWER_OLDER, /* and by the group at once: older programs hear nothing else */
+};
+/** announce_answer() - Tell one address all our stacks */
+void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, enum answer_kind kind);
 void announce_timer(struct core *core, struct core_now now);
 int64_t announce_due(const struct core *core);
 /** announce_seq() - Never fall behind what we said before the restart: @seen of the file, or 0 */

@@ -16,8 +16,12 @@
 #include "state/identity.h"
 #include "state/inventory.h"
 
-/* A change is on disk after WRITE_US; when writing itself takes long, twice as long as it took, at most WRITE_MAX_US */
+/*
+ * A change that comes alone is written at once; after a write the next waits WRITE_US, or twice as long as writing
+ * takes, WRITE_MAX_US at most: thousands of peers come as a burst.
+ */
 #define WRITE_US       (5 * USEC_PER_MSEC)
+#define WRITE_PAUSE_US (25 * USEC_PER_MSEC) /* alone: so long after the last write */
 #define WRITE_MAX_US   (200 * USEC_PER_MSEC)
 #define WRITE_RETRY_US (2 * USEC_PER_SEC)
 #define GOODBYE_US     (30 * USEC_PER_MSEC) /* between the datagrams of --say-goodbye */
@@ -38,7 +42,7 @@ struct role {
 	struct inventory inventory;
 	bool have_inventory, inventory_bad;
 	bool write_failed, stopped;
-	int64_t write_took_us;
+	int64_t write_took_us, wrote_us;
 	/* --say-goodbye */
 	struct discovery last;
 	int goodbyes_left;
@@ -73,6 +77,8 @@ static void role_write_soon(struct role *r)
 	if (timer_is_set(r->write_timer))
 		return;
 	delay_us = delay_us < WRITE_US ? WRITE_US : delay_us > WRITE_MAX_US ? WRITE_MAX_US : delay_us;
+	if (mono_now().us - r->wrote_us > (delay_us > WRITE_PAUSE_US ? delay_us : WRITE_PAUSE_US))
+		delay_us = 0;
 	timer_start(r->write_timer, r->write_failed ? WRITE_RETRY_US : delay_us);
 }
 
@@ -166,7 +172,8 @@ static void role_write(void *arg)
 	timer_stop(r->write_timer);
 	core_export(r->core, role_now(), &d);
 	rc = discovery_write(r->dir.fd, &d, &err);
-	r->write_took_us = mono_now().us - begin_us;
+	r->wrote_us = mono_now().us;
+	r->write_took_us = r->wrote_us - begin_us;
 	if (rc < 0) {
 		if (!r->write_failed)
 			log_error("discovery.json cannot be written, the old one stays", kv_str("why", err.text));
@@ -402,10 +409,7 @@ static int role_check(const struct role *r, struct err *err)
 
 	if (!ip_is_none(&c->host_ip) && c->host_ip.family != family)
 		return err_set(err, -EINVAL, "HOST_IP must be of the family of MULTICAST_GROUP");
-	if (c->stack_id[0] && c->vni == 0)
-		return err_set(err, -EINVAL, "VNI is required beside STACK_ID: 1 to %u", VNI_MAX);
-	if (!c->stack_id[0] && c->vni != 0)
-		return err_set(err, -EINVAL, "STACK_ID is required beside VNI: letters, digits, '_', '.', '-'");
+	/* That STACK_ID and VNI come together, config.c has seen to */
 	if (c->stack_id[0] || r->supervised || fstatat(r->dir.fd, STATE_INVENTORY, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	return err_set(err, -EINVAL,
@@ -606,7 +610,7 @@ static int role_goodbye(struct role *r)
 	}
 	owner = owner_of_discovery(&r->dir);
 	rc = discovery_read(r->dir.fd, &owner, &r->last, &err);
-	if (rc == -ENOENT || (rc == 0 && (r->last.self.n_stacks == 0 || !host_id_valid(r->last.self.host_id) ||
+	if (rc == -ENOENT || (rc == 0 && (r->last.self.n_stacks == 0 || !wire_host_id_valid(r->last.self.host_id) ||
 					  ip_is_none(&r->last.self.host_ip)))) {
 		log_info("nobody to say goodbye for");
 		return 0;

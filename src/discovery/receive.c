@@ -581,7 +581,7 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 		return;
 	}
 	if (m.type == WIRE_QUERY && m.part == 1)
-		announce_answer(core, now, from, m.host_id[0] == '\0');
+		announce_answer(core, now, from, m.host_id[0] ? ANSWER_QUERY : ANSWER_OLDER);
 	if (!parts_unite(core, now.mono.us, from, &m))
 		return;
 	taken = peer_apply(core, now, from, &m);
@@ -591,7 +591,7 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 		host_heard(core, now, peers_host(&core->peers, m.host_id, &m.host_ip), from, by_group, m.type);
 	peer_tell_source(core, &m);
 	if (taken == 1 && m.type == WIRE_ANNOUNCE)
-		announce_answer(core, now, from, m.host_id[0] == '\0');
+		announce_answer(core, now, from, m.host_id[0] ? ANSWER_ALONE : ANSWER_OLDER);
 }
 
 /* --- what the file says --- */
@@ -606,7 +606,7 @@ static bool peer_loadable(const struct core *core, const struct peer *peer)
 		return false;
 	if (!peer->host_id[0])
 		return true;
-	if (!host_id_valid(peer->host_id) || str_eq(peer->host_id, core->config.host_id))
+	if (!wire_host_id_valid(peer->host_id) || str_eq(peer->host_id, core->config.host_id))
 		return false;
 	mac = vtep_mac(peer->host_id, peer->vni);
 	ip = vtep_ip(peer->host_id, peer->vni);
@@ -649,7 +649,7 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	e->peer.uplink = peer->uplink;
 	e->peer.seq = peer->seq;
 	e->peer.source = peer->source;
-	core->peers.hosts[e->host].by_group = peer->source == PEER_MULTICAST;
+	core->peers.hosts[e->host].by_group = peer->source == PEER_MULTICAST && core->config.multicast;
 	core->peers.hosts[e->host].by_unicast = peer->source == PEER_STATIC;
 }
 

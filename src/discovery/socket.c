@@ -276,6 +276,9 @@ static void out_move(struct sockets *s, const struct ip *host_ip)
 	s->host_ip = *host_ip;
 	s->out = port_new(s, 0, fd);
 	s->out_port = port_of(fd);
+	if (ip_is_loopback(host_ip) && s->config.group.family == AF_INET6)
+		log_warning("the kernel has no IPv6 multicast on loopback",
+			    kv_str("cure", "an IPv4 MULTICAST_GROUP, or DISCOVERY_MODE=static"));
 	log_info("sending", kv_str("host_ip", ip_format(host_ip, ip)), kv_int("port", s->out_port));
 }
 

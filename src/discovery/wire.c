@@ -14,7 +14,7 @@
 
 const char *const wire_type_names[WIRE_TYPE_N_] = {"ANNOUNCE", "QUERY", "RESPONSE", "GOODBYE"};
 
-bool host_id_valid(const char *s)
+bool wire_host_id_valid(const char *s)
 {
 	return strlen(s) == HOST_ID_LEN && strspn(s, "0123456789abcdef") == HOST_ID_LEN;
 }
@@ -189,7 +189,7 @@ static int msg_decode(const json_t *o, struct wire_msg *m, struct err *err)
 	}
 	if (r < 0)
 		return r;
-	if (!host_id_valid(m->host_id))
+	if (!wire_host_id_valid(m->host_id))
 		return field_bad(err, "host_id", m->host_id, "32 lower-case hex digits are allowed");
 	return ours_decode(o, m, err);
 }

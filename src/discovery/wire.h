@@ -65,7 +65,7 @@ typedef void wire_fn(void *arg, const char *data, size_t len);
 /** wire_encode() - Write @m (part and parts are ignored) as one datagram or several; a GOODBYE has no subnets */
 void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg);
 
-/** host_id_valid() - 32 lower-case hex digits? */
-bool host_id_valid(const char *s);
+/** wire_host_id_valid() - 32 lower-case hex digits? */
+bool wire_host_id_valid(const char *s);
 
 #endif

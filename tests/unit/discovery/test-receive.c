@@ -17,7 +17,7 @@ static int setup(void **state)
 	friend = node_add(&w);
 	node_start(&w, me, NULL);
 	node_start(&w, friend, NULL);
-	world_run(&w, 5 * SEC);
+	world_run(&w, 12 * SEC);
 	assert_true(node_knows(&w, me, "s2", NULL));
 	me->n_logs = me->n_sent = me->n_changed = 0;
 	return 0;
