@@ -217,13 +217,13 @@ static const struct manager {
 	{"NetworkManager",
 	 "NetworkManager",
 	 {"/etc/NetworkManager/conf.d/docker-router.conf", "/usr/lib/NetworkManager/conf.d/docker-router.conf", NULL},
-	 "Put packaging/networkmanager/docker-router.conf into /etc/NetworkManager/conf.d/, then: nmcli general "
+	 "Put packaging/NetworkManager/docker-router.conf into /etc/NetworkManager/conf.d/, then: nmcli general "
 	 "reload"},
 	{"systemd-network",
 	 "systemd-networkd",
 	 {"/etc/systemd/networkd.conf.d/docker-router.conf", "/usr/lib/systemd/networkd.conf.d/docker-router.conf",
 	  NULL},
-	 "Put packaging/systemd/networkd.conf.d/docker-router.conf into /etc/systemd/networkd.conf.d/, then: systemctl "
+	 "Put packaging/networkd/docker-router.conf into /etc/systemd/networkd.conf.d/, then: systemctl "
 	 "restart systemd-networkd"},
 };
 

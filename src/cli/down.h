@@ -33,4 +33,7 @@ void down_said(struct down *d, const char *kind, const char *what, const char *r
  */
 int down_host(struct down *d) MUST_USE;
 
+/** unit_of_cgroup() - The systemd service in the text of /proc/PID/cgroup; pure */
+bool unit_of_cgroup(const char *cgroup, char *out, size_t size);
+
 #endif

@@ -12,11 +12,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "cli/run.h"
 #include "io/ns.h"
 
-#define STOP_TIMEOUT_MS 15000
-#define KILL_TIMEOUT_MS 5000
-#define PROGRESS_MS	1000
+#define STOP_TIMEOUT_MS	     15000
+#define KILL_TIMEOUT_MS	     5000
+#define PROGRESS_MS	     1000
+#define SYSTEMCTL_TIMEOUT_MS 3000
 
 /* glibc has wrappers only since 2.36, musl none */
 static int pidfd_of(pid_t pid)
@@ -157,6 +159,70 @@ static int fail(int code, const char *fmt, ...)
 	return code;
 }
 
+/* --- who would start it again --- */
+
+/* "0::/system.slice/docker-router.service": the last part of the path of the first hierarchy that has one */
+bool unit_of_cgroup(const char *cgroup, char *out, size_t size)
+{
+	while (*cgroup) {
+		size_t len = strcspn(cgroup, "\n"), at = len;
+		while (at > 0 && cgroup[at - 1] != '/')
+			at--;
+		size_t n = len - at;
+		if (n > 8 && n < size && memcmp(cgroup + len - 8, ".service", 8) == 0 && cgroup[at] != '-' &&
+		    strspn(cgroup + at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.@-\\") >= n) {
+			snprintf(out, size, "%.*s", (int)n, cgroup + at);
+			return true;
+		}
+		cgroup += len + (cgroup[len] == '\n');
+	}
+	return false;
+}
+
+/* Is this process what the unit is there for? A host that somebody started from cron or by ssh is in their unit */
+static bool unit_is_of(const char *unit, pid_t pid)
+{
+	const char *argv[] = {"systemctl", "show", "--property=MainPID", "--value", unit, NULL};
+	struct run_result r;
+	struct err err;
+	uint64_t main_pid = 0;
+
+	if (run_wait(argv, -1, NULL, NULL, SYSTEMCTL_TIMEOUT_MS, &r, &err) < 0)
+		return false;
+	r.out.data[strcspn(r.out.data, "\n")] = 0;
+	bool same = r.status == 0 && parse_u64(r.out.data, 1, INT32_MAX, &main_pid) == 0 && (pid_t)main_pid == pid;
+	run_result_done(&r);
+	return same;
+}
+
+/* Under systemd (Restart=always) it is systemd that is asked, or it would be back in a second. Return: was it? */
+static bool unit_stop(pid_t pid)
+{
+	char path[64], text[4096], unit[128];
+
+	str_print(path, "/proc/%d/cgroup", pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return false;
+	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+	fclose(f);
+	if (strstr(text, "docker") || strstr(text, "libpod") || strstr(text, "kubepods"))
+		fprintf(stderr,
+			"docker-router down: the host runs in a container; with a restart policy it comes back, so "
+			"remove the container too\n");
+	if (access("/run/systemd/system", F_OK) != 0 || !unit_of_cgroup(text, unit, sizeof(unit)) ||
+	    !unit_is_of(unit, pid))
+		return false;
+	const char *argv[] = {"systemctl", "stop", unit, NULL};
+	struct run_result r;
+	struct err err;
+	if (run_wait(argv, -1, NULL, NULL, STOP_TIMEOUT_MS, &r, &err) < 0)
+		return false;
+	bool stopped = r.status == 0;
+	run_result_done(&r);
+	return stopped;
+}
+
 static int host_stop(struct down *d, int lock, pid_t pid, int pidfd)
 {
 	char what[40];
@@ -166,7 +232,7 @@ static int host_stop(struct down *d, int lock, pid_t pid, int pidfd)
 		down_said(d, "process", what, "would be stopped", "");
 		return 0;
 	}
-	int code = pidfd_signal(pidfd, SIGTERM);
+	int code = unit_stop(pid) ? 0 : pidfd_signal(pidfd, SIGTERM);
 	if (code < 0 && code != -ESRCH)
 		return fail(code, "cannot signal the %s: %s", what, strerror(-code));
 	if (process_wait(pidfd, STOP_TIMEOUT_MS, what)) {

@@ -230,6 +230,8 @@ int verb_end(const struct cli *c, struct output *o, int status)
 {
 	int code = output_end(o);
 
+	if (code == -EPIPE) /* `... | head`: who read has seen enough */
+		return EXIT_FAILED;
 	if (code < 0) {
 		fprintf(stderr, "docker-router %s: cannot write: %s\n", c->verb, strerror(-code));
 		return EXIT_FAILED;

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "cli/cli.h"
+#include "cli/down.h"
 #include "cli/run.h"
 #include "io/ns.h"
 
@@ -379,9 +379,31 @@ static void test_many(void **state)
 	assert_int_equal(lines, 3000 + 1); /* and the instance's folder */
 }
 
+static void expect_unit(const char *cgroup, const char *unit)
+{
+	char out[64] = "";
+
+	assert_int_equal(unit_of_cgroup(cgroup, out, sizeof(out)), unit[0] != 0);
+	assert_string_equal(out, unit);
+}
+
+static void test_unit(void **state)
+{
+	expect_unit("0::/system.slice/docker-router.service\n", "docker-router.service");
+	expect_unit("12:pids:/x\n1:name=systemd:/system.slice/dr@a.service\n0::/y\n", "dr@a.service");
+	expect_unit("0::/user.slice/user-0.slice/session-1.scope\n", "");
+	expect_unit("0::/system.slice/docker-0123.scope\n", "");
+	expect_unit("0::/\n", "");
+	expect_unit("0::/system.slice/.service\n", "");
+	expect_unit("0::/system.slice/a b.service\n", "");
+	expect_unit("0::/system.slice/--force.service\n", ""); /* never an option */
+	expect_unit("", "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_unit),
 		cmocka_unit_test_setup_teardown(test_all_goes_and_nothing_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_running_host_is_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_namespace_is_refused, setup, teardown),
