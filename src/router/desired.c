@@ -345,11 +345,15 @@ static void add_host_routes(const struct desired_input *in, struct desired *d, s
 				r.onlink = family == AF_INET;
 				r.mtu = c->peer ? mtu : 0;
 				entry_set_put(&host->entries, &r);
-				/* Two stacks of this host meet below raw, under a shadow; see ruleset.h. */
+				/*
+				 * Two stacks of this host meet below raw, under a shadow; see ruleset.h. Without an MTU: who
+				 * knows no shadow understands no error about one, the router namespace tells the true address.
+				 */
 				struct prefix shadow;
-				if (!c->peer && parts_shadow(parts, nw->bridge, c, &shadow)) {
+				if (parts_shadow(parts, nw->bridge, c, &shadow)) {
 					struct entry sh = r;
 					memcpy(sh.dst, shadow.ip.b, sizeof(sh.dst));
+					sh.mtu = 0;
 					entry_set_put(&host->entries, &sh);
 				}
 				/* The host's own processes: by the first network of the VNI that gives them an address. */

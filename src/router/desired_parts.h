@@ -33,7 +33,7 @@ uint32_t parts_table(const struct host_parts *p, const char *network_id);
 void parts_add_bridge(struct host_parts *p, const char *bridge);
 /** parts_bridge() - The bridge as the kernel has it, when it has got a leg; else NULL */
 const struct link *parts_bridge(const struct host_parts *p, const char *bridge);
-/** parts_shadow() - The shadow of another local stack's prefix as seen from @bridge; false: there is none to be had */
+/** parts_shadow() - The shadow of another stack's prefix, where it needs one, as seen from @bridge; false: there is none to be had */
 bool parts_shadow(struct host_parts *p, const char *bridge, const struct claim *c, struct prefix *ret);
 /** parts_is_local() - Does it overlap a subnet of any stack of this host? */
 bool parts_is_local(const struct host_parts *p, const struct prefix *prefix);

@@ -21,7 +21,7 @@ struct host_parts {
 	const struct inventory *inventory;
 	struct table_of *tables;
 	size_t n_tables, cap_tables;
-	struct shadow_of *shadows; /* of every prefix of ours */
+	struct shadow_of *shadows; /* see add_shadow() */
 	size_t n_shadows, cap_shadows;
 	struct shadow *used;
 	uint32_t *used_vni;
@@ -61,7 +61,11 @@ static bool shadow_free(const struct host_parts *p, const struct prefix *s)
 	return true;
 }
 
-/* A shadow of the same length out of SHADOW_POOL, its place from a hash, so that it is the same after a restart. */
+/*
+ * A shadow of the same length out of SHADOW_POOL, its place from a hash, so that it is the same after a restart. Needed
+ * where Docker 28 would drop what is for the true address, since a container of another bridge of this host has it: for
+ * our own prefixes, and for those of peers that a stack of another VNI has here.
+ */
 static void add_shadow(struct host_parts *p, const struct desired_input *in, const struct claim *c)
 {
 	const struct prefix *pool = c->prefix.ip.family == AF_INET ? &in->config->shadow4 : &in->config->shadow6;
@@ -72,7 +76,7 @@ static void add_shadow(struct host_parts *p, const struct desired_input *in, con
 		return;
 	unsigned bits = c->prefix.len - pool->len;
 	uint64_t n = bits >= 32 ? UINT64_C(1) << 32 : UINT64_C(1) << bits;
-	int len = str_print(seed, "%s/%u", c->network->id, c->prefix.ip.family);
+	int len = str_print(seed, "%s/%u", c->network ? c->network->id : c->host_id, c->prefix.ip.family);
 	uint64_t at = hash64(seed, (size_t)len, 0x736861) % n;
 	for (uint64_t attempt = 0; attempt < n && attempt < 4096; attempt++, at = (at + 1) % n) {
 		if (!prefix_nth(pool, c->prefix.len, at, &s) || !shadow_free(p, &s))
@@ -94,7 +98,7 @@ struct host_parts *parts_new(const struct desired_input *in, const struct desire
 		for (size_t j = 0; j < in->inventory->stacks[i].n_networks; j++)
 			add_table(p, in->inventory->stacks[i].networks[j].id);
 	for (size_t i = 0; i < d->claims.n; i++)
-		if (d->claims.v[i].network && !d->claims.v[i].refused)
+		if (!d->claims.v[i].refused && (d->claims.v[i].network || parts_is_local(p, &d->claims.v[i].prefix)))
 			add_shadow(p, in, &d->claims.v[i]);
 	return p;
 }

@@ -8,7 +8,8 @@
  *   overlay    traffic between overlay prefixes is not tracked (keeps Docker's masquerade and raw drops out of the way of
  *              bridged frames) unless it is for this host itself
  *   shadow     between two stacks of one host the destination prefix is rewritten on its way to the leg; the router
- *              namespace restores it (Docker's raw drops match the true address of a container of the other stack)
+ *              namespace restores it (Docker's raw drops match the true address of a container of the other stack). So is
+ *              that of a remote stack where one of another VNI has the same addresses here
  *   redirects  of the bridges of our stacks are held back: one would outlive the leg
  * In a router namespace: restore, and the TCP MSS is held to the path's MTU.
  */
