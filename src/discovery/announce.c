@@ -233,6 +233,7 @@ void announce_stacks(struct core *core, struct core_now now, const struct local_
 			continue;
 		if (!l) {
 			l = xcalloc(1, sizeof(*l));
+			/* NOLINTNEXTLINE(bugprone-sizeof-expression): it holds pointers */
 			*xgrow(&core->locals, core->n_locals, &core->cap_locals) = l;
 			core->n_locals++;
 		}

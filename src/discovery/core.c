@@ -190,8 +190,8 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 	struct discovery d = {.last_update = now.wall};
 
 	export_self(core, &d);
-	d.cap_peers = core->peers.n_alive;
-	d.peers = d.cap_peers ? xcalloc(d.cap_peers, sizeof(*d.peers)) : NULL;
+	d.cap_peers = core->peers.n_alive + 1;
+	d.peers = xcalloc(d.cap_peers, sizeof(*d.peers));
 	for (size_t i = 0; i < core->peers.n_entries; i++) {
 		const struct entry *e = &core->peers.entries[i];
 		struct peer *out;

@@ -338,7 +338,7 @@ void sockets_send_group(struct sockets *s, const char *data, size_t len)
 	for (size_t i = 0; i < s->n_joined; i++) {
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] = {0};
 		struct sockaddr_storage ss;
-		struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+		struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
 		struct msghdr msg = {.msg_name = &ss,
 				     .msg_iov = &iov,
 				     .msg_iovlen = 1,

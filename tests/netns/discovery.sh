@@ -332,7 +332,6 @@ check_hostile() {
 	check "hostile: the line names field, value and what is allowed" said h1 \
 		'datagram refused: field.*from=192.0.2.4:.*\(allowed\|missing\|expected\|not\|must\)'
 	check "hostile: a host_id is not taken from who has it" within 5 said h1 "it still answers at 192.0.2.2"
-	within 12 flood_ready
 	in_ns h4 python3 "$TOOL" flood 192.0.2.4 192.0.2.1 5000
 	check "flood: cut to the rate of one source" within 10 flooded
 	check "flood: bounded to 256 peers" within 5 state h1 '[.peers[] | select(.host_ip == "192.0.2.4")] | length == 256'
@@ -341,9 +340,6 @@ check_hostile() {
 }
 all_arrived() {
 	[ "$(count h1 identity)" -ge 2 ]
-}
-flood_ready() {
-	true
 }
 flooded() {
 	[ "$(count h1 rate)" -ge 3000 ]
@@ -446,6 +442,10 @@ check_static() {
 	end lo1 lo2
 }
 
+sanitizers_silent() {
+	! grep -h -A 20 -e "runtime error" -e "Sanitizer" "$T"/*.log
+}
+
 check_usage() {
 	local out
 	mkdir -p "$T/alone"
@@ -510,7 +510,7 @@ run h2 h2
 within 5 both_know
 check_costs
 end h1 h2
-rm -rf "$T"/*/
+rm -rf "${T:?}"/*/
 
 V6=(MULTICAST_GROUP=ff15::4790)
 basics IPv6 "${V6[@]}"
@@ -520,10 +520,11 @@ goodbyes IPv6 "${V6[@]}"
 address_changes IPv6 2001:db8::2/64 2001:db8::22/64
 hot_plug IPv6 "${V6[@]}"
 end h1 h2
-rm -rf "$T"/*/
+rm -rf "${T:?}"/*/
 basics "IPv6, group of link scope" MULTICAST_GROUP=ff12::4790
 end h1 h2
 check_usage
+check "no sanitizer has a word to say" sanitizers_silent
 
 echo "1..$n_tests"
 if [ "$n_failed" -gt 0 ]; then
