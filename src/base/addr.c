@@ -122,7 +122,7 @@ struct prefix prefix_mask(struct prefix p)
 	if (p.len > size * 8)
 		p.len = (uint8_t)(size * 8);
 	for (size_t i = 0; i < size; i++)
-		p.ip.b[i] &= byte_mask(p.len, i);
+		p.ip.b[i] = (uint8_t)(p.ip.b[i] & byte_mask(p.len, i));
 	return p;
 }
 
