@@ -58,6 +58,7 @@ struct router {
 	size_t n_failures;
 	int64_t retry_us;
 	unsigned streak;
+	mono_t since; /* the first change that the next plan answers; 0: none */
 	uint32_t underlay_mtu;
 	uint64_t runs, operations, failed, last_us;
 	bool trim;
@@ -116,6 +117,8 @@ static void on_file(void *arg, const char *name)
 {
 	struct router *r = arg;
 
+	if (!r->since.us)
+		r->since = mono_now();
 	if (!r->alone && (!name || str_eq(name, STATE_INVENTORY)))
 		read_inventory(r);
 	if (!name || str_eq(name, STATE_DISCOVERY))
@@ -440,6 +443,8 @@ static void on_replan(void *arg)
 			apply_run(r->apply, &plan, on_applied, r);
 		} else {
 			failures_free(r);
+			log_debug("nothing to change", kv_int("us", r->since.us ? mono_now().us - r->since.us : 0));
+			r->since.us = 0;
 			r->retry_us = 0;
 			r->streak = 0;
 			timer_stop(r->retry);
@@ -462,7 +467,11 @@ static void on_replan(void *arg)
 
 static void on_changed(void *arg)
 {
-	plan_later(arg);
+	struct router *r = arg;
+
+	if (!r->since.us)
+		r->since = mono_now();
+	plan_later(r);
 }
 
 /* Router namespaces that an earlier run left: watched, so that what is not desired any more is taken away. */

@@ -5,7 +5,7 @@
 Rows that compare are interleaved round by round; a ratio is taken within each round, and the table shows the median of the
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
-    bench.py [ROW...]     throughput rr start connect peers loss memory   (default: all)
+    bench.py [ROW...]     throughput rr start connect loss memory peers discovery   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -367,10 +367,8 @@ def ns_run(net, *argv, **kw):
 class Router:
     """The role router alone, as root, in namespace @ns."""
 
-    def __init__(self, folder, ns):
-        self.folder = folder
-        env = dict(os.environ, STATE_DIR=f'{folder}/state', RUN_DIR=f'{folder}/run', CONFIG='/dev/null')
-        del env['CONFIG']
+    def __init__(self, folder, ns, **more):
+        env = dict(os.environ, STATE_DIR=f'{folder}/state', RUN_DIR=f'{folder}/run', **more)
         self.log = open(f'{folder}/log', 'a', encoding='utf-8')
         self.p = subprocess.Popen(['nsenter', f'--net=/run/netns/{ns}', ROUTER, 'router'], env=env, stderr=self.log)
 
@@ -388,15 +386,16 @@ def entries_there(vni):
     return out.count('dev vx1000') == PEERS
 
 
-def batch_of(net, family, command, keep, change):
-    out = ns_run(net, *command.split())
-    return [change(line) for line in out.splitlines() if keep(line)]
+def settled(folder):
+    """How long each plan that changed nothing took, from the change of the file on, in microseconds."""
+    with open(f'{folder}/log', encoding='utf-8') as f:
+        return re.findall(r'nothing to change us=(\d+)', f.read())
 
 
 def row_peers():
     folder, ns = tempfile.mkdtemp(prefix='bench-'), f'dr-{LAB}-peers'
     vni = f'{folder}/run/{OWN[:8]}/vni-1000'
-    ours, batch, again = [], [], []
+    ours, batch, again, restarted = [], [], [], []
     memory = None
     try:
         peers_files(f'{folder}/state')
@@ -437,11 +436,17 @@ def row_peers():
             batch.append((time.monotonic() - begin) * 1e3)
             # again, with nothing to change
             watch = subprocess.Popen(['nsenter', f'--net={vni}', 'ip', 'monitor', 'all'], stdout=open(f'{folder}/writes', 'w', encoding='utf-8'))
-            os.remove(f'{folder}/state/router.json')
+            os.truncate(f'{folder}/log', 0)
             begin = time.monotonic()
-            r = Router(folder, ns)
-            wait('the second start', lambda: os.path.exists(f'{folder}/state/router.json'))
-            again.append((time.monotonic() - begin) * 1e3)
+            r = Router(folder, ns, LOG_LEVEL='debug')
+            wait('the second start', lambda: settled(folder))
+            restarted.append((time.monotonic() - begin) * 1e3)
+            for _ in range(3):
+                n = len(settled(folder))
+                shutil.copy(f'{folder}/state/discovery.json', f'{folder}/state/.new')
+                os.rename(f'{folder}/state/.new', f'{folder}/state/discovery.json')
+                wait('the next plan', lambda count=n: len(settled(folder)) > count)
+            again += [int(us) / 1e3 for us in settled(folder)[-3:]]
             r.stop()
             watch.terminate()
             watch.wait()
@@ -458,8 +463,64 @@ def row_peers():
             subprocess.run(['ip', 'netns', 'del', n], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(folder, ignore_errors=True)
     versus('10,000 peers: start -> all in the kernel', 'ms', ours, batch, 'ip -batch, bridge -batch', '<= 1.2')
-    single('10,000 peers, nothing to change: start -> settled', 'ms', again, '<= 100')
+    single('10,000 peers, file written anew, nothing to change', 'ms', again, '<= 100')
+    single('10,000 peers, start again, nothing to change', 'ms', restarted)
     single('resident memory, 10,000 peers: router', 'MB', [memory], '<= 40')
+
+
+SENDERS = 40  # hosts of 250 stacks each
+
+
+def row_discovery():
+    """10,000 peers heard on the wire: 40 real discoveries in one namespace announce to one in another."""
+    folder, here, there = tempfile.mkdtemp(prefix='bench-'), f'dr-{LAB}-ear', f'dr-{LAB}-mouth'
+    procs = []
+
+    def start(name, ns, ip, stacks, **more):
+        path = f'{folder}/{name}'
+        os.makedirs(path)
+        nets = [{'name': f's{i}', 'id': f'{name}{i}', 'bridge': '', 'endpoint': 'unix:///x', 'subnets': [f'11.{stacks.start // 250}.{i}.0/24'],
+                 'gateways': [], 'internal': False, 'icc': True, 'mtu': 1500} for i in range(len(stacks))]
+        with open(f'{path}/inventory.json', 'w', encoding='utf-8') as f:
+            json.dump({'version': 1, 'last_update': '2024-01-01T00:00:00Z', 'engines': [], 'problems': [], 'stacks': [
+                {'stack_id': n['id'], 'vni': 1000, 'networks': [n], 'containers': []} for n in nets]}, f)
+        env = dict(os.environ, STATE_DIR=path, HOST_IP=ip, LOG_LEVEL='error', **more)
+        procs.append(subprocess.Popen(['nsenter', f'--net=/run/netns/{ns}', ROUTER, 'discovery'], env=env, stderr=subprocess.DEVNULL))
+        return procs[-1].pid
+
+    def heard():
+        try:
+            with open(f'{folder}/ear/discovery.json', encoding='utf-8') as f:
+                return f.read().count('"host_ip"') - 1
+        except OSError:
+            return 0
+    try:
+        os.chmod(folder, 0o755)
+        for n in (here, there):
+            run('ip', 'netns', 'add', n)
+        run('ip', 'link', 'add', 'dev', 'eth0', 'netns', here, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', there)
+        run('ip', '-n', here, 'addr', 'add', '198.51.100.250/24', 'dev', 'eth0')
+        for i in range(SENDERS):
+            run('ip', '-n', there, 'addr', 'add', f'198.51.100.{i + 1}/24', 'dev', 'eth0')
+        for n in (here, there):
+            run('ip', '-n', n, 'link', 'set', 'dev', 'eth0', 'up')
+        pid = start('ear', here, '198.51.100.250', range(0))
+        wait('discovery', lambda: os.path.exists(f'{folder}/ear/discovery.json'))
+        begin = time.monotonic()
+        for i in range(SENDERS):
+            start(f'm{i}-', there, f'198.51.100.{i + 1}', range(i * 250, i * 250 + 250), DISCOVERY_MODE='static',
+                  PEERS='198.51.100.250')
+        wait('10,000 peers', lambda: heard() >= PEERS, 120)
+        note(f'{heard()} peers heard after {time.monotonic() - begin:.1f} s')
+        time.sleep(2)
+        single('resident memory, 10,000 peers: discovery', 'MB', [rss_kb(pid) / 1024], '<= 40')
+    finally:
+        for p in procs:
+            p.kill()
+            p.wait()
+        for n in (here, there):
+            subprocess.run(['ip', 'netns', 'del', n], stderr=subprocess.DEVNULL, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
@@ -476,7 +537,7 @@ def table():
 def main():
     global PROBE
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
-            'memory': row_memory, 'peers': row_peers}
+            'memory': row_memory, 'peers': row_peers, 'discovery': row_discovery}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
         raise SystemExit(f'bench: no row {unknown[0]}; there are {" ".join(rows)}')
@@ -485,7 +546,7 @@ def main():
     folder = tempfile.mkdtemp(prefix='bench-')
     os.chmod(folder, 0o755)
     try:
-        if set(wanted) - {'peers'}:
+        if set(wanted) - {'peers', 'discovery'}:
             PROBE = probe_build(folder)
             note('two hosts')
             lab('up', 'two-hosts')
