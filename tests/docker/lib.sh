@@ -176,3 +176,37 @@ overlay_mtu() { # what is left for the overlay on an underlay of 1500
 		echo 1450
 	fi
 }
+
+# --- stacks made by hand ---------------------------------------------------------------------------------------------
+
+network_on() { # HOST NAME VNI SUBNET... [-- OPTIONS...]: VNI "-" gives no label
+	local h=$1 name=$2 vni=$3 options=()
+	shift 3
+	[ "$vni" = - ] || options+=(--label "docker-router.vni=$vni")
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		[[ $1 != *:* ]] || options+=(--ipv6)
+		options+=(--subnet "$1")
+		shift
+	done
+	[ $# = 0 ] || shift
+	docker_on "$h" network create "${options[@]}" "$@" "$name" >/dev/null
+}
+
+# Says who it is and whom it sees, on port 80; gives 1 MB on port 81.
+# shellcheck disable=SC2016 # for the shell inside
+WHO='for v in 4 6,ipv6only=1; do
+	l=TCP${v%%,*}-LISTEN o=fork,reuseaddr,backlog=64${v#?}
+	socat $l:80,$o SYSTEM:"echo \$(hostname) \$SOCAT_PEERADDR" &
+	socat -U $l:81,$o SYSTEM:"head -c 1000000 /dev/zero" &
+done
+wait'
+
+container_on() { # HOST NAME NETWORK [OPTIONS...]: an answering container
+	local h=$1 name=$2 network=$3
+	shift 3
+	docker_on "$h" run -d --name "$name" --hostname "$name" --network "$network" "$@" lab:1 sh -c "$WHO" >/dev/null
+}
+
+ask() { # HOST CONTAINER ADDRESS [PORT]: what an answering container says
+	in_container "$1" "$2" timeout 3 nc -w 2 "$3" "${4:-80}" </dev/null
+}
