@@ -12,8 +12,12 @@
 #define STEP_US	    (20 * USEC_PER_MSEC)
 /* From so many peers on, answers to a question to all are spread, 50 us a peer, so that they do not meet in the asker's
  * buffer */
-#define SPREAD_PEERS	256
-#define SPREAD_US	50
+#define SPREAD_PEERS 256
+#define SPREAD_US    50
+/* With more stacks than this everything is said twice, not three times, and a question that is repeated within a second
+ * is not answered again: else receivers would take us for a flood (SOURCE_BURST) */
+#define MANY_STACKS	128
+#define ANSWER_AGAIN_US (1 * USEC_PER_SEC)
 #define GROUP_ANSWER_US (5 * USEC_PER_SEC) /* between two answers by the group */
 #define GROUP_LOW_US	(300 * USEC_PER_MSEC)
 #define GROUP_HIGH_US	(800 * USEC_PER_MSEC)
@@ -104,6 +108,11 @@ static void local_schedule(struct core *core, struct local *l, size_t nth, int64
 	l->send_us = now_us + (int64_t)(nth / STEP_STACKS) * STEP_US;
 }
 
+static uint8_t resends(const struct core *core)
+{
+	return core->n_locals > MANY_STACKS ? RESENDS - 1 : RESENDS;
+}
+
 static void locals_announce(struct core *core, int64_t now_us, uint8_t times)
 {
 	size_t nth = 0;
@@ -144,7 +153,7 @@ void announce_refresh(struct core *core, struct core_now now, bool moved)
 			core->locals[i]->seq = seq_next(core);
 	}
 	announce_query(core, now.mono.us);
-	locals_announce(core, now.mono.us, RESENDS);
+	locals_announce(core, now.mono.us, resends(core));
 	announce_next(core, now.mono.us);
 }
 
@@ -199,7 +208,7 @@ static void local_leave(struct core *core, struct local *l, size_t nth, int64_t 
 {
 	l->leaving = true;
 	l->seq = seq_next(core);
-	local_schedule(core, l, nth, now_us, ip_is_none(&core->host_ip) || !core->started ? 0 : RESENDS);
+	local_schedule(core, l, nth, now_us, ip_is_none(&core->host_ip) || !core->started ? 0 : resends(core));
 }
 
 static void locals_sweep(struct core *core)
@@ -240,7 +249,7 @@ void announce_stacks(struct core *core, struct core_now now, const struct local_
 		l->stack = s;
 		l->leaving = false;
 		l->seq = seq_next(core);
-		local_schedule(core, l, nth++, now.mono.us, RESENDS);
+		local_schedule(core, l, nth++, now.mono.us, n > MANY_STACKS ? RESENDS - 1 : RESENDS);
 	}
 	locals_sweep(core);
 	announce_refresh(core, now, false);
@@ -297,12 +306,18 @@ static void answer_by_group(struct core *core, int64_t now_us, int64_t delay_us)
 	locals_announce(core, core->group_answer_us, 1);
 }
 
-void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, enum answer_kind kind)
+void announce_answer(struct core *core, struct core_now now, struct host *h, const struct endpoint *to,
+		     enum answer_kind kind)
 {
 	struct answer *a;
 
 	if (!core->online)
 		return;
+	if (h && core->n_locals > MANY_STACKS / 4) {
+		if (h->answered_us != 0 && now.mono.us - h->answered_us < ANSWER_AGAIN_US)
+			return;
+		h->answered_us = now.mono.us;
+	}
 	if (kind == ANSWER_OLDER || (kind == ANSWER_QUERY && core->peers.n_alive < SPREAD_PEERS))
 		answer_by_group(core, now.mono.us,
 				kind == ANSWER_OLDER ? 0 : core_jitter(core, GROUP_LOW_US, GROUP_HIGH_US));

@@ -138,8 +138,9 @@ enum answer_kind {
 			 that was there before, may keep the first from it */
 	ANSWER_OLDER, /* and by the group at once: older programs hear nothing else */
 };
-/** announce_answer() - Tell one address all our stacks */
-void announce_answer(struct core *core, struct core_now now, const struct endpoint *to, enum answer_kind kind);
+/** announce_answer() - Tell one address all our stacks. @h: whose it is, or NULL: not known yet */
+void announce_answer(struct core *core, struct core_now now, struct host *h, const struct endpoint *to,
+		     enum answer_kind kind);
 void announce_timer(struct core *core, struct core_now now);
 int64_t announce_due(const struct core *core);
 /** announce_seq() - Never fall behind what we said before the restart: @seen of the file, or 0 */

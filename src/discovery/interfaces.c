@@ -211,8 +211,13 @@ static bool starts_with(const char *s, const char *prefix)
 bool interface_is_internal(const char *name)
 {
 	/* Docker's bridges are br- and 12 hex digits; br-lan and its kin are what neighbours are behind */
-	if (starts_with(name, "br-") && strlen(name) == 15 && strspn(name + 3, "0123456789abcdef") == 12)
-		return true;
+	if (starts_with(name, "br-")) {
+		size_t n = 3;
+		while ((name[n] >= '0' && name[n] <= '9') || (name[n] >= 'a' && name[n] <= 'f'))
+			n++;
+		if (n == 15 && name[n] == '\0')
+			return true;
+	}
 	if (starts_with(name, "dr") && name[2] >= '0' && name[2] <= '9')
 		return true;
 	return str_eq(name, "docker0") || str_eq(name, "docker_gwbridge") || starts_with(name, "veth") ||

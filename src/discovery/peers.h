@@ -40,7 +40,7 @@ struct host {
 	bool used;
 	char host_id[HOST_ID_LEN + 1]; /* "": from.ip is its name */
 	struct endpoint from;	       /* what its datagrams come from, and answers go to */
-	int64_t heard_us;
+	int64_t heard_us, answered_us;
 	uint32_t n_entries;
 	bool by_group;	 /* multicast from it reaches us */
 	bool by_unicast; /* it spoke to us alone, unasked: it may not hear our multicast */

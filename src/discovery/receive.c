@@ -518,6 +518,11 @@ static void peer_tell_source(struct core *core, const struct wire_msg *m)
 	}
 }
 
+static struct host *host_at(struct core *core, uint32_t place)
+{
+	return place == TABLE_NONE ? NULL : &core->peers.hosts[place];
+}
+
 /* --- a datagram --- */
 
 static bool decode(struct core *core, int64_t now_us, const struct endpoint *from, const char *data, size_t len,
@@ -560,12 +565,14 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 {
 	struct wire_msg m;
 	uint32_t host;
-	int taken = 0;
+	bool first;
+	int taken = -1; /* as peer_apply() says */
 
 	core->counts[COUNT_RECEIVED]++;
 	if (!admit(core, now.mono.us, from) || !decode(core, now.mono.us, from, data, len, &m) ||
 	    !sender_check(core, now.mono.us, from, &m))
 		return;
+	first = m.part == 1; /* a question in parts is answered once */
 	host = peers_host(&core->peers, m.host_id, &m.host_ip);
 	if (host != TABLE_NONE) {
 		if (ip_cmp(&core->peers.hosts[host].from.ip, &from->ip) != 0) {
@@ -574,24 +581,25 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 		} else {
 			claim_refute(core, now.mono.us, host);
 		}
-		host_heard(core, now, host, from, by_group, m.type);
+		/* One part of several may be a probe from a port that nobody listens on later: the whole counts */
+		if (m.parts <= 1)
+			host_heard(core, now, host, from, by_group, m.type);
 	}
 	if (m.type == WIRE_GOODBYE) {
 		peer_goodbye(core, now, &m);
 		return;
 	}
-	if (m.type == WIRE_QUERY && m.part == 1)
-		announce_answer(core, now, from, m.host_id[0] ? ANSWER_QUERY : ANSWER_OLDER);
-	if (!parts_unite(core, now.mono.us, from, &m))
-		return;
-	taken = peer_apply(core, now, from, &m);
-	if (taken < 0)
-		return;
+	if (parts_unite(core, now.mono.us, from, &m))
+		taken = peer_apply(core, now, from, &m);
+	host = peers_host(&core->peers, m.host_id, &m.host_ip);
 	if (taken == 1)
-		host_heard(core, now, peers_host(&core->peers, m.host_id, &m.host_ip), from, by_group, m.type);
-	peer_tell_source(core, &m);
-	if (taken == 1 && m.type == WIRE_ANNOUNCE)
-		announce_answer(core, now, from, m.host_id[0] ? ANSWER_ALONE : ANSWER_OLDER);
+		host_heard(core, now, host, from, by_group, m.type);
+	if (taken >= 0)
+		peer_tell_source(core, &m);
+	if (m.type == WIRE_QUERY && first)
+		announce_answer(core, now, host_at(core, host), from, m.host_id[0] ? ANSWER_QUERY : ANSWER_OLDER);
+	else if (m.type == WIRE_ANNOUNCE && taken == 1)
+		announce_answer(core, now, host_at(core, host), from, m.host_id[0] ? ANSWER_ALONE : ANSWER_OLDER);
 }
 
 /* --- what the file says --- */

@@ -154,6 +154,9 @@ static int join_open(const struct sockets *s, int ifindex, struct err *err)
 		return fd;
 	if (group_needs_scope(&s->config.group))
 		e.scope = (uint32_t)ifindex;
+	/* SO_REUSEADDR lets processes of different users share the group. Programs that only set SO_REUSEPORT want it
+	 * of us too; multicast comes to every socket all the same */
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	r = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ? err_errno(err, -errno, "SO_REUSEADDR") : 0;
 	if (r == 0)
 		r = udp_bind(fd, &e, err);

@@ -442,6 +442,15 @@ check_static() {
 	end lo1 lo2
 }
 
+check_stop_without_network() {
+	run waiting h3 STACK_ID=waiting VNI=1000
+	within 5 said waiting started
+	kill -TERM "${PID[waiting]}"
+	wait "${PID[waiting]}"
+	check "without a network: SIGTERM ends it" [ $? = 0 ]
+	unset "PID[waiting]"
+}
+
 sanitizers_silent() {
 	! grep -h -A 20 -e "runtime error" -e "Sanitizer" "$T"/*.log
 }
@@ -524,6 +533,7 @@ rm -rf "${T:?}"/*/
 basics "IPv6, group of link scope" MULTICAST_GROUP=ff12::4790
 end h1 h2
 check_usage
+check_stop_without_network
 check "no sanitizer has a word to say" sanitizers_silent
 
 echo "1..$n_tests"

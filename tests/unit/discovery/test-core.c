@@ -475,6 +475,38 @@ static void test_split(void **state)
 	assert_int_equal(p.n_subnets, LIMIT_SUBNETS - 1);
 }
 
+/* As many stacks as others take from one address: all known at once, and nobody takes it for a flood */
+static void test_many_stacks(void **state)
+{
+	struct local_stack *stacks = xcalloc(LIMIT_PEERS_PER_SOURCE, sizeof(*stacks));
+	struct node *n;
+
+	start(2);
+	n = &w.nodes[0];
+	for (int i = 0; i < LIMIT_PEERS_PER_SOURCE; i++) {
+		snprintf(stacks[i].stack_id, sizeof(stacks[i].stack_id), "many%d", i);
+		stacks[i].vni = 1000;
+	}
+	world_run(&w, 20 * SEC);
+	core_stacks(n->core, node_now(&w, n), stacks, LIMIT_PEERS_PER_SOURCE);
+	node_drain(&w, n);
+	world_run(&w, 100 * MSEC);
+	assert_int_equal(node_peers(&w, &w.nodes[1], NULL), LIMIT_PEERS_PER_SOURCE);
+	world_run(&w, 20 * SEC);
+	start(1);
+	world_run(&w, 100 * MSEC);
+	assert_int_equal(node_peers(&w, &w.nodes[2], NULL), LIMIT_PEERS_PER_SOURCE + 1);
+	world_run(&w, 200 * SEC);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(node_count(&w.nodes[i], COUNT_RATE), 0);
+	core_stop(n->core, node_now(&w, n));
+	node_drain(&w, n);
+	world_run(&w, 400 * MSEC);
+	assert_true(n->stopped);
+	assert_int_equal(node_peers(&w, &w.nodes[1], NULL), 1);
+	free(stacks);
+}
+
 /* Last_seen is told by the clock that never jumps; a refresh alone is no change to the file */
 static void test_refresh_is_no_change(void **state)
 {
@@ -612,6 +644,7 @@ int main(void)
 		CORE_TEST(test_static),
 		CORE_TEST(test_split),
 		CORE_TEST(test_refresh_is_no_change),
+		CORE_TEST(test_many_stacks),
 		CORE_TEST(test_seeds),
 		CORE_TEST(test_many_start_together),
 	};
