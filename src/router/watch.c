@@ -166,13 +166,17 @@ static bool addrs_set(struct host_addrs *a, const struct ip *ip, int ifindex, bo
 	return true;
 }
 
-/* IPv4 routes with this source are gone, IPv6 ones have lost it; neither is told */
-static bool is_source_of_route(const struct net *n, const struct entry *addr)
+/*
+ * IPv4 routes with this source are gone, IPv6 ones have lost it; and with the last IPv4 address of a device all IPv4
+ * routes over it. Neither is told.
+ */
+static bool may_have_lost_routes(const struct net *n, const struct entry *addr, const struct link *l)
 {
 	size_t it = 0;
 
 	for (const struct entry *e; (e = entry_set_next(&n->entries, &it));)
-		if (e->type == ENTRY_ROUTE && e->family == addr->family && memcmp(e->src, addr->dst, 16) == 0)
+		if (e->type == ENTRY_ROUTE && e->family == addr->family &&
+		    (memcmp(e->src, addr->dst, 16) == 0 || (e->family == AF_INET && l && str_eq(e->dev, l->name))))
 			return true;
 	return false;
 }
@@ -192,7 +196,7 @@ static void addr_event(struct watch *w, const struct decoded *d, const struct li
 
 	if (w->net->id.kind == NET_HOST && addrs_set(&w->addrs, &ip, d->ifindex, d->removed))
 		tell(w);
-	if (d->removed && (is_source_of_route(w->net, &d->entry) || may_have_lost_ipv6(w->net, &d->entry, l)))
+	if (d->removed && (may_have_lost_routes(w->net, &d->entry, l) || may_have_lost_ipv6(w->net, &d->entry, l)))
 		want_resync(w);
 }
 

@@ -628,6 +628,26 @@ static void test_source_address_goes(void **state)
 	assert_false(kernel_has(f, &VNI, &route));
 }
 
+/* The kernel then drops every IPv4 route over the device, whatever its source, and tells of none */
+static void test_last_ipv4_address_goes(void **state)
+{
+	struct fixture *f = &fix;
+	struct plan p = {0};
+	struct entry addr = entry(ENTRY_ADDR, "leg", "10.9.0.1/32", NULL);
+	struct entry route = entry(ENTRY_ROUTE, "leg", "10.74.0.0/24", NULL);
+
+	sh_vni(f, "ip -4 addr flush dev leg");
+	op_add(&p, OP_ENTRY_ADD, &vni)->entry = &addr;
+	op_add(&p, OP_ENTRY_ADD, &vni)->entry = &route;
+	run(f, &p);
+	expect_done(f, 2);
+	settle(f);
+	assert_true(has(f, &VNI, &route));
+	sh_vni(f, "ip addr del 10.9.0.1/32 dev leg");
+	wait_for(f, !has(f, &VNI, &route));
+	assert_false(kernel_has(f, &VNI, &route));
+}
+
 /* Neither is told by an event of its own */
 static void test_ipv6_off_and_on(void **state)
 {
@@ -852,6 +872,7 @@ int main(void)
 		cmocka_unit_test(test_link_down),
 		cmocka_unit_test(test_link_taken_away),
 		cmocka_unit_test(test_source_address_goes),
+		cmocka_unit_test(test_last_ipv4_address_goes),
 		cmocka_unit_test(test_ipv6_off_and_on),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_a_stranger_of_our_name),
