@@ -1,0 +1,174 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests of faults share: two hosts, two VNIs, a container of each on each host, and "evil" on the same switch;
+# a steady flow of which no packet may be lost; what the kernel holds, as text that compares.
+#
+#	h1: one 10.71.0.10, three 10.81.0.10      VNI 1000: one, two
+#	h2: two 10.72.0.10, four  10.82.0.10      VNI 2000: three, four
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+FAULTS=$TEST_DIR/faults
+HEAL="python3 $FAULTS/heal.py"
+FILES=$(mktemp -d)
+at_exit rm -rf "$FILES"
+
+faults_begin() { # [WORDS...]: added to the line of each host
+	printf 'switch sw\nhost h1 192.0.2.1/24 %s\nhost h2 192.0.2.2/24 %s\nnode evil 192.0.2.66/24\n' "$*" "$*" >"$FILES/topology"
+	lab_begin "$FILES/topology"
+	stack h1 one 1000 71
+	stack h2 two 1000 72
+	stack h1 three 2000 81
+	stack h2 four 2000 82
+	reach_ping h1 one 10.72.0.10
+	reach_ping h1 three 10.82.0.10
+	settle
+}
+
+stack() { # HOST NAME VNI NUMBER
+	docker_on "$1" network create --label "docker-router.vni=$3" --subnet "10.$4.0.0/24" "$2" >/dev/null
+	docker_on "$1" run -d --name "$2" --network "$2" --ip "10.$4.0.10" "${STACK_OPTIONS[@]}" lab:1 sleep 1000000 >/dev/null
+}
+STACK_OPTIONS=()
+
+reach_ping() { # HOST CONTAINER ADDRESS
+	wait_until "$2 on $1 pings $3" 10 pings "$1" "$2" "$3"
+}
+
+all_talk() {
+	reach_ping h1 one 10.72.0.10
+	reach_ping h2 two 10.71.0.10
+	reach_ping h1 three 10.82.0.10
+	reach_ping h2 four 10.81.0.10
+}
+
+host_ns() { # HOST
+	echo "/run/netns/$(ns "$1")"
+}
+
+vni_ns() { # HOST VNI
+	echo "$DIR/$1/run"/*/"vni-$2"
+}
+
+pid_of() { # HOST CONTAINER
+	docker_on "$1" inspect -f '{{.State.Pid}}' "$2"
+}
+
+in_vni() { # HOST VNI CMD...
+	local n
+	n=$(vni_ns "$1" "$2")
+	shift 2
+	nsenter --net="$n" -- "$@"
+}
+
+role_pid() { # HOST ROLE
+	if [ "$2" = host ]; then
+		jq -r .pid "$DIR/$1/state/host.json"
+	else
+		jq -r --arg r "$2" '.roles[] | select(.name == $r) | .pid' "$DIR/$1/state/host.json"
+	fi
+}
+
+lines() { # HOST PATTERN: how many of its log lines match
+	grep -cE -- "$2" "$DIR/$1/router.log" || true
+}
+
+# --- what the kernel holds -------------------------------------------------------------------------------------------
+
+# shellcheck disable=SC2016 # for the shell inside
+HELD='ip -d -o link show type vxlan
+	ip -o link show type veth
+	ip -o addr | sed "s/^/addr /"
+	ip rule | sed "s/^/v4 rule /"
+	ip -6 rule | sed "s/^/v6 rule /"
+	ip route show table all proto 212
+	ip -6 route show table all proto 212
+	ip neigh show nud permanent
+	bridge fdb | grep " dst "
+	nft -nn list table inet docker-router 2>/dev/null
+	true'
+
+held_in() { # NAMESPACE: all that is ours or could be, without numbers that change when a thing is made again
+	nsenter --net="$1" -- sh -c "$HELD" | sed -E 's/^(addr )?[0-9]+: /\1/; s/@[^ :]+//; s/ valid_lft.*//; s/ tentative//
+		s/ qdisc .* mode / /; s/ link-netnsid [0-9]+//g; s/ linkdown//g; s/(LOWER|NO-|,M-)[A-Z_-]*//g
+		/^(veth|br-|docker0|eth|lo)/d; /^addr (veth|br-|docker0|eth|lo|other)/d
+		/^drl-/s#link/ether [^ ]+##' | sort || true # the end at the bridge has a random MAC
+}
+
+containers_learn() { # HOST: whose namespaces are looked into, from now on
+	local c
+	for c in $(docker_on "$1" ps --format '{{.Names}}' | sort); do
+		echo "$c $(pid_of "$1" "$c")"
+	done >"$FILES/$1.containers"
+}
+
+held() { # HOST: in its namespace, the router namespaces, the containers
+	local n c pid
+	held_in "$(host_ns "$1")" | sed 's/^/host: /'
+	for n in "$DIR/$1/run"/*/vni-*; do
+		[ ! -e "$n" ] || held_in "$n" | sed "s/^/$(basename "$n"): /"
+	done
+	[ -f "$FILES/$1.containers" ] || containers_learn "$1"
+	while read -r c pid; do
+		held_in "/proc/$pid/ns/net" | sed "s/^/$c: /"
+	done <"$FILES/$1.containers"
+}
+
+held_is() { # HOST FILE
+	held "$1" >"$2.now"
+	cmp -s "$2" "$2.now"
+}
+
+held_must() { # WHAT HOST FILE: within 3 s
+	wait_for "$1" 3 held_is "$2" "$3" && return
+	diff "$3" "$3.now" || true
+	fail "$1: the kernel of $2 is not as before, see the lines above"
+}
+
+# settle: until the kernel's state of every host is twice the same
+settle() {
+	local h
+	for h in $(nodes host); do
+		settled "$h" || true
+		wait_until "$h settles" 10 settled "$h"
+	done
+}
+settled() { # HOST
+	local was
+	was=$(cat "$FILES/$1.settled" 2>/dev/null || true)
+	held "$1" >"$FILES/$1.settled"
+	[ "$was" = "$(cat "$FILES/$1.settled")" ]
+}
+
+# --- a flow ----------------------------------------------------------------------------------------------------------
+
+probe_make() {
+	gcc -O2 -static -o "$FILES/probe" "$TOP/tests/bench/probe.c"
+}
+
+echo_on() { # HOST CONTAINER: answers UDP port 7 in its namespace, whatever happens to Docker
+	local pid
+	pid=$(pid_of "$1" "$2")
+	proc_start "$FILES/echo-$2.proc" "$FILES/echo.log" nsenter --net="/proc/$pid/ns/net" -- "$FILES/probe" echo 7
+	at_exit proc_end "$FILES/echo-$2.proc" KILL
+}
+
+flow_start() { # NAME HOST CONTAINER ADDRESS SECONDS: 1,000 datagrams a second there and back
+	local pid
+	pid=$(pid_of "$2" "$3")
+	: >"$FILES/flow-$1"
+	proc_start "$FILES/flow-$1.proc" "$FILES/flow-$1" nsenter --net="/proc/$pid/ns/net" -- "$FILES/probe" pps "$4" 7 1000 "$5"
+	at_exit proc_end "$FILES/flow-$1.proc" KILL
+}
+
+flow_ended() {
+	proc_gone "$FILES/flow-$1.proc" && [ -s "$FILES/flow-$1" ]
+}
+
+flow_must() { # NAME SECONDS: it has ended by then, and nothing was lost
+	local sent received gap
+	proc_pid "$FILES/flow-$1.proc" >/dev/null || fail "the flow $1 ended before what it was to outlive"
+	wait_until "the end of flow $1" "$2" flow_ended "$1"
+	read -r sent received gap <"$FILES/flow-$1"
+	echo "flow $1: sent $sent, received $received, longest gap $gap ms"
+	[ "$sent" -gt 0 ] && [ "$sent" = "$received" ] || fail "flow $1 lost $((sent - received)) of $sent; the longest gap was $gap ms"
+}
