@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "host/notify.h"
@@ -229,6 +230,10 @@ static int host_lock(struct host *h, struct err *err)
 			       "another host, pid %s, works on %s: stop it, or give this one a STATE_DIR of its own",
 			       text[0] ? text : "unknown", h->dir.path);
 	}
+	/* `down` takes the file away while it holds the lock: then ours is a lock on nothing */
+	struct stat st;
+	if (fstat(h->lock, &st) == 0 && st.st_nlink == 0)
+		return err_set(err, -EAGAIN, "%s was just taken down: start again", h->dir.path);
 	n = snprintf(text, sizeof(text), "%d\n", getpid());
 	if (ftruncate(h->lock, 0) < 0 || pwrite(h->lock, text, (size_t)n, 0) != n)
 		log_warning("cannot write our pid into " HOST_LOCK, kv_str("why", strerror(errno)));

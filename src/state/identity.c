@@ -231,12 +231,16 @@ int privileges_drop(uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, 
 	int r = caps_check(caps, err);
 	if (r < 0)
 		return r;
+	/* A change of user clears the death signal (prctl(2)); who started us may count on it */
+	int death_signal = 0;
+	prctl(PR_GET_PDEATHSIG, &death_signal, 0, 0, 0);
 	bounding_drop(caps);
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return err_errno(err, -errno, "keep capabilities");
 	if ((r = ids_set(uid, gid, groups, n_groups, err)) < 0 || (r = caps_set(caps, err)) < 0)
 		return r;
 	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0);
 	/* no core file and no ptrace by other processes of that user */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_errno(err, -errno, "not dumpable");
