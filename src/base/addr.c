@@ -113,7 +113,7 @@ const char *prefix_format(const struct prefix *p, char out[static PREFIX_STRLEN]
 static uint8_t byte_mask(uint8_t len, size_t i)
 {
 	size_t bits = len > i * 8 ? len - i * 8 : 0;
-	return bits >= 8 ? 0xff : (uint8_t)(0xff00u >> bits);
+	return (uint8_t)(bits >= 8 ? 0xffu : 0xff00u >> bits);
 }
 
 struct prefix prefix_mask(struct prefix p)

@@ -83,7 +83,7 @@ const char *run_first_line(const struct run_result *r, char *out, size_t size)
 	} else {
 		buf_printf(&safe, "exit status %d", r->status);
 	}
-	snprintf(out, size, "%s", safe.data);
+	snprintf(out, size, "%s", safe.data ? safe.data : "");
 	return out;
 }
 

@@ -88,7 +88,8 @@ static void collect(const struct claim_input *in, struct claims *cs)
 					   .stack_id = p->stack_id,
 					   .peer = p});
 	}
-	qsort(cs->v, cs->n, sizeof(*cs->v), claim_cmp);
+	if (cs->n)
+		qsort(cs->v, cs->n, sizeof(*cs->v), claim_cmp);
 }
 
 static void refuse(struct claim *c, const struct claim *winner)
@@ -206,7 +207,8 @@ static void foreign_index_make(const struct claim_input *in, struct foreign_inde
 			ix->len6[f->dst.len] = true;
 		ix->n++;
 	}
-	qsort(ix->v, ix->n, sizeof(*ix->v), foreign_cmp);
+	if (ix->n)
+		qsort(ix->v, ix->n, sizeof(*ix->v), foreign_cmp);
 }
 
 static size_t foreign_lower_bound(const struct foreign_index *ix, const struct prefix *p)
