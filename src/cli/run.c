@@ -92,7 +92,7 @@ int role_path(const char *role, char *out, size_t size)
 	char self[512];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (n <= 0)
+	if (n <= 0 || !out)
 		return -ENOENT;
 	self[n] = 0;
 	char *slash = strrchr(self, '/');
