@@ -57,7 +57,7 @@ errors=$(lines h1 'level=(error|warning)| (error|warning) ')
 slow=''
 heals() { # WHAT NAMESPACE GONE BACK CMD...
 	local what=$1 median
-	median=$($HEAL time "$2" "$3" "$4" "$TRIES" "${@:5}") || fail "$what does not come back"
+	median=$(heal time "$2" "$3" "$4" "$TRIES" "${@:5}") || fail "$what does not come back"
 	printf '%-46s %s ms\n' "$what" "$median"
 	[ "$(printf '%.0f' "${median%% *}")" -le "$HEAL_MS" ] || slow+="; $what: ${median%% *} ms"
 	held_must "after '$what'" h1 "$FILES/held"

@@ -8,7 +8,6 @@
 #	h2: two 10.72.0.10, four  10.82.0.10      VNI 2000: three, four
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 FAULTS=$TEST_DIR/faults
-HEAL="python3 $FAULTS/heal.py"
 FILES=$(mktemp -d)
 at_exit rm -rf "$FILES"
 
@@ -64,8 +63,28 @@ role_pid() { # HOST ROLE
 	if [ "$2" = host ]; then
 		jq -r .pid "$DIR/$1/state/host.json"
 	else
-		jq -r --arg r "$2" '.roles[] | select(.name == $r) | .pid' "$DIR/$1/state/host.json"
+		jq -r --arg r "$2" '.roles[] | select(.role == $r) | .pid' "$DIR/$1/state/host.json"
 	fi
+}
+
+file_of() { # HOST ROLE: inode and time, which a new version changes
+	stat -c '%i %.9Y' "$DIR/$1/state/$2.json" 2>/dev/null
+}
+
+role_back() { # HOST ROLE OLD-PID OLD-FILE: another process, and it has written its file
+	local now
+	now=$(role_pid "$1" "$2")
+	[ -n "$now" ] && [ "$now" != 0 ] && [ "$now" != "$3" ] && [ -d "/proc/$now" ] && [ "$(file_of "$1" "$2")" != "$4" ]
+}
+
+host_restart() { # HOST stop|kill [PROGRAM]: and wait until every role has written its file
+	local i d r
+	i=$(file_of "$1" inventory) d=$(file_of "$1" discovery) r=$(file_of "$1" router)
+	service_of "$1" router "$2"
+	DOCKER_ROUTER=${3:-$DOCKER_ROUTER} service_of "$1" router start
+	wait_until "inventory of $1" 5 role_back "$1" inventory 0 "$i"
+	wait_until "discovery of $1" 5 role_back "$1" discovery 0 "$d"
+	wait_until "router of $1" 5 role_back "$1" router 0 "$r"
 }
 
 lines() { # HOST PATTERN: how many of its log lines match
@@ -86,6 +105,10 @@ HELD='ip -d -o link show type vxlan
 	bridge fdb | grep " dst "
 	nft -nn list table inet docker-router 2>/dev/null
 	true'
+
+heal() { # ARGS...: see there
+	python3 "$FAULTS/heal.py" "$@"
+}
 
 held_in() { # NAMESPACE: all that is ours or could be, without numbers that change when a thing is made again
 	nsenter --net="$1" -- sh -c "$HELD" | sed -E 's/^(addr )?[0-9]+: /\1/; s/@[^ :]+//; s/ valid_lft.*//; s/ tentative//
@@ -139,6 +162,33 @@ settled() { # HOST
 	[ "$was" = "$(cat "$FILES/$1.settled")" ]
 }
 
+ours_in() { # NAMESPACE: what in it carries our marks, one line each
+	# shellcheck disable=SC2016 # for the shell inside
+	nsenter --net="$1" -- sh -c 'ip -d link | grep docker-router
+		ip -o link | grep -E " (drl|leg|nic)-[0-9a-f]{8}| (vx|dr)[0-9]+[:@]"
+		ip rule | grep "proto 212"
+		ip -6 rule | grep "proto 212"
+		ip route show table all proto 212
+		ip -6 route show table all proto 212
+		ip neigh show nud permanent | grep "proto 212"
+		ip -6 neigh show nud permanent | grep "proto 212"
+		nft list tables 2>/dev/null | grep docker-router
+		true'
+}
+
+traces() { # HOST: of ours in its namespace, in those of containers, among mounts, processes and files
+	local pid
+	ours_in "$(host_ns "$1")" | sed 's/^/host: /'
+	for pid in $(docker_on "$1" ps -q | xargs -r "$TOP/lab/docker" "$1" inspect -f '{{.State.Pid}}'); do
+		ours_in "/proc/$pid/ns/net" | sed 's/^/container: /'
+	done
+	awk -v d="$DIR/$1/run" 'index($5, d) == 1 { print "mount: " $5 }' /proc/self/mountinfo
+	for pid in $(lab_pids); do
+		! [ "/proc/$pid/ns/net" -ef "$(host_ns "$1")" ] || readlink "/proc/$pid/exe" | sed -n 's/.*docker-router/process: &/p'
+	done
+	find "$DIR/$1/state" "$DIR/$1/run" -mindepth 1 -printf 'file: %f\n'
+}
+
 # --- a flow ----------------------------------------------------------------------------------------------------------
 
 probe_make() {
@@ -148,7 +198,7 @@ probe_make() {
 echo_on() { # HOST CONTAINER: answers UDP port 7 in its namespace, whatever happens to Docker
 	local pid
 	pid=$(pid_of "$1" "$2")
-	proc_start "$FILES/echo-$2.proc" "$FILES/echo.log" nsenter --net="/proc/$pid/ns/net" -- "$FILES/probe" echo 7
+	proc_start "$FILES/echo-$2.proc" "$FILES/echo.log" nsenter --net="/proc/$pid/ns/net" -- nice -n -15 "$FILES/probe" echo 7
 	at_exit proc_end "$FILES/echo-$2.proc" KILL
 }
 
@@ -156,7 +206,7 @@ flow_start() { # NAME HOST CONTAINER ADDRESS SECONDS: 1,000 datagrams a second t
 	local pid
 	pid=$(pid_of "$2" "$3")
 	: >"$FILES/flow-$1"
-	proc_start "$FILES/flow-$1.proc" "$FILES/flow-$1" nsenter --net="/proc/$pid/ns/net" -- "$FILES/probe" pps "$4" 7 1000 "$5"
+	proc_start "$FILES/flow-$1.proc" "$FILES/flow-$1" nsenter --net="/proc/$pid/ns/net" -- nice -n -15 "$FILES/probe" pps "$4" 7 1000 "$5"
 	at_exit proc_end "$FILES/flow-$1.proc" KILL
 }
 
@@ -164,11 +214,55 @@ flow_ended() {
 	proc_gone "$FILES/flow-$1.proc" && [ -s "$FILES/flow-$1" ]
 }
 
-flow_must() { # NAME SECONDS: it has ended by then, and nothing was lost
+flow_must() { # NAME SECONDS: it ends by then, and nothing was lost
 	local sent received gap
-	proc_pid "$FILES/flow-$1.proc" >/dev/null || fail "the flow $1 ended before what it was to outlive"
 	wait_until "the end of flow $1" "$2" flow_ended "$1"
 	read -r sent received gap <"$FILES/flow-$1"
 	echo "flow $1: sent $sent, received $received, longest gap $gap ms"
-	[ "$sent" -gt 0 ] && [ "$sent" = "$received" ] || fail "flow $1 lost $((sent - received)) of $sent; the longest gap was $gap ms"
+	[ "$sent" = "$received" ] || fail "flow $1 lost $((sent - received)) of $sent; the longest gap was $gap ms"
+}
+
+flows_start() { # SECONDS: both VNIs, both directions in VNI 1000
+	flow_start 1to2 h1 one 10.72.0.10 "$1"
+	flow_start 2to1 h2 two 10.71.0.10 "$1"
+	flow_start 3to4 h1 three 10.82.0.10 "$1"
+}
+
+flows_must() { # none of them lost anything, and none had ended before
+	local f
+	for f in 1to2 2to1 3to4; do
+		proc_pid "$FILES/flow-$f.proc" >/dev/null || fail "flow $f ended before what it was to outlive"
+	done
+	for f in 1to2 2to1 3to4; do
+		flow_must $f 30
+	done
+}
+
+flows_ready() { # once
+	probe_make
+	echo_on h2 two
+	echo_on h1 one
+	echo_on h2 four
+	flows_start 1
+	flow_must 1to2 30
+	flow_must 2to1 30
+	flow_must 3to4 30
+}
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+writes_start() { # HOST: of whatever is ours, in all its namespaces, from now on
+	local n=("$(host_ns "$1")") pid
+	n+=("$DIR/$1/run"/*/vni-*)
+	while read -r _ pid; do
+		n+=("/proc/$pid/ns/net")
+	done <"$FILES/$1.containers"
+	rm -f "$FILES/ready"
+	proc_start "$FILES/writes.proc" "$FILES/writes" python3 "$FAULTS/heal.py" writes "$FILES/ready" "${n[@]}"
+	at_exit proc_end "$FILES/writes.proc"
+	wait_until "the kernel's events" 10 test -e "$FILES/ready"
+}
+
+writes() { # those so far that only we make
+	grep -E ' (...TABLE|...CHAIN|...SET|...ELEM|...RULE) .*docker-router| proto 212|alias docker-router|169\.254\.77|fe80::77:77|state 0x80 ' "$FILES/writes" || true
 }

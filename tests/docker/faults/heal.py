@@ -4,8 +4,8 @@
 
     heal.py time NAMESPACE GONE BACK TRIES CMD...   median of TRIES, in ms: from the first event that matches GONE (a
                                                     regular expression) after CMD to the next one that matches BACK
-    heal.py writes NAMESPACE...                     every event of these namespaces, one line each, until killed;
-                                                    "ready" on stderr
+    heal.py writes READY NAMESPACE...               every event of these namespaces, one line each, until killed; makes
+                                                    the file READY when it listens
 
 An event is a line: "DELROUTE 10.72.0.0/24 table 5 oif vx1000 proto 212". NAMESPACE is a path."""
 
@@ -181,12 +181,13 @@ def measure(namespace, gone, back, command):
 
 
 def main(argv):
-    if argv[:1] == ["writes"] and len(argv) > 1:
-        namespaces = [Namespace(p) for p in argv[1:]]
-        print("ready", file=sys.stderr, flush=True)
+    if argv[:1] == ["writes"] and len(argv) > 2:
+        namespaces = [Namespace(p) for p in argv[2:]]
+        with open(argv[1], "x"):
+            pass
         while True:
             for _, n, line in wait(namespaces, 60):
-                print(os.path.basename(n.path), line, flush=True)
+                print(n.path, line, flush=True)
     if argv[:1] == ["time"] and len(argv) > 5:
         namespace = Namespace(argv[1])
         times = sorted(measure(namespace, argv[2], argv[3], argv[5:]) for _ in range(int(argv[4])))
