@@ -13,7 +13,7 @@
 
 struct ip {
 	uint8_t family; /* AF_INET, AF_INET6, or 0: none */
-	uint8_t b[16];  /* 4 or 16 bytes in use, the rest 0 */
+	uint8_t b[16];	/* 4 or 16 bytes in use, the rest 0 */
 };
 
 struct prefix {
@@ -27,13 +27,13 @@ struct mac {
 
 struct endpoint {
 	struct ip ip;
-	uint16_t port;  /* host byte order */
+	uint16_t port;	/* host byte order */
 	uint32_t scope; /* ifindex of a link-local address, or 0 */
 };
 
-#define IP_STRLEN INET6_ADDRSTRLEN
-#define PREFIX_STRLEN (INET6_ADDRSTRLEN + 4)
-#define MAC_STRLEN 18
+#define IP_STRLEN	INET6_ADDRSTRLEN
+#define PREFIX_STRLEN	(INET6_ADDRSTRLEN + 4)
+#define MAC_STRLEN	18
 #define ENDPOINT_STRLEN (INET6_ADDRSTRLEN + 20)
 
 static inline size_t ip_size(uint8_t family)
@@ -58,7 +58,7 @@ bool ip_is_unspecified(const struct ip *ip); /* 0.0.0.0 or :: */
 
 int prefix_parse(const char *s, struct prefix *ret_p) MUST_USE; /* "10.0.0.0/8"; without /len a host. 0 or -EINVAL */
 const char *prefix_format(const struct prefix *p, char out[static PREFIX_STRLEN]);
-struct prefix prefix_mask(struct prefix p); /* host bits cleared */
+struct prefix prefix_mask(struct prefix p);			/* host bits cleared */
 int prefix_cmp(const struct prefix *a, const struct prefix *b); /* ip, then len; host bits count */
 bool prefix_has_ip(const struct prefix *p, const struct ip *ip);
 bool prefix_contains(const struct prefix *outer, const struct prefix *inner);

@@ -17,13 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE     __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define autofree __attribute__((cleanup(autofree_)))
+#define autofree  __attribute__((cleanup(autofree_)))
 #define autoclose __attribute__((cleanup(autoclose_)))
-#define autobuf __attribute__((cleanup(buf_done)))
+#define autobuf	  __attribute__((cleanup(buf_done)))
 
 /** xmalloc() and its kin - allocate or abort; the result is freed with free() */
 void *xmalloc(size_t size);
@@ -44,7 +44,7 @@ void *xmemdup(const void *p, size_t size);
  * Return: the address of the new, zeroed element items[n]; the caller counts n up.
  */
 void *xgrow_(void **items, size_t n, size_t *cap, size_t size);
-#define xgrow(items, n, cap) ((__typeof__(*(items)))xgrow_((void **)(items), (n), (cap), sizeof(**(items))))
+#define xgrow(items, n, cap) ((__typeof__(**(items)) *)xgrow_((void **)(items), (n), (cap), sizeof(**(items))))
 
 static inline void autofree_(void *p)
 {
@@ -57,9 +57,23 @@ static inline void autoclose_(int *fd)
 		close(*fd);
 }
 
+static inline void *steal_ptr_(void *p)
+{
+	void *taken = *(void **)p;
+	*(void **)p = NULL;
+	return taken;
+}
+
+static inline int steal_fd_(int *fd)
+{
+	int taken = *fd;
+	*fd = -1;
+	return taken;
+}
+
 /** steal_ptr(), steal_fd() - hand a local over to a new owner */
-#define steal_ptr(p) ({ __typeof__(p) p_ = (p); (p) = NULL; p_; })
-#define steal_fd(fd) ({ int fd_ = (fd); (fd) = -1; fd_; })
+#define steal_ptr(p) ((__typeof__(*(p)) *)steal_ptr_(&(p)))
+#define steal_fd(fd) steal_fd_(&(fd))
 
 /**
  * struct err - Why something failed, in words for the person who runs it

@@ -112,7 +112,7 @@ int wall_parse(const char *s, wall_t *ret_t)
 	}
 	if (*s)
 		return -EINVAL;
-	int64_t secs = days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_min * 60;
-	ret_t->ms = secs * 1000;
+	int64_t minutes = (days_from_date(year, month, day) * 24 + hour) * 60 + minute - offset_min;
+	ret_t->ms = (minutes * 60 + second) * 1000;
 	return 0;
 }

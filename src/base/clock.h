@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two clocks that cannot be mixed: mono_t for timeouts (CLOCK_BOOTTIME: goes on in suspend, never goes back), wall_t for
- * what people and files see. Protocol cores never read a clock; the role hands the time in.
+ * Two clocks that cannot be mixed: mono_t for timeouts (CLOCK_BOOTTIME: goes on in suspend, never goes back), wall_t
+ * for what people and files see. Protocol cores never read a clock; the role hands the time in.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -19,7 +19,7 @@ typedef struct {
 mono_t mono_now(void);
 wall_t wall_now(void);
 
-#define USEC_PER_SEC INT64_C(1000000)
+#define USEC_PER_SEC  INT64_C(1000000)
 #define USEC_PER_MSEC INT64_C(1000)
 
 /** wall_format() - "2024-01-15T10:30:00Z" (seconds, as seed files have them) */

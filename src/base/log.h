@@ -39,17 +39,20 @@ bool log_enabled(enum log_level level);
 /** log_write() - One line; keeps errno; never blocks the caller on a full pipe (the line is dropped and counted) */
 void log_write(enum log_level level, const char *text, const struct kv *kv);
 
-#define log_error(text, ...) log_write(LOG_LEVEL_ERROR, text, (const struct kv[]){__VA_ARGS__ __VA_OPT__(, ){0}})
-#define log_warning(text, ...) log_write(LOG_LEVEL_WARNING, text, (const struct kv[]){__VA_ARGS__ __VA_OPT__(, ){0}})
-#define log_info(text, ...) log_write(LOG_LEVEL_INFO, text, (const struct kv[]){__VA_ARGS__ __VA_OPT__(, ){0}})
-#define log_debug(text, ...)                                                                                           \
-	do {                                                                                                           \
-		if (log_enabled(LOG_LEVEL_DEBUG))                                                                      \
-			log_write(LOG_LEVEL_DEBUG, text, (const struct kv[]){__VA_ARGS__ __VA_OPT__(, ){0}});          \
+/* the first pair is skipped: it stands there for the comma in front of __VA_ARGS__, which may be empty */
+#define LOG_PAIRS_(...)	       ((const struct kv[]){{0}, ##__VA_ARGS__, {0}} + 1)
+#define log_error(text, ...)   log_write(LOG_LEVEL_ERROR, text, LOG_PAIRS_(__VA_ARGS__))
+#define log_warning(text, ...) log_write(LOG_LEVEL_WARNING, text, LOG_PAIRS_(__VA_ARGS__))
+#define log_info(text, ...)    log_write(LOG_LEVEL_INFO, text, LOG_PAIRS_(__VA_ARGS__))
+#define log_debug(text, ...)                                                       \
+	do {                                                                       \
+		if (log_enabled(LOG_LEVEL_DEBUG))                                  \
+			log_write(LOG_LEVEL_DEBUG, text, LOG_PAIRS_(__VA_ARGS__)); \
 	} while (0)
 
 /**
- * struct log_limit - Say a thing that strangers can cause at most once per @interval_us, with the count of what was kept back
+ * struct log_limit - Say a thing that strangers can cause at most once per @interval_us, with the count of what was
+ * kept back
  */
 struct log_limit {
 	int64_t interval_us, next_us;

@@ -157,7 +157,7 @@ static int parse_roles(const struct option *o, struct config *c, const char *val
 
 static int parse_docker_hosts(const struct option *o, struct config *c, const char *value)
 {
-	char hosts[LIMIT_ENGINES][256];
+	char hosts[LIMIT_ENGINES][256] = {0};
 	size_t n = 0;
 	for (char element[256]; list_next(&value, element, sizeof(element)); n++) {
 		bool is_unix = strncmp(element, "unix:///", 8) == 0 && element[8];
@@ -179,7 +179,7 @@ static int parse_name(const struct option *o, struct config *c, const char *valu
 
 static int parse_subnets(const struct option *o, struct config *c, const char *value)
 {
-	struct prefix p[LIMIT_SUBNETS];
+	struct prefix p[LIMIT_SUBNETS] = {0};
 	size_t n = 0;
 	for (char element[PREFIX_STRLEN]; list_next(&value, element, sizeof(element)); n++) {
 		if (n >= LIMIT_SUBNETS || prefix_parse(element, &p[n]) < 0 || p[n].len == 0 ||
@@ -234,7 +234,7 @@ static int parse_interface(const struct option *o, struct config *c, const char 
 
 static int parse_peers(const struct option *o, struct config *c, const char *value)
 {
-	struct endpoint peers[ARRAY_LEN(c->peers)];
+	struct endpoint peers[ARRAY_LEN(c->peers)] = {0};
 	size_t n = 0;
 	for (char element[ENDPOINT_STRLEN]; list_next(&value, element, sizeof(element)); n++)
 		/* port 0: filled in when DISCOVERY_PORT is known for sure */
@@ -362,7 +362,7 @@ static const struct option *option_find(const char *key, size_t len)
 static void option_flag(const struct option *o, char out[static 32])
 {
 	size_t i = 0;
-	for (; o->name[i] && i < 31; i++)
+	for (; i < 31 && o->name[i]; i++)
 		out[i] = o->name[i] == '_'			  ? '-'
 			 : o->name[i] >= 'A' && o->name[i] <= 'Z' ? (char)(o->name[i] - 'A' + 'a')
 								  : o->name[i];

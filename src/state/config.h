@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Settings: one table of options is the parser of environment, command line and file, the text of --help and the list in
- * the man page. Precedence: command line, environment, file (CONFIG, default /etc/docker-router/docker-router.yaml),
- * default. A value that does not parse is refused at start with the variable's name, what was given and what is allowed.
+ * Settings: one table of options is the parser of environment, command line and file, the text of --help and the list
+ * in the man page. Precedence: command line, environment, file (CONFIG, default
+ * /etc/docker-router/docker-router.yaml), default. A value that does not parse is refused at start with the variable's
+ * name, what was given and what is allowed.
  *
  * The file (YAML): the same names in lower case with '-' or '_', and the networks that labels cannot reach:
  *
@@ -18,8 +19,14 @@
 #include "base/log.h"
 #include "state/limits.h"
 
-enum option_role { /* who reads an option, for --help */
-	FOR_ALL = 1, FOR_INVENTORY = 2, FOR_DISCOVERY = 4, FOR_ROUTER = 8, FOR_HOST = 16, FOR_CLI = 32,
+/* who reads an option, for --help */
+enum option_role {
+	FOR_ALL = 1,
+	FOR_INVENTORY = 2,
+	FOR_DISCOVERY = 4,
+	FOR_ROUTER = 8,
+	FOR_HOST = 16,
+	FOR_CLI = 32,
 };
 
 enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2 };
@@ -39,30 +46,32 @@ struct config {
 	enum log_format log_format;
 	/* ROLES: "inventory,discovery,router" by default */
 	char roles[128];
-	/* DOCKER_HOST: endpoints, commas between; unix:///path, tcp://host:port (http), default unix:///var/run/docker.sock */
+	/* DOCKER_HOST: endpoints, commas between; unix:///path, tcp://host:port (http), default
+	 * unix:///var/run/docker.sock */
 	char docker_hosts[LIMIT_ENGINES][256];
 	size_t n_docker_hosts;
 	/* the two-container form and discovery alone */
-	char stack_id[LIMIT_NAME]; /* STACK_ID */
-	uint32_t vni;              /* VNI; 0: not given */
+	char stack_id[LIMIT_NAME];		    /* STACK_ID */
+	uint32_t vni;				    /* VNI; 0: not given */
 	struct prefix stack_subnets[LIMIT_SUBNETS]; /* STACK_SUBNETS */
 	size_t n_stack_subnets;
 	/* discovery */
-	int modes; /* DISCOVERY_MODE */
-	struct ip multicast_group; /* MULTICAST_GROUP 239.1.1.1 */
-	uint16_t discovery_port;   /* DISCOVERY_PORT 4790 */
-	uint32_t announce_interval_s, peer_timeout_s; /* 30, 90; 1..3600, timeout >= 2 x interval is advised, > interval demanded */
-	struct endpoint peers[256]; /* PEERS: addresses with optional port */
+	int modes;		      /* DISCOVERY_MODE */
+	struct ip multicast_group;    /* MULTICAST_GROUP 239.1.1.1 */
+	uint16_t discovery_port;      /* DISCOVERY_PORT 4790 */
+	uint32_t announce_interval_s; /* ANNOUNCE_INTERVAL 30; 1..3600 */
+	uint32_t peer_timeout_s;      /* PEER_TIMEOUT 90; 1..3600, > interval is demanded, >= 2 x interval is advised */
+	struct endpoint peers[256];   /* PEERS: addresses with optional port */
 	size_t n_peers;
-	struct ip host_ip;          /* HOST_IP; none: found */
-	char interface[16];         /* INTERFACE; "": all that can */
-	enum goodbye goodbye;       /* GOODBYE stop | never */
+	struct ip host_ip;    /* HOST_IP; none: found */
+	char interface[16];   /* INTERFACE; "": all that can */
+	enum goodbye goodbye; /* GOODBYE stop | never */
 	/* router */
-	uint16_t vxlan_port;        /* VXLAN_PORT 4789 */
+	uint16_t vxlan_port;		/* VXLAN_PORT 4789 */
 	struct prefix shadow4, shadow6; /* SHADOW_POOL 241.0.0.0/8,fd64:7264::/32 */
-	enum datapath datapath;     /* DATAPATH auto */
-	uint32_t underlay_mtu;      /* UNDERLAY_MTU; 0: the interface's */
-	bool dry_run;               /* --dry-run */
+	enum datapath datapath;		/* DATAPATH auto */
+	uint32_t underlay_mtu;		/* UNDERLAY_MTU; 0: the interface's */
+	bool dry_run;			/* --dry-run */
 	/* networks of the file */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;
@@ -71,7 +80,8 @@ struct config {
 /**
  * config_load() - Defaults, file, environment, then argv
  * @role:   option_role bits of the caller
- * @argc, @argv: without the role's name; options as --state-dir X, --state-dir=X, --dry-run; NULL-terminated environment
+ * @argc, @argv: without the role's name; options as --state-dir X, --state-dir=X, --dry-run; NULL-terminated
+ * environment
  * @ret_rest: index of the first argument that is no option
  *
  * A missing file at the default path is fine, one that CONFIG names is not.

@@ -174,7 +174,9 @@ static int option_read(struct reader *r)
 static int document_read(struct reader *r)
 {
 	int rc;
-	if ((rc = next(r)) < 0 || (rc = next(r)) < 0) /* the stream, then a document */
+	if ((rc = next(r)) < 0) /* the stream */
+		return rc;
+	if ((rc = next(r)) < 0) /* a document */
 		return rc;
 	if (r->event.type == YAML_STREAM_END_EVENT)
 		return 0; /* nothing but comments */
@@ -187,7 +189,11 @@ static int document_read(struct reader *r)
 	while ((rc = next(r)) == 0 && r->event.type != YAML_MAPPING_END_EVENT)
 		if ((rc = option_read(r)) < 0)
 			return rc;
-	if (rc < 0 || (rc = next(r)) < 0 || (rc = next(r)) < 0)
+	if (rc < 0)
+		return rc;
+	if ((rc = next(r)) < 0) /* the document ends */
+		return rc;
+	if ((rc = next(r)) < 0)
 		return rc;
 	return r->event.type == YAML_STREAM_END_EVENT ? 0 : refuse(r, "a second document");
 }

@@ -40,10 +40,12 @@ void state_dir_done(struct state_dir *d);
 struct file_owner owner_of_discovery(const struct state_dir *d);
 struct file_owner owner_of_root(const struct state_dir *d);
 
-/** identity_load() - Read host_id, make it when missing (or broken: that is said in @err text and a new one made, code 0) */
+/** identity_load() - Read host_id, make it when missing (or broken: that is said in @err text and a new one made, code
+ * 0) */
 int identity_load(const struct state_dir *d, char ret_id[static HOST_ID_LEN + 1], struct err *err) MUST_USE;
 
 /** privileges_drop() - Become uid:gid, keep @caps (bit mask 1 << CAP_*, ambient too), no_new_privs, not dumpable */
-int privileges_drop(uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, uint64_t caps, struct err *err) MUST_USE;
+int privileges_drop(uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, uint64_t caps,
+		    struct err *err) MUST_USE;
 
 #endif

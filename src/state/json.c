@@ -206,7 +206,7 @@ static int member_text(const json_t *o, const char *key, const char *allowed, co
 
 int json_get_str(const json_t *o, const char *key, char *ret, size_t size, struct err *err)
 {
-	const char *s;
+	const char *s = "";
 	int r = member_text(o, key, "a string", &s, err);
 	if (r < 0)
 		return r;
@@ -244,7 +244,7 @@ int json_get_bool(const json_t *o, const char *key, bool *ret, struct err *err)
 
 int json_get_ip(const json_t *o, const char *key, struct ip *ret, struct err *err)
 {
-	const char *s;
+	const char *s = "";
 	int r = member_text(o, key, "an IP address", &s, err);
 	if (r == 0 && *s == '\0') /* how "none" is written */
 		return -ENOENT;
@@ -255,7 +255,7 @@ int json_get_ip(const json_t *o, const char *key, struct ip *ret, struct err *er
 
 int json_get_mac(const json_t *o, const char *key, struct mac *ret, struct err *err)
 {
-	const char *s;
+	const char *s = "";
 	int r = member_text(o, key, "a MAC address", &s, err);
 	if (r == 0 && *s == '\0')
 		return -ENOENT;
@@ -291,7 +291,7 @@ int json_get_prefixes(const json_t *o, const char *key, struct prefix *ret, size
 
 int json_get_wall(const json_t *o, const char *key, wall_t *ret, struct err *err)
 {
-	const char *s;
+	const char *s = "";
 	int r = member_text(o, key, "a time", &s, err);
 	if (r == 0 && wall_parse(s, ret) < 0)
 		r = refuse(key, member(o, key), "a time such as 2024-01-15T10:30:00Z", err);
@@ -300,7 +300,7 @@ int json_get_wall(const json_t *o, const char *key, wall_t *ret, struct err *err
 
 int json_get_enum(const json_t *o, const char *key, const char *const *names, size_t n, struct err *err)
 {
-	const char *s;
+	const char *s = "";
 	int r = member_text(o, key, "a string", &s, err);
 	if (r < 0)
 		return r;
@@ -393,7 +393,7 @@ bool name_valid(const char *s)
 	size_t n = 0;
 	if (*s == '-' || *s == '.')
 		return false;
-	for (; s[n] && n < LIMIT_NAME; n++) {
+	for (; n < LIMIT_NAME && s[n]; n++) {
 		char c = s[n];
 		bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
 			  c == '.' || c == '-';

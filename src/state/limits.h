@@ -5,18 +5,18 @@
 #ifndef STATE_LIMITS_H
 #define STATE_LIMITS_H
 
-#define LIMIT_PEERS 16384           /* in all */
-#define LIMIT_PEERS_PER_SOURCE 256  /* per sender address */
-#define LIMIT_SUBNETS 64            /* per peer, per network */
-#define LIMIT_DATAGRAM 1400         /* bytes sent; what is longer is split */
-#define LIMIT_DATAGRAM_IN 8192      /* bytes accepted */
-#define LIMIT_JSON_DEPTH 32
-#define LIMIT_FILE_BYTES (32u << 20) /* a state file */
-#define LIMIT_STACKS 1024           /* of one host */
-#define LIMIT_CONTAINERS 4096       /* of one host */
-#define LIMIT_ENGINES 16
-#define LIMIT_NAME 128              /* bytes of a stack, network, container or service name, NUL included */
-#define LIMIT_ID 80                 /* bytes of a host id, container id, network id, NUL included */
-#define LIMIT_PROBLEMS 256          /* told in one state file */
+#define LIMIT_PEERS	       16384 /* in all */
+#define LIMIT_PEERS_PER_SOURCE 256   /* per sender address */
+#define LIMIT_SUBNETS	       64    /* per peer, per network */
+#define LIMIT_DATAGRAM	       1400  /* bytes sent; what is longer is split */
+#define LIMIT_DATAGRAM_IN      8192  /* bytes accepted */
+#define LIMIT_JSON_DEPTH       32
+#define LIMIT_FILE_BYTES       (32u << 20) /* a state file */
+#define LIMIT_STACKS	       1024	   /* of one host */
+#define LIMIT_CONTAINERS       4096	   /* of one host */
+#define LIMIT_ENGINES	       16
+#define LIMIT_NAME	       128 /* bytes of a stack, network, container or service name, NUL included */
+#define LIMIT_ID	       80  /* bytes of a host id, container id, network id, NUL included */
+#define LIMIT_PROBLEMS	       256 /* told in one state file */
 
 #endif

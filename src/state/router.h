@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * router.json: what the router made, refused, and waits for. Also its memory of which route is established: an established
- * route never flips to a clashing newcomer, also not over a restart.
+ * router.json: what the router made, refused, and waits for. Also its memory of which route is established: an
+ * established route never flips to a clashing newcomer, also not over a restart.
  *
  *	{"version":1,"last_update":"...","datapath":"auto","plan":{"runs":7,"operations":123,"failed":0,"last_us":1850},
  *	 "vnis":[{"vni":1000,"namespace":"/run/docker-router/<instance>/vni-1000","mtu":1450,
@@ -9,8 +9,8 @@
  *	   "legs":[{"stack_id":"shop","network":"shop_default","bridge":"br-0123","name":"drl-89ab"}],
  *	   "nics":[{"container":"shop_web_1","name":"dr1000","grade":"nic"}],
  *	   "routes":[{"prefix":"10.72.0.0/24","host_id":"...","stack_id":"blog","host_ip":"192.0.2.2"}]}],
- *	 "refused":[{"vni":1000,"prefix":"172.18.0.0/16","host_id":"...","stack_id":"blog","with":"stack shop on nas (..)",
- *	   "cure":"ipam lines"}],
+ *	 "refused":[{"vni":1000,"prefix":"172.18.0.0/16","host_id":"...","stack_id":"blog",
+ *	   "with":"stack shop on nas (..)","cure":"ipam lines"}],
  *	 "pending":[{"operation":"...","why":"..."}],"problems":[...]}
  */
 #ifndef STATE_ROUTER_H
