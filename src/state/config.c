@@ -325,7 +325,7 @@ static const struct option options[] = {
 	 "Path between container and overlay: leg, route, nic, or auto for the fastest that is permitted.", FOR_ROUTER,
 	 parse_datapath},
 	{"UNDERLAY_MTU", "BYTES", "0", "0 or a whole number from 1280 to 65535",
-	 "MTU between the hosts. 0: that of the interface.", FOR_ROUTER, parse_number, FIELD(underlay_mtu), 1280,
+	 "MTU between the hosts. Default: that of the interface.", FOR_ROUTER, parse_number, FIELD(underlay_mtu), 1280,
 	 65535},
 	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
 	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
@@ -529,9 +529,8 @@ int config_load(int role, const char *command, int argc, char **argv, char **env
 	c->networks = NULL;
 out:
 	if (r == 1) {
-		printf("Usage: docker-router %s [OPTION...]\n\nOptions (in front of the environment variable of the "
-		       "same "
-		       "meaning):\n",
+		printf("Usage: docker-router %s [OPTION...]\n\nOptions, each with the environment variable that does "
+		       "the same:\n",
 		       command);
 		config_print_options(stdout, role, false);
 	}
@@ -574,6 +573,12 @@ static void print_escaped(FILE *out, const char *s)
 	}
 }
 
+/* nothing to tell of where the default is nothing */
+static bool has_default(const struct option *o)
+{
+	return *o->initial && !str_eq(o->initial, "0") && o->arg;
+}
+
 static void print_scdoc(FILE *out, const struct option *o, const char *flag)
 {
 	fputs("*--", out);
@@ -585,7 +590,7 @@ static void print_scdoc(FILE *out, const struct option *o, const char *flag)
 	print_escaped(out, o->name);
 	fputs("*\n\t", out);
 	print_escaped(out, o->help);
-	if (*o->initial && o->arg) {
+	if (has_default(o)) {
 		fputs(" Default: ", out);
 		print_escaped(out, o->initial);
 	}
@@ -605,8 +610,7 @@ void config_print_options(FILE *out, int role, bool scdoc)
 			continue;
 		}
 		fprintf(out, "  --%s%s%s, %s\n", flag, o->arg ? " " : "", o->arg ? o->arg : "", o->name);
-		char *text =
-			*o->initial && o->arg ? xasprintf("%s Default: %s", o->help, o->initial) : xstrdup(o->help);
+		char *text = has_default(o) ? xasprintf("%s Default: %s", o->help, o->initial) : xstrdup(o->help);
 		print_wrapped(out, text, "        ");
 		free(text);
 	}
