@@ -3,10 +3,10 @@
  * DOC: The two-container form
  *
  * The router container's own namespace is the router namespace. It has two legs that Docker made: one in the stack's
- * network, one in an uplink network. They are told apart by address, never by name or order: the stack's is the one that
- * a subnet of STACK_SUBNETS lies on. The stack's network is made with inhibit_ipv4, so the gateway's address is free, and we
- * take it: containers reach everything through us without knowing. Outwards we masquerade, since Docker does not for
- * such a network.
+ * network, one in an uplink network. They are told apart by address, never by name or order: the stack's is the one
+ * that a subnet of STACK_SUBNETS lies on. The stack's network is made with inhibit_ipv4, so the gateway's address is
+ * free, and we take it: containers reach everything through us without knowing. Outwards we masquerade, since Docker
+ * does not for such a network.
  *
  * VXLAN leaves by the uplink and a published UDP port. Stacks of one host that share the uplink network meet there
  * directly: through the published port it would pass docker-proxy, with inner checksums that nobody finishes.
@@ -45,7 +45,8 @@ static void find_ports(const struct desired_input *in, const struct net *host, s
 	memset(ret, 0, sizeof(*ret));
 	for (const struct entry *e; (e = entry_set_next(&host->entries, &it));) {
 		struct ip ip = ip_from_bytes(e->family, e->dst);
-		if (e->type != ENTRY_ADDR || str_eq(e->dev, ALONE_DEVICE) || ip_is_link_local(&ip) || ip_is_loopback(&ip))
+		if (e->type != ENTRY_ADDR || str_eq(e->dev, ALONE_DEVICE) || ip_is_link_local(&ip) ||
+		    ip_is_loopback(&ip))
 			continue;
 		if (is_stack_prefix(in->config, &ip)) {
 			str_copy(ret->stack_dev, e->dev);

@@ -46,7 +46,8 @@ static bool was_established(const struct router_state *s, const struct claim *c)
 		size_t mid = lo + (hi - lo) / 2;
 		int cmp = prefix_cmp(&v->routes[mid].prefix, &c->prefix);
 		if (cmp == 0)
-			return str_eq(v->routes[mid].host_id, c->host_id) && str_eq(v->routes[mid].stack_id, c->stack_id);
+			return str_eq(v->routes[mid].host_id, c->host_id) &&
+			       str_eq(v->routes[mid].stack_id, c->stack_id);
 		if (cmp < 0)
 			lo = mid + 1;
 		else
@@ -55,10 +56,22 @@ static bool was_established(const struct router_state *s, const struct claim *c)
 	return false;
 }
 
+/* Discovery refuses these from the wire; a file may have been written by somebody else. */
+static bool is_subnet(const struct prefix *p)
+{
+	return p->len >= (p->ip.family == AF_INET ? 8 : 16) && !ip_is_multicast(&p->ip) && !ip_is_loopback(&p->ip) &&
+	       !ip_is_link_local(&p->ip) && !ip_is_unspecified(&p->ip);
+}
+
 static void add(struct claims *cs, const struct claim_input *in, struct claim c)
 {
 	c.prefix = prefix_mask(c.prefix);
 	c.established = was_established(in->before, &c);
+	if (!is_subnet(&c.prefix)) {
+		c.refused = true;
+		c.with = xstrdup("the rule that a subnet is /8 or longer (IPv6 /16), and neither multicast, loopback "
+				 "nor link-local");
+	}
 	xgrow(&cs->v, cs->n, &cs->cap);
 	cs->v[cs->n++] = c;
 }
@@ -115,8 +128,8 @@ static struct ip prefix_last(const struct prefix *p)
 }
 
 /*
- * Claims [from, to) overlap in a chain. Accept them by priority; what was accepted is kept sorted and, but for overlaps of
- * one owner, disjoint, so that one look to the left and one to the right tell.
+ * Claims [from, to) overlap in a chain. Accept them by priority; what was accepted is kept sorted and, but for overlaps
+ * of one owner, disjoint, so that one look to the left and one to the right tell.
  */
 static void settle_cluster(struct claims *cs, size_t from, size_t to)
 {
@@ -129,6 +142,8 @@ static void settle_cluster(struct claims *cs, size_t from, size_t to)
 	for (size_t i = 0; i < n; i++) {
 		struct claim *c = order[i];
 		size_t lo = 0, hi = n_taken;
+		if (c->refused)
+			continue;
 		while (lo < hi) {
 			size_t mid = lo + (hi - lo) / 2;
 			if (prefix_cmp(&taken[mid]->prefix, &c->prefix) < 0)
@@ -139,7 +154,8 @@ static void settle_cluster(struct claims *cs, size_t from, size_t to)
 		struct claim *clash = NULL, *own = NULL;
 		if (lo > 0 && prefix_overlaps(&taken[lo - 1]->prefix, &c->prefix))
 			clash = taken[lo - 1];
-		if ((!clash || owner_cmp(clash, c) == 0) && lo < n_taken && prefix_overlaps(&taken[lo]->prefix, &c->prefix)) {
+		if ((!clash || owner_cmp(clash, c) == 0) && lo < n_taken &&
+		    prefix_overlaps(&taken[lo]->prefix, &c->prefix)) {
 			own = clash;
 			clash = taken[lo];
 			/* ours contains what comes after: all of it must be ours too */
@@ -251,8 +267,8 @@ void claims_settle(const struct claim_input *in, struct claims *ret)
 	for (size_t from = 0; from < ret->n;) {
 		size_t to = from + 1;
 		struct ip last = prefix_last(&ret->v[from].prefix);
-		while (to < ret->n && ret->v[to].vni == ret->v[from].vni && ret->v[to].prefix.ip.family == last.family &&
-		       ip_cmp(&ret->v[to].prefix.ip, &last) <= 0) {
+		while (to < ret->n && ret->v[to].vni == ret->v[from].vni &&
+		       ret->v[to].prefix.ip.family == last.family && ip_cmp(&ret->v[to].prefix.ip, &last) <= 0) {
 			struct ip end = prefix_last(&ret->v[to].prefix);
 			if (ip_cmp(&end, &last) > 0)
 				last = end;
@@ -305,8 +321,8 @@ void claim_cure(struct buf *out, const struct claims *c, const struct claim *ref
 			continue;
 		const char *network = refused->network ? refused->network->name : "default";
 		const char *us = strchr(network, '_');
-		buf_printf(out, "networks:\n  %s:\n    ipam:\n      config:\n        - subnet: %s", us ? us + 1 : network,
-			   prefix_format(&offer, text));
+		buf_printf(out, "networks:\n  %s:\n    ipam:\n      config:\n        - subnet: %s",
+			   us ? us + 1 : network, prefix_format(&offer, text));
 		return;
 	}
 }

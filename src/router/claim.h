@@ -2,8 +2,8 @@
  *
  * DOC: Who may have which prefix in a VNI
  *
- * Every stack claims its subnets; Docker gives 172.18.0.0/16 on every host, so claims clash. The rule, the same on every
- * host, without a leader:
+ * Every stack claims its subnets; Docker gives 172.18.0.0/16 on every host, so claims clash. The rule, the same on
+ * every host, without a leader:
  *
  *   - a claim that was accepted before (router.json) stays accepted as long as its owner is there: an established route
  *     never flips;
@@ -24,10 +24,10 @@
 
 struct claim {
 	uint32_t vni;
-	struct prefix prefix; /* host bits cleared */
-	const char *host_id, *stack_id;     /* borrowed from discovery or inventory */
-	const struct peer *peer;            /* NULL: ours */
-	const struct inv_network *network;  /* NULL: a peer's */
+	struct prefix prefix;		   /* host bits cleared */
+	const char *host_id, *stack_id;	   /* borrowed from discovery or inventory */
+	const struct peer *peer;	   /* NULL: ours */
+	const struct inv_network *network; /* NULL: a peer's */
 	bool established, refused;
 	char *with; /* refused: by whom, in words */
 };
@@ -42,8 +42,8 @@ struct claim_input {
 	const char *host_id;
 	const struct inventory *inventory;
 	const struct discovery *discovery;
-	const struct router_state *before;     /* may be NULL */
-	const struct foreign_route *foreign;   /* of the host; routes over bridges of our stacks are passed over */
+	const struct router_state *before;   /* may be NULL */
+	const struct foreign_route *foreign; /* of the host; routes over bridges of our stacks are passed over */
 	size_t n_foreign;
 };
 

@@ -134,7 +134,8 @@ void desired_settle(const struct desired_input *in, struct desired *ret)
 		if (c->refused) {
 			if (ret->state.n_refused >= LIMIT_PROBLEMS)
 				continue;
-			struct rs_refused *r = xgrow(&ret->state.refused, ret->state.n_refused, &ret->state.cap_refused);
+			struct rs_refused *r =
+				xgrow(&ret->state.refused, ret->state.n_refused, &ret->state.cap_refused);
 			struct buf cure = {0};
 			ret->state.n_refused++;
 			r->vni = c->vni;
@@ -169,7 +170,8 @@ uint32_t overlay_mtu(const struct desired_input *in)
 	return underlay > overhead + 68 ? underlay - overhead : 68;
 }
 
-uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint32_t vni, const char *name, uint16_t port)
+uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint32_t vni, const char *name,
+			   uint16_t port)
 {
 	struct link *l = net_link_add(net, name);
 	struct ip inner = vtep_ip(in->host_id, vni);
@@ -188,17 +190,18 @@ uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint
 }
 
 /*
- * The kernel shares the next hops of IPv4 routes, and looks for an equal one in a hash of device, metric, scope and protocol,
- * but not of the gateway (net/ipv4/fib_semantics.c, fib_info_hashfn): 10,000 peers behind one device are one chain, and
- * adding them takes 2.4 s. With a metric of each host's own they spread: 0.26 s. Nothing else competes for the prefix.
+ * The kernel shares the next hops of IPv4 routes, and looks for an equal one in a hash of device, metric, scope and
+ * protocol, but not of the gateway (net/ipv4/fib_semantics.c, fib_info_hashfn): 10,000 peers behind one device are one
+ * chain, and adding them takes 2.4 s. With a metric of each host's own they spread: 0.26 s. Nothing else competes for
+ * the prefix.
  */
 static uint32_t spreading_metric(const char *host_id)
 {
 	return 1 + (uint32_t)(hash64(host_id, strlen(host_id), 0x6d6574) & 0x3fffffff);
 }
 
-void desired_add_peers(const struct desired_input *in, struct desired *d, struct net *net, uint32_t vni, const char *dev,
-		       const struct ip *same_host_via)
+void desired_add_peers(const struct desired_input *in, struct desired *d, struct net *net, uint32_t vni,
+		       const char *dev, const struct ip *same_host_via)
 {
 	size_t i, to;
 
@@ -208,7 +211,8 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 			continue;
 		struct ip outer = c->peer->vxlan_endpoint.ip;
 		uint16_t port = c->peer->vxlan_endpoint.port;
-		/* Two stacks of one host, each with a router container: they meet on the uplink network that they share. */
+		/* Two stacks of one host, each with a router container: they meet on the uplink network that they
+		 * share. */
 		if (same_host_via && !ip_is_none(&c->peer->uplink) && ip_cmp(&c->peer->host_ip, same_host_via) == 0) {
 			outer = c->peer->uplink;
 		}
@@ -346,8 +350,9 @@ static void add_host_routes(const struct desired_input *in, struct desired *d, s
 				r.mtu = c->peer ? mtu : 0;
 				entry_set_put(&host->entries, &r);
 				/*
-				 * Two stacks of this host meet below raw, under a shadow; see ruleset.h. Without an MTU: who
-				 * knows no shadow understands no error about one, the router namespace tells the true address.
+				 * Two stacks of this host meet below raw, under a shadow; see ruleset.h. Without an
+				 * MTU: who knows no shadow understands no error about one, the router namespace tells
+				 * the true address.
 				 */
 				struct prefix shadow;
 				if (parts_shadow(parts, nw->bridge, c, &shadow)) {
@@ -356,7 +361,8 @@ static void add_host_routes(const struct desired_input *in, struct desired *d, s
 					sh.mtu = 0;
 					entry_set_put(&host->entries, &sh);
 				}
-				/* The host's own processes: by the first network of the VNI that gives them an address. */
+				/* The host's own processes: by the first network of the VNI that gives them an address.
+				 */
 				const struct ip *gw = gateway_of(nw, family);
 				if (!c->peer || !gw || parts_is_local(parts, &c->prefix))
 					continue;

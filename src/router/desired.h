@@ -3,8 +3,8 @@
  * DOC: The desired state
  *
  * Computed from the state files alone, but for three things that only the kernel knows and that are handed in as actual
- * state: the host's own routes (subnets must not clash with them), which bridges are there, and what the interfaces inside
- * a container are called.
+ * state: the host's own routes (subnets must not clash with them), which bridges are there, and what the interfaces
+ *inside a container are called.
  *
  *	host                                  router namespace of a VNI
  *	bridge --- drl-HASH === leg-HASH      169.254.77.77, fe80::77:77
@@ -12,8 +12,8 @@
  *	table: PREFIX via 169.254.77.77 ...   vxVNI: neighbour, FDB entry, route per peer
  *	container: drVNI ============ nic-HASH    route ADDRESS/32 dev nic-HASH
  *
- * Next hops on legs and NICs are link-local constants with a permanent neighbour: never resolved on the wire, so the same
- * on every leg; IPv4 goes over an IPv4 next hop there, because a bridge or container may have IPv6 switched off.
+ * Next hops on legs and NICs are link-local constants with a permanent neighbour: never resolved on the wire, so the
+ *same on every leg; IPv4 goes over an IPv4 next hop there, because a bridge or container may have IPv6 switched off.
  */
 #ifndef ROUTER_DESIRED_H
 #define ROUTER_DESIRED_H
@@ -26,10 +26,10 @@
 
 #define RULE_PREF_BRIDGE 4789 /* iif BRIDGE -> table of its stack */
 #define RULE_PREF_SOURCE 4790 /* from SUBNET iif lo -> table of that stack */
-#define RULE_PREF_HOST 4791   /* iif lo -> TABLE_HOST */
-#define TABLE_BASE 0x64000000u
-#define TABLE_HOST 0x64ffffffu
-#define NIC_ROUTES_MAX 65536 /* routes in containers' namespaces in all; beyond that containers keep to the leg */
+#define RULE_PREF_HOST	 4791 /* iif lo -> TABLE_HOST */
+#define TABLE_BASE	 0x64000000u
+#define TABLE_HOST	 0x64ffffffu
+#define NIC_ROUTES_MAX	 65536 /* routes in containers' namespaces in all; beyond that containers keep to the leg */
 
 struct desired_input {
 	const struct config *config;
@@ -39,10 +39,10 @@ struct desired_input {
 	const struct discovery *discovery;
 	const struct router_state *before; /* may be NULL */
 	const struct net_list *actual;
-	struct ip local;        /* underlay address; none: no VXLAN device yet */
-	uint32_t underlay_mtu;  /* of the interface that has it */
-	bool nics;              /* may enter containers: there is a broker */
-	uint64_t alone_salt;    /* two-container form: random, of this start */
+	struct ip local;       /* underlay address; none: no VXLAN device yet */
+	uint32_t underlay_mtu; /* of the interface that has it */
+	bool nics;	       /* may enter containers: there is a broker */
+	uint64_t alone_salt;   /* two-container form: random, of this start */
 };
 
 /** struct desired_want - A container's namespace that must be watched; borrowed from inventory */
@@ -69,10 +69,11 @@ void desired_done(struct desired *d);
 /** desired_settle() - Shared by both forms: claims, refused and established routes into @ret->state */
 void desired_settle(const struct desired_input *in, struct desired *ret);
 /** desired_add_peers() - Shared: neighbours, FDB entries and routes of the accepted remote claims of a VNI over @dev */
-void desired_add_peers(const struct desired_input *in, struct desired *d, struct net *net, uint32_t vni, const char *dev,
-		       const struct ip *same_host_via);
+void desired_add_peers(const struct desired_input *in, struct desired *d, struct net *net, uint32_t vni,
+		       const char *dev, const struct ip *same_host_via);
 /** desired_add_vxlan() - Shared: the device and its address. Return: its overlay MTU */
-uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint32_t vni, const char *name, uint16_t port);
+uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint32_t vni, const char *name,
+			   uint16_t port);
 
 extern const struct ip leg_next_hop4, leg_next_hop6;
 

@@ -14,7 +14,8 @@ void entry_set_via(struct entry *e, const struct ip *via);
 void add_neigh(struct net *net, const char *dev, const struct ip *ip, const struct mac *mac);
 void add_addr(struct net *net, const char *dev, const struct ip *ip, uint8_t len);
 struct prefix prefix_host(const struct ip *ip);
-/** mac_derive() - Stable; @first is its first byte: 0x02 locally administered, 0xfe the same and higher than all others */
+/** mac_derive() - Stable; @first is its first byte: 0x02 locally administered, 0xfe the same and higher than all others
+ */
 struct mac mac_derive(const char *what, const char *a, const char *b, uint8_t first);
 /** name_derive() - "KIND" and 8 hex digits of @id */
 void name_derive(char out[static 16], const char *kind, const char *id);
@@ -33,7 +34,8 @@ uint32_t parts_table(const struct host_parts *p, const char *network_id);
 void parts_add_bridge(struct host_parts *p, const char *bridge);
 /** parts_bridge() - The bridge as the kernel has it, when it has got a leg; else NULL */
 const struct link *parts_bridge(const struct host_parts *p, const char *bridge);
-/** parts_shadow() - The shadow of another stack's prefix, where it needs one, as seen from @bridge; false: there is none to be had */
+/** parts_shadow() - The shadow of another stack's prefix, where it needs one, as seen from @bridge; false: there is
+ * none to be had */
 bool parts_shadow(struct host_parts *p, const char *bridge, const struct claim *c, struct prefix *ret);
 /** parts_is_local() - Does it overlap a subnet of any stack of this host? */
 bool parts_is_local(const struct host_parts *p, const struct prefix *prefix);

@@ -217,8 +217,11 @@ static void fill_overlay(const struct desired *d, struct nft_table *t)
 
 void parts_finish(struct host_parts *p, const struct desired_input *in, struct desired *d, struct net *host)
 {
-	struct ruleset_host rh = {.shadows = p->used, .n_shadows = p->n_used, .port = in->config->vxlan_port,
-				  .bridges = (const char(*)[16])p->bridges, .n_bridges = p->n_bridges};
+	struct ruleset_host rh = {.shadows = p->used,
+				  .n_shadows = p->n_used,
+				  .port = in->config->vxlan_port,
+				  .bridges = (const char(*)[16])p->bridges,
+				  .n_bridges = p->n_bridges};
 	struct ruleset_vni *vnis = xcalloc(d->nets.n + 1, sizeof(*vnis));
 
 	for (size_t i = 0; i < d->nets.n; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The role router: state files -> desired -> plan -> kernel, again whenever a file or the kernel changes. Holds no state
- * that matters: the kernel's is adopted at the start, and stays when we go.
+ * The role router: state files -> desired -> plan -> kernel, again whenever a file or the kernel changes. Holds no
+ * state that matters: the kernel's is adopted at the start, and stays when we go.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,11 +22,11 @@
 #include "state/config.h"
 #include "state/identity.h"
 
-#define REPLAN_DELAY_US 1000               /* one plan for a burst of events */
-#define RETRY_MIN_US (250 * USEC_PER_MSEC) /* what failed is tried again, ever less often */
-#define RETRY_MAX_US (30 * USEC_PER_SEC)
-#define STREAK_MAX 16                      /* plans in a row that changed something: somebody works against us, slow down */
-#define WRITE_DELAY_US (20 * USEC_PER_MSEC)
+#define REPLAN_DELAY_US 1000		      /* one plan for a burst of events */
+#define RETRY_MIN_US	(250 * USEC_PER_MSEC) /* what failed is tried again, ever less often */
+#define RETRY_MAX_US	(30 * USEC_PER_SEC)
+#define STREAK_MAX	16 /* plans in a row that changed something: somebody works against us, slow down */
+#define WRITE_DELAY_US	(20 * USEC_PER_MSEC)
 
 struct failure {
 	char *op, *why;
@@ -42,7 +42,7 @@ struct router {
 	char host_id[HOST_ID_LEN + 1], ns_dir[512];
 	struct broker *broker;
 	struct broker_server *own_broker; /* when nobody gave us one */
-	bool alone;                       /* two-container form */
+	bool alone;			  /* two-container form */
 	uint64_t alone_salt;
 	struct observe *observe;
 	struct apply *apply;
@@ -53,8 +53,8 @@ struct router {
 	struct discovery discovery;
 	bool have_inventory, have_discovery;
 	struct router_state state; /* as last desired: what is established */
-	char *written;             /* router.json without what changes on every run */
-	struct failure *failures; /* of the last run */
+	char *written;		   /* router.json without what changes on every run */
+	struct failure *failures;  /* of the last run */
 	size_t n_failures;
 	int64_t retry_us;
 	unsigned streak;
@@ -282,7 +282,8 @@ static void failures_take(struct router *r, const struct apply_result *res)
 		const struct failure *was = failure_find(r, f);
 		now[i] = (struct failure){xstrdup(f->op), xstrdup(f->why), was != NULL};
 		if (was && !was->told)
-			log_warning("operation fails, is tried again", kv_str("operation", f->op), kv_str("why", f->why));
+			log_warning("operation fails, is tried again", kv_str("operation", f->op),
+				    kv_str("why", f->why));
 		else if (!was)
 			log_debug("operation failed", kv_str("operation", f->op), kv_str("why", f->why));
 	}
@@ -321,7 +322,8 @@ static void print_plan(const struct plan *plan)
 		puts("nothing to do");
 }
 
-/* A dry run prints when all namespaces that are there have been looked at; those to be created would be, by a real run. */
+/* A dry run prints when all namespaces that are there have been looked at; those to be created would be, by a real run.
+ */
 static bool dry_run_ready(const struct router *r, const struct desired *d)
 {
 	for (size_t i = 0; i < d->n_wants; i++) {
@@ -438,7 +440,8 @@ static void on_replan(void *arg)
 				log_info("bringing the kernel in line", kv_int("operations", (int64_t)plan.n),
 					 kv_str("first", line.data));
 			} else if (r->streak == STREAK_MAX) {
-				log_warning("what was set does not stay; going on more slowly", kv_str("operation", line.data));
+				log_warning("what was set does not stay; going on more slowly",
+					    kv_str("operation", line.data));
 			}
 			apply_run(r->apply, &plan, on_applied, r);
 		} else {
@@ -534,16 +537,18 @@ static int broker_setup(struct router *r, struct err *err)
 		if (!r->config.vni)
 			return err_set(err, -EINVAL, "VNI is required beside STACK_ID: 1 to %u", VNI_MAX);
 		if (!r->config.n_stack_subnets)
-			return err_set(err, -EINVAL, "STACK_SUBNETS is required beside STACK_ID: the subnets of the stack's "
-						     "network, like 10.71.0.0/24");
+			return err_set(err, -EINVAL,
+				       "STACK_SUBNETS is required beside STACK_ID: the subnets of the stack's "
+				       "network, like 10.71.0.0/24");
 		if (getrandom(&r->alone_salt, sizeof(r->alone_salt), 0) < 0)
 			r->alone_salt = (uint64_t)wall_now().ms;
 		return 0;
 	}
 	if (geteuid() != 0)
-		return err_set(err, -EPERM,
-			       "needs root, or `docker-router host` above it, or STACK_ID and VNI inside a stack's router "
-			       "container");
+		return err_set(
+			err, -EPERM,
+			"needs root, or `docker-router host` above it, or STACK_ID and VNI inside a stack's router "
+			"container");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return err_errno(err, -errno, "socketpair");
 	r->own_broker = broker_serve(&r->loop, pair[0], r->ns_dir);

@@ -21,8 +21,8 @@
 #include "base/base.h"
 #include "state/limits.h"
 
-#define ROUTER_PROTOCOL 212
-#define ROUTER_ALIAS "docker-router:"
+#define ROUTER_PROTOCOL	 212
+#define ROUTER_ALIAS	 "docker-router:"
 #define ROUTER_NFT_TABLE "docker-router"
 
 enum net_kind { NET_HOST, NET_VNI, NET_CONTAINER, NET_KIND_N_ };
@@ -30,7 +30,7 @@ enum net_kind { NET_HOST, NET_VNI, NET_CONTAINER, NET_KIND_N_ };
 /** struct net_id - Which namespace */
 struct net_id {
 	enum net_kind kind;
-	uint32_t vni;            /* NET_VNI */
+	uint32_t vni;		  /* NET_VNI */
 	char container[LIMIT_ID]; /* NET_CONTAINER */
 };
 
@@ -49,17 +49,18 @@ struct link {
 		uint32_t vni;
 		struct ip local;
 		uint16_t port;
-		uint16_t src_low, src_high; /* outer source ports; 0, 0: the kernel's choice (not compared when desired is 0) */
-		bool learning;              /* always false when desired */
+		uint16_t src_low,
+			src_high; /* outer source ports; 0, 0: the kernel's choice (not compared when desired is 0) */
+		bool learning;	  /* always false when desired */
 	} vxlan;
 	/* LINK_VETH: the other end; it is a struct link of its own in its own net */
 	struct net_id peer_net; /* desired only */
-	char peer_name[16];     /* desired only */
-	bool veth_primary;      /* desired only: this end's creation makes both */
+	char peer_name[16];	/* desired only */
+	bool veth_primary;	/* desired only: this end's creation makes both */
 	/* actual only */
 	int ifindex;
 	int peer_ifindex; /* IFLA_LINK */
-	bool ipv6_off;    /* no IPv6 on it (disable_ipv6): v6 entries on it wait */
+	bool ipv6_off;	  /* no IPv6 on it (disable_ipv6): v6 entries on it wait */
 };
 
 enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, ENTRY_TYPE_N_ };
@@ -89,7 +90,7 @@ struct entry {
 
 /** struct entry_set - Entries by key: an open hash */
 struct entry_set {
-	struct entry *v;   /* slots; type ENTRY_TYPE_N_ marks an empty one */
+	struct entry *v; /* slots; type ENTRY_TYPE_N_ marks an empty one */
 	size_t n, slots;
 };
 
@@ -108,9 +109,9 @@ void entry_print(struct buf *out, const struct entry *e);
 /** struct nft_set - Elements of one named set that change with the peers */
 struct nft_set {
 	char name[32];
-	uint8_t family;     /* of its elements */
-	bool interval;      /* prefixes; else single addresses (len 32 or 128) */
-	struct prefix *v;   /* sorted by prefix_cmp() */
+	uint8_t family;	  /* of its elements */
+	bool interval;	  /* prefixes; else single addresses (len 32 or 128) */
+	struct prefix *v; /* sorted by prefix_cmp() */
 	size_t n, cap;
 };
 
@@ -124,8 +125,8 @@ struct nft_table {
 	bool present;
 	uint64_t fingerprint;
 	size_t n_rules;
-	char *json;  /* desired only: an array of nft commands (libnftables JSON) that adds the table, its sets without
-			elements, chains and rules */
+	char *json; /* desired only: an array of nft commands (libnftables JSON) that adds the table, its sets without
+		       elements, chains and rules */
 	struct nft_set *sets;
 	size_t n_sets, cap_sets;
 };
@@ -138,9 +139,9 @@ struct foreign_route {
 
 struct net {
 	struct net_id id;
-	bool ready; /* actual only: opened and dumped */
+	bool ready;	    /* actual only: opened and dumped */
 	bool all_addresses; /* actual only, two-container form: those on links of others are entries too */
-	char broken[160]; /* actual only: why it cannot be opened, or "" */
+	char broken[160];   /* actual only: why it cannot be opened, or "" */
 	struct link *links;
 	size_t n_links, cap_links;
 	struct entry_set entries;
@@ -161,9 +162,10 @@ void net_list_done(struct net_list *l);
 struct net *net_list_find(const struct net_list *l, const struct net_id *id);
 struct net *net_list_add(struct net_list *l, const struct net_id *id); /* find or add */
 bool net_id_same(const struct net_id *a, const struct net_id *b);
-const char *net_id_print(const struct net_id *id, char out[static 96]); /* "host", "vni:1000", "ct:ID" (broker's words) */
+const char *net_id_print(const struct net_id *id,
+			 char out[static 96]); /* "host", "vni:1000", "ct:ID" (broker's words) */
 struct link *net_link(const struct net *n, const char *name);
-struct link *net_link_add(struct net *n, const char *name); /* find or add */
+struct link *net_link_add(struct net *n, const char *name);	      /* find or add */
 struct nft_set *nft_table_set(struct nft_table *t, const char *name); /* find, or NULL */
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Desired state inside containers: grade nic, a veth straight into the router namespace, past bridge and host; and grade
- * route, a route to the leg. Both leave the container's own addresses and default route alone. The leg stays beneath:
- * until the NIC is in, and where nothing may be put into a container, traffic takes that.
+ * Desired state inside containers: grade nic, a veth straight into the router namespace, past bridge and host; and
+ * grade route, a route to the leg. Both leave the container's own addresses and default route alone. The leg stays
+ * beneath: until the NIC is in, and where nothing may be put into a container, traffic takes that.
  */
 #include <inttypes.h>
 
@@ -82,7 +82,8 @@ static void report(struct desired *d, const struct plug *plug, const char *name,
 	str_copy(n->grade, grade);
 }
 
-static void add_nic(const struct desired_input *in, struct desired *d, const struct plug *plug, const struct net *actual)
+static void add_nic(const struct desired_input *in, struct desired *d, const struct plug *plug,
+		    const struct net *actual)
 {
 	const uint8_t families[] = {AF_INET, AF_INET6};
 	struct net_id vni_id = net_id_vni(plug->vni);
@@ -95,8 +96,8 @@ static void add_nic(const struct desired_input *in, struct desired *d, const str
 	struct mac in_mac = mac_derive("nic-inside", in->host_id, seed, 0x02);
 	struct mac out_mac = mac_derive("nic-outside", in->host_id, seed, 0x02);
 	/*
-	 * Docker switches IPv6 off by default inside; the role switches it on for our link, then this comes true. While the
-	 * container is still being looked at (a restart of ours) nothing that stands may go: taken for true.
+	 * Docker switches IPv6 off by default inside; the role switches it on for our link, then this comes true. While
+	 * the container is still being looked at (a restart of ours) nothing that stands may go: taken for true.
 	 */
 	const struct link *there = actual && actual->ready ? net_link(actual, inside) : NULL;
 	bool six = there ? !there->ipv6_off : !actual || !actual->ready;
@@ -190,7 +191,8 @@ static void want_leftovers(const struct desired_input *in, struct desired *d)
 					struct plug plug = {.c = &in->inventory->stacks[s].containers[k],
 							    .vni = in->before->vnis[i].vni,
 							    .id.kind = NET_CONTAINER};
-					if (plug.vni != in->inventory->stacks[s].vni || !str_eq(plug.c->name, was->container))
+					if (plug.vni != in->inventory->stacks[s].vni ||
+					    !str_eq(plug.c->name, was->container))
 						continue;
 					str_copy(plug.id.container, plug.c->id);
 					const struct net *n = net_list_find(in->actual, &plug.id);

@@ -32,7 +32,8 @@ static bool must_remake(const struct link *d, const struct link *a)
 	       (d->vxlan.src_low && (d->vxlan.src_low != a->vxlan.src_low || d->vxlan.src_high != a->vxlan.src_high));
 }
 
-/* A link of that name that somebody else made is left alone; one without alias is ours, half-made, when the kind fits. */
+/* A link of that name that somebody else made is left alone; one without alias is ours, half-made, when the kind fits.
+ */
 static bool is_foreign(const struct link *d, const struct link *a)
 {
 	return !is_ours(a) && (a->alias[0] || a->kind != d->kind);
@@ -63,8 +64,9 @@ static enum fate link_fate(const struct net_list *desired, const struct net_list
 	if (a && is_foreign(d, a))
 		return FATE_MISSING;
 	if (d->kind == LINK_VXLAN)
-		return a && !must_remake(d, a) ? FATE_STAYS : ready_net(actual, &(struct net_id){.kind = NET_HOST}) ? FATE_MADE
-														   : FATE_MISSING;
+		return a && !must_remake(d, a)				       ? FATE_STAYS
+		       : ready_net(actual, &(struct net_id){.kind = NET_HOST}) ? FATE_MADE
+									       : FATE_MISSING;
 	if (d->kind != LINK_VETH)
 		return FATE_MISSING;
 	const struct net *pn = ready_net(actual, &d->peer_net);
@@ -153,7 +155,8 @@ static void plan_links(struct plan *p, const struct net_list *desired, const str
 		const struct net *d = desired->v[i];
 		for (size_t j = 0; j < d->n_links; j++) {
 			const struct link *l = &d->links[j];
-			if (link_fate(desired, actual, d, l->name) != FATE_MADE || (l->kind == LINK_VETH && !l->veth_primary))
+			if (link_fate(desired, actual, d, l->name) != FATE_MADE ||
+			    (l->kind == LINK_VETH && !l->veth_primary))
 				continue;
 			struct op *o = op_add(p, OP_LINK_ADD, d);
 			o->link = l;

@@ -2,8 +2,9 @@
  *
  * DOC: The plan
  *
- * A pure function of desired and actual state. It is what --dry-run prints, what tests test without root, and what makes
- * start, restart, upgrade and healing one and the same thing. Operations are ordered so that each finds what it needs:
+ * A pure function of desired and actual state. It is what --dry-run prints, what tests test without root, and what
+ * makes start, restart, upgrade and healing one and the same thing. Operations are ordered so that each finds what it
+ * needs:
  *
  *   1. nft tables (the guard stands before the door opens)
  *   2. links that go; 3. links that come; 4. links that change
@@ -19,27 +20,27 @@
 #include "router/net.h"
 
 enum op_kind {
-	OP_NFT_REPLACE,  /* whole table with all elements */
+	OP_NFT_REPLACE,	 /* whole table with all elements */
 	OP_NFT_ELEMENTS, /* add and remove elements of sets */
 	OP_NFT_REMOVE,
 	OP_LINK_REMOVE,
-	OP_LINK_ADD,     /* vxlan, or the primary end of a veth pair with both ends' attributes; down, with alias */
-	OP_LINK_SET,     /* mac, mtu, master, alias, up; vxlan local: what differs, see set_* */
-	OP_ENTRY_ADD,    /* add or replace */
+	OP_LINK_ADD,  /* vxlan, or the primary end of a veth pair with both ends' attributes; down, with alias */
+	OP_LINK_SET,  /* mac, mtu, master, alias, up; vxlan local: what differs, see set_* */
+	OP_ENTRY_ADD, /* add or replace */
 	OP_ENTRY_REMOVE,
 	OP_KIND_N_
 };
 
 struct op {
 	enum op_kind kind;
-	const struct net *net;       /* desired net; for removals the actual one */
-	const struct link *link;     /* desired (ADD, SET) or actual (REMOVE) */
-	const struct link *peer;     /* OP_LINK_ADD of a veth: the other end as desired */
-	const struct net *peer_net;  /* its namespace, desired */
+	const struct net *net;	    /* desired net; for removals the actual one */
+	const struct link *link;    /* desired (ADD, SET) or actual (REMOVE) */
+	const struct link *peer;    /* OP_LINK_ADD of a veth: the other end as desired */
+	const struct net *peer_net; /* its namespace, desired */
 	bool set_mac, set_mtu, set_up, set_master, set_alias, set_local; /* OP_LINK_SET */
 	const struct entry *entry;   /* borrowed from desired (ADD) or actual (REMOVE) */
 	const struct nft_table *nft; /* desired; OP_NFT_REPLACE */
-	char *nft_json;              /* owned: the transaction: {"nftables":[...]} */
+	char *nft_json;		     /* owned: the transaction: {"nftables":[...]} */
 };
 
 /** struct plan - Borrows from desired and actual: use it before either changes */

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #define PRIORITY_BELOW_RAW (-310)
-#define OBJ "\"family\":\"inet\",\"table\":\"" ROUTER_NFT_TABLE "\""
+#define OBJ		   "\"family\":\"inet\",\"table\":\"" ROUTER_NFT_TABLE "\""
 
 /* Collects the commands of one table. */
 struct rules {
@@ -33,8 +33,8 @@ static void command(struct rules *r, const char *kind, const char *fmt, ...)
 static void chain(struct rules *r, const char *name, const char *hook, const char *type, int priority)
 {
 	if (hook)
-		command(r, "chain", "\"name\":\"%s\",\"type\":\"%s\",\"hook\":\"%s\",\"prio\":%d,\"policy\":\"accept\"", name,
-			type, hook, priority);
+		command(r, "chain", "\"name\":\"%s\",\"type\":\"%s\",\"hook\":\"%s\",\"prio\":%d,\"policy\":\"accept\"",
+			name, type, hook, priority);
 	else
 		command(r, "chain", "\"name\":\"%s\"", name);
 }
@@ -51,8 +51,8 @@ static void set(struct rules *r, struct nft_table *t, const char *name, uint8_t 
 }
 
 #define PAYLOAD(proto, field) "{\"payload\":{\"protocol\":\"" proto "\",\"field\":\"" field "\"}}"
-#define MATCH(left, right) "{\"match\":{\"op\":\"==\",\"left\":" left ",\"right\":" right "}}"
-#define IS_LOCAL MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
+#define MATCH(left, right)    "{\"match\":{\"op\":\"==\",\"left\":" left ",\"right\":" right "}}"
+#define IS_LOCAL	      MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
 
 /* Rewrites the prefix of the destination, host bits kept; no conntrack, and the checksums follow (nft_payload.c). */
 static void rewrite(struct rules *r, const char *chain_name, const char *iif, const struct prefix *from,
@@ -70,7 +70,8 @@ static void rewrite(struct rules *r, const char *chain_name, const char *iif, co
 	command(r, "rule",
 		"\"chain\":\"%s\",\"expr\":[%s{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\"protocol\":\"%s\","
 		"\"field\":\"daddr\"}},\"right\":{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}}},"
-		"{\"mangle\":{\"key\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"value\":{\"^\":[{\"&\":["
+		"{\"mangle\":{\"key\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"value\":{\"^\":[{\"&\":"
+		"["
 		"{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"%s\"]},\"%s\"]}}}]",
 		chain_name, match.data ? match.data : "", proto, ip_format(&from->ip, a), from->len, proto, proto,
 		ip_format(&host_mask, m), ip_format(&to->ip, t));
@@ -83,7 +84,8 @@ static void finish(struct rules *r, struct nft_table *t)
 	if (!t->fingerprint)
 		t->fingerprint = 1; /* 0 means: not known */
 	chain(r, "fingerprint", NULL, NULL, 0);
-	command(r, "rule", "\"chain\":\"fingerprint\",\"comment\":\"" ROUTER_ALIAS "%016" PRIx64 "\",\"expr\":[{\"return\":null}]",
+	command(r, "rule",
+		"\"chain\":\"fingerprint\",\"comment\":\"" ROUTER_ALIAS "%016" PRIx64 "\",\"expr\":[{\"return\":null}]",
 		t->fingerprint);
 	t->n_rules = r->n_rules;
 	t->json = r->b.data;
@@ -102,25 +104,37 @@ static void guard(struct rules *r, struct nft_table *t, const struct ruleset_hos
 		}
 		str_print(name, "vni-%" PRIu32, in->vnis[i].vni);
 		chain(r, name, NULL, NULL, 0);
-		command(r, "rule", "\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip", "saddr"), "\"@peers4-%" PRIu32 "\"")
-			",{\"notrack\":null},{\"accept\":null}]", name, in->vnis[i].vni);
-		command(r, "rule", "\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), "\"@peers6-%" PRIu32 "\"")
-			",{\"notrack\":null},{\"accept\":null}]", name, in->vnis[i].vni);
+		command(r, "rule",
+			"\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip", "saddr"),
+							    "\"@peers4-%" PRIu32
+							    "\"") ",{\"notrack\":null},{\"accept\":null}]",
+			name, in->vnis[i].vni);
+		command(r, "rule",
+			"\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"),
+							    "\"@peers6-%" PRIu32
+							    "\"") ",{\"notrack\":null},{\"accept\":null}]",
+			name, in->vnis[i].vni);
 		command(r, "rule", "\"chain\":\"%s\",\"expr\":[{\"drop\":null}]", name);
-		buf_printf(&map, "%s[%" PRIu32 ",{\"jump\":{\"target\":\"%s\"}}]", map.len ? "," : "", in->vnis[i].vni, name);
+		buf_printf(&map, "%s[%" PRIu32 ",{\"jump\":{\"target\":\"%s\"}}]", map.len ? "," : "", in->vnis[i].vni,
+			   name);
 	}
 	if (!map.len)
 		return;
 	/* VXLAN: 8 bytes UDP, 4 bytes flags, then 24 bits VNI (RFC 7348 section 5). */
-	command(r, "rule", "\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") "," IS_LOCAL
-		",{\"vmap\":{\"key\":{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}},\"data\":{\"set\":[%s]}}}]",
+	command(r, "rule",
+		"\"chain\":\"prerouting\",\"expr\":[" MATCH(
+			PAYLOAD("udp", "dport"), "%u") "," IS_LOCAL
+						       ",{\"vmap\":{\"key\":{\"payload\":{\"base\":\"th\",\"offset\":"
+						       "96,\"len\":24}},\"data\":{\"set\":[%s]}}}]",
 		in->port, map.data);
 	/* What we send is not tracked either, by VNI for the same reason. */
 	autobuf struct buf ours = {0};
 	for (size_t i = 0; i < in->n_vnis; i++)
 		buf_printf(&ours, "%s%" PRIu32, i ? "," : "", in->vnis[i].vni);
-	command(r, "rule", "\"chain\":\"output\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") ","
-		MATCH("{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}", "{\"set\":[%s]}") ",{\"notrack\":null}]",
+	command(r, "rule",
+		"\"chain\":\"output\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") "," MATCH(
+			"{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}",
+			"{\"set\":[%s]}") ",{\"notrack\":null}]",
 		in->port, ours.data);
 }
 
@@ -135,17 +149,23 @@ void ruleset_host(const struct ruleset_host *in, struct nft_table *t)
 	guard(&r, t, in);
 	/* For this host itself: the host's own firewall may count on connection tracking. */
 	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" IS_LOCAL ",{\"accept\":null}]");
-	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip", "saddr"), "\"@overlay4\"") ","
-		MATCH(PAYLOAD("ip", "daddr"), "\"@overlay4\"") ",{\"notrack\":null}]");
-	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), "\"@overlay6\"") ","
-		MATCH(PAYLOAD("ip6", "daddr"), "\"@overlay6\"") ",{\"notrack\":null}]");
+	command(&r, "rule",
+		"\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip", "saddr"), "\"@overlay4\"") "," MATCH(
+			PAYLOAD("ip", "daddr"), "\"@overlay4\"") ",{\"notrack\":null}]");
+	command(&r, "rule",
+		"\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), "\"@overlay6\"") "," MATCH(
+			PAYLOAD("ip6", "daddr"), "\"@overlay6\"") ",{\"notrack\":null}]");
 	for (size_t i = 0; i < in->n_shadows; i++)
 		rewrite(&r, "prerouting", in->shadows[i].bridge, &in->shadows[i].real, &in->shadows[i].shadow);
 	for (size_t i = 0; i < in->n_bridges; i++) {
-		command(&r, "rule", "\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") ","
-			MATCH(PAYLOAD("icmp", "type"), "\"redirect\"") ",{\"drop\":null}]", in->bridges[i]);
-		command(&r, "rule", "\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") ","
-			MATCH(PAYLOAD("icmpv6", "type"), "\"nd-redirect\"") ",{\"drop\":null}]", in->bridges[i]);
+		command(&r, "rule",
+			"\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") "," MATCH(
+				PAYLOAD("icmp", "type"), "\"redirect\"") ",{\"drop\":null}]",
+			in->bridges[i]);
+		command(&r, "rule",
+			"\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") "," MATCH(
+				PAYLOAD("icmpv6", "type"), "\"nd-redirect\"") ",{\"drop\":null}]",
+			in->bridges[i]);
 	}
 	finish(&r, t);
 }
@@ -154,9 +174,11 @@ void ruleset_host(const struct ruleset_host *in, struct nft_table *t)
 static void clamp_mss(struct rules *r)
 {
 	chain(r, "forward", "forward", "filter", 0);
-	command(r, "rule", "\"chain\":\"forward\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":" PAYLOAD("tcp", "flags")
-		",\"right\":\"syn\"}},{\"mangle\":{\"key\":{\"tcp option\":{\"name\":\"maxseg\",\"field\":\"size\"}},"
-		"\"value\":{\"rt\":{\"key\":\"mtu\"}}}}]");
+	command(r, "rule",
+		"\"chain\":\"forward\",\"expr\":[{\"match\":{\"op\":\"in\",\"left\":" PAYLOAD(
+			"tcp", "flags") ",\"right\":\"syn\"}},{\"mangle\":{\"key\":{\"tcp "
+					"option\":{\"name\":\"maxseg\",\"field\":\"size\"}},"
+					"\"value\":{\"rt\":{\"key\":\"mtu\"}}}}]");
 }
 
 void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
@@ -172,10 +194,14 @@ void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, si
 	clamp_mss(&r);
 	chain(&r, "postrouting", "postrouting", "nat", 100);
 	for (size_t i = 0; i < n_stack; i++)
-		command(&r, "rule", "\"chain\":\"postrouting\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"")
-			"," MATCH("{\"payload\":{\"protocol\":\"%s\",\"field\":\"saddr\"}}",
-				  "{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}") ",{\"masquerade\":null}]",
-			uplink_dev, stack[i].ip.family == AF_INET ? "ip" : "ip6", ip_format(&stack[i].ip, a), stack[i].len);
+		command(&r, "rule",
+			"\"chain\":\"postrouting\",\"expr\":[" MATCH(
+				"{\"meta\":{\"key\":\"oifname\"}}",
+				"\"%s\"") "," MATCH("{\"payload\":{\"protocol\":\"%s\",\"field\":\"saddr\"}}",
+						    "{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}") ",{\"masquerade\":"
+												 "null}]",
+			uplink_dev, stack[i].ip.family == AF_INET ? "ip" : "ip6", ip_format(&stack[i].ip, a),
+			stack[i].len);
 	finish(&r, t);
 }
 
@@ -220,7 +246,8 @@ char *ruleset_replace(const struct nft_table *t, bool elements)
 {
 	struct buf b = {0};
 
-	/* "add" before "delete": it must not fail when there is none. One transaction: there is never a moment without. */
+	/* "add" before "delete": it must not fail when there is none. One transaction: there is never a moment without.
+	 */
 	buf_puts(&b, "{\"nftables\":[" TABLE_COMMAND("add") "," TABLE_COMMAND("delete") "," TABLE_COMMAND("add") ",");
 	buf_puts(&b, t->json);
 	for (size_t i = 0; elements && i < t->n_sets; i++)

@@ -3,12 +3,11 @@
  * Our nft table, as libnftables JSON. Pure.
  *
  * In the host's namespace:
- *   guard      VXLAN frames of our VNIs to this host pass only from addresses in the VNI's peer set; matched by VNI, since
- *              Swarm and flannel may share the port. Tunnel packets are not tracked.
- *   overlay    traffic between overlay prefixes is not tracked (keeps Docker's masquerade and raw drops out of the way of
- *              bridged frames) unless it is for this host itself
- *   shadow     between two stacks of one host the destination prefix is rewritten on its way to the leg; the router
- *              namespace restores it (Docker's raw drops match the true address of a container of the other stack). So is
+ *   guard      VXLAN frames of our VNIs to this host pass only from addresses in the VNI's peer set; matched by VNI,
+ * since Swarm and flannel may share the port. Tunnel packets are not tracked. overlay    traffic between overlay
+ * prefixes is not tracked (keeps Docker's masquerade and raw drops out of the way of bridged frames) unless it is for
+ * this host itself shadow     between two stacks of one host the destination prefix is rewritten on its way to the leg;
+ * the router namespace restores it (Docker's raw drops match the true address of a container of the other stack). So is
  *              that of a remote stack where one of another VNI has the same addresses here
  *   redirects  of the bridges of our stacks are held back: one would outlive the leg
  * In a router namespace: restore, and the TCP MSS is held to the path's MTU.
@@ -47,8 +46,8 @@ struct ruleset_host {
 void ruleset_host(const struct ruleset_host *in, struct nft_table *t);
 void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_table *t);
 /**
- * ruleset_alone() - The two-container form: guard, MSS, and the stack's way out by @uplink_dev (Docker masquerades no stack
- * whose gateway is not its own)
+ * ruleset_alone() - The two-container form: guard, MSS, and the stack's way out by @uplink_dev (Docker masquerades no
+ * stack whose gateway is not its own)
  */
 void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
 		   struct nft_table *t);

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_SEC INT64_C(1000000000)
+#define NS_PER_SEC  INT64_C(1000000000)
 #define CLIENTS_MAX 64
 
 static int64_t now_ns(clockid_t clock)

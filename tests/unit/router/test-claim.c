@@ -20,14 +20,14 @@ struct world {
 	struct claims claims;
 };
 
-static struct prefix P(const char *s)
-{
+static struct prefix P(const char *s) {
 	struct prefix p;
 	assert_int_equal(prefix_parse(s, &p), 0);
 	return p;
 }
 
-static void add_peer(struct world *w, char host, const char *stack, uint32_t vni, const char *subnet)
+static void
+add_peer(struct world *w, char host, const char *stack, uint32_t vni, const char *subnet)
 {
 	struct peer *p = xgrow(&w->disc.peers, w->disc.n_peers, &w->disc.cap_peers);
 	w->disc.n_peers++;
@@ -59,8 +59,12 @@ static void add_foreign(struct world *w, const char *dst, const char *dev)
 
 static void settle(struct world *w)
 {
-	struct claim_input in = {.host_id = "55555555555555555555555555555555", .inventory = &w->inv, .discovery = &w->disc,
-				 .before = &w->before, .foreign = w->foreign, .n_foreign = w->n_foreign};
+	struct claim_input in = {.host_id = "55555555555555555555555555555555",
+				 .inventory = &w->inv,
+				 .discovery = &w->disc,
+				 .before = &w->before,
+				 .foreign = w->foreign,
+				 .n_foreign = w->n_foreign};
 	claims_done(&w->claims);
 	claims_settle(&in, &w->claims);
 }
@@ -187,6 +191,31 @@ static void test_against_route_of_host(void **state)
 	world_done(&w);
 }
 
+/* A file that somebody else wrote: what is no subnet is refused, and takes nobody along. */
+static void test_no_subnet(void **state)
+{
+	static const char *const bad[] = {"0.0.0.0/0",	    "10.0.0.0/7", "224.1.0.0/16", "127.0.0.0/8",
+					  "169.254.0.0/16", "::/0",	  "fe80::/64",	  "ff02::/16"};
+	struct world w = {0};
+	char name[16];
+
+	add_local(&w, "mine", 7, "br-mine", "10.71.0.0/24");
+	add_peer(&w, '2', "fine", 7, "10.72.0.0/24");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		str_print(name, "bad%u", (unsigned)i);
+		add_peer(&w, '1', name, 7, bad[i]);
+	}
+	settle(&w);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		str_print(name, "bad%u", (unsigned)i);
+		assert_true(refused(&w, name));
+		assert_non_null(strstr(claim_of(&w, name)->with, "/8 or longer"));
+	}
+	assert_false(refused(&w, "mine"));
+	assert_false(refused(&w, "fine"));
+	world_done(&w);
+}
+
 static void test_cure_is_free(void **state)
 {
 	struct world w = {0};
@@ -241,10 +270,15 @@ static void test_hostile_cluster(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_smaller_owner_wins),      cmocka_unit_test(test_established_never_flips),
-		cmocka_unit_test(test_other_vni_is_no_clash),   cmocka_unit_test(test_own_overlap_is_no_clash),
-		cmocka_unit_test(test_against_local),           cmocka_unit_test(test_against_route_of_host),
-		cmocka_unit_test(test_cure_is_free),            cmocka_unit_test(test_hostile_cluster),
+		cmocka_unit_test(test_smaller_owner_wins),
+		cmocka_unit_test(test_established_never_flips),
+		cmocka_unit_test(test_other_vni_is_no_clash),
+		cmocka_unit_test(test_own_overlap_is_no_clash),
+		cmocka_unit_test(test_against_local),
+		cmocka_unit_test(test_against_route_of_host),
+		cmocka_unit_test(test_no_subnet),
+		cmocka_unit_test(test_cure_is_free),
+		cmocka_unit_test(test_hostile_cluster),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

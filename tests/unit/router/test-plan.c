@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Golden tests of desired state and plan: inventory.json and discovery.json of a folder below tests/golden/router, laid in
- * front of an empty kernel with the bridges that they name, give the operations in its file `plan`; planned again in front
- * of what that makes, nothing is left to do. UPDATE=1 writes the files anew.
+ * Golden tests of desired state and plan: inventory.json and discovery.json of a folder below tests/golden/router, laid
+ * in front of an empty kernel with the bridges that they name, give the operations in its file `plan`; planned again in
+ * front of what that makes, nothing is left to do. UPDATE=1 writes the files anew.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -182,9 +182,16 @@ static void scene_load(struct scene *s, const char *dir)
 
 static void scene_plan(struct scene *s, struct desired *d, struct plan *p)
 {
-	struct desired_input in = {.config = &s->config, .host_id = HOST_ID, .ns_dir = "/run/docker-router/00010203",
-				   .inventory = &s->inv, .discovery = &s->disc, .before = &s->before,
-				   .actual = &s->actual, .local = s->disc.self.host_ip, .underlay_mtu = 1500, .nics = true};
+	struct desired_input in = {.config = &s->config,
+				   .host_id = HOST_ID,
+				   .ns_dir = "/run/docker-router/00010203",
+				   .inventory = &s->inv,
+				   .discovery = &s->disc,
+				   .before = &s->before,
+				   .actual = &s->actual,
+				   .local = s->disc.self.host_ip,
+				   .underlay_mtu = 1500,
+				   .nics = true};
 	desired_make(&in, d);
 	plan_make(&d->nets, &s->actual, p);
 }
@@ -310,7 +317,8 @@ static void test_heal(void **state)
 			it = 0;
 			static int bound;
 			if (++bound % 7 == 0)
-				break; /* the walk starts anew after each change: a sample of each namespace is enough */
+				break; /* the walk starts anew after each change: a sample of each namespace is enough
+					*/
 		}
 		for (size_t j = 0; j < n->n_links; j++) {
 			if (strncmp(n->links[j].alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) != 0)
