@@ -43,7 +43,8 @@ enum file_flags { FILE_SYNC = 1 /* fsync file and directory: must survive power 
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, int flags,
 		 struct err *err) MUST_USE;
 
-/** struct dirwatch - Tells which names in a directory changed, appeared or went; survives replacement of the directory */
+/** struct dirwatch - Tells which names in a directory changed, appeared or went; survives replacement of the directory
+ */
 struct dirwatch;
 /** dirwatch_fn - @name: the entry, or NULL: anything may have changed (overflow, directory replaced) */
 typedef void dirwatch_fn(void *arg, const char *name);

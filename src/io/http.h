@@ -9,17 +9,17 @@
 #include "base/base.h"
 #include "io/loop.h"
 
-struct http;         /* one per loop */
+struct http;	     /* one per loop */
 struct http_request; /* one in flight */
 
 /** struct http_spec - A request; all strings are copied */
 struct http_spec {
-	const char *method;      /* "GET", "POST"; NULL: GET */
+	const char *method;	 /* "GET", "POST"; NULL: GET */
 	const char *unix_socket; /* path, or NULL */
-	const char *url;         /* http://localhost/v1.41/events?... */
-	const char *body;        /* NULL: none; application/json */
-	size_t max_bytes;        /* of the answer, of one line in a stream; 0: 8 MiB */
-	int timeout_ms;          /* whole request; 0: none. A stream has only a connect timeout of 5 s */
+	const char *url;	 /* http://localhost/v1.41/events?... */
+	const char *body;	 /* NULL: none; application/json */
+	size_t max_bytes;	 /* of the answer, of one line in a stream; 0: 8 MiB */
+	int timeout_ms;		 /* whole request; 0: none. A stream has only a connect timeout of 5 s */
 	const char *ca_file, *cert_file, *key_file; /* TLS, or NULL */
 };
 

@@ -17,8 +17,8 @@ struct nl;
 /**
  * nl_open() - A netlink socket in the namespace of the caller; nl_adopt() - over a descriptor that was passed (taken)
  *
- * Sets strict checking, extended acks, capped acks, and buffers of 8 MiB where allowed (SO_RCVBUFFORCE), else as large as
- * permitted.
+ * Sets strict checking, extended acks, capped acks, and buffers of 8 MiB where allowed (SO_RCVBUFFORCE), else as large
+ * as permitted.
  */
 int nl_open(int protocol, struct nl **ret, struct err *err) MUST_USE;
 int nl_adopt(int fd, struct nl **ret, struct err *err) MUST_USE;
@@ -48,11 +48,13 @@ int nl_commit(struct nl *nl, nl_fail_fn *fail, void *arg) MUST_USE;
 /** nl_msg_fn - One message of a dump or an event. */
 typedef void nl_msg_fn(void *arg, const struct nlmsghdr *nlh);
 /**
- * nl_dump() - Send @req (a complete header made by mnl in the caller's buffer; NLM_F_DUMP is added) and pass every message
+ * nl_dump() - Send @req (a complete header made by mnl in the caller's buffer; NLM_F_DUMP is added) and pass every
+ * message
  * @restart: called before a repeat, when the kernel said NLM_F_DUMP_INTR: throw away what came so far (max 5 repeats)
  */
 int nl_dump(struct nl *nl, struct nlmsghdr *req, nl_msg_fn *fn, loop_fn *restart, void *arg, struct err *err) MUST_USE;
-/** nl_get() - One request, one answer message, or -errno with the extended ack in @err. @fn may be NULL: wait for the ack */
+/** nl_get() - One request, one answer message, or -errno with the extended ack in @err. @fn may be NULL: wait for the
+ * ack */
 int nl_get(struct nl *nl, struct nlmsghdr *req, nl_msg_fn *fn, void *arg, struct err *err) MUST_USE;
 
 /**

@@ -8,7 +8,8 @@
 
 #include "base/base.h"
 
-/** ns_open() - A namespace by path (/proc/self/ns/net, a pin, a sandbox key). Return: fd or -errno; refuses what is no netns */
+/** ns_open() - A namespace by path (/proc/self/ns/net, a pin, a sandbox key). Return: fd or -errno; refuses what is no
+ * netns */
 int ns_open(const char *path, struct err *err) MUST_USE;
 /** ns_create() - Make a namespace and pin it at @path (bind mount, file made 0444). Return: fd, -EEXIST, -errno */
 int ns_create(const char *path, struct err *err) MUST_USE;
@@ -17,7 +18,8 @@ int ns_unpin(const char *path, struct err *err) MUST_USE;
 /** ns_same() - Do two descriptors mean the same namespace? */
 bool ns_same(int a, int b);
 
-/** struct ns_guard - Work inside another namespace between ns_enter() and ns_leave(), which aborts if it cannot return */
+/** struct ns_guard - Work inside another namespace between ns_enter() and ns_leave(), which aborts if it cannot return
+ */
 struct ns_guard {
 	int home;
 };
