@@ -223,6 +223,21 @@ static void icc_check(struct doctor *d, const struct inv_stack *s, const struct 
 		   n->name, s->stack_id, on_leg, on_leg == 1 ? "" : "s");
 }
 
+/* Docker's isolation of an internal network counts on the addresses, on one bridge too: routes inside do not help. */
+static void internal_check(struct doctor *d, const struct inv_stack *s, const struct inv_network *n)
+{
+	size_t by_route;
+
+	if (!n->internal || !str_eq(d->files.router.datapath, "route") || d->other_ns ||
+	    sysctl_read("/proc/sys/net/bridge/bridge-nf-call-iptables%s", "") != 1 ||
+	    (by_route = containers_on_leg(d, s, n)) == 0)
+		return;
+	doctor_add(d, "internal", CHECK_ERROR, "Set DATAPATH to auto or nic.",
+		   "network %s of stack %s is internal and bridged frames pass iptables, where Docker drops what "
+		   "leaves it: %zu container%s without a NIC",
+		   n->name, s->stack_id, by_route, by_route == 1 ? "" : "s");
+}
+
 static size_t raw_drops_count(struct doctor *d, const char *text)
 {
 	size_t n = 0;
@@ -285,6 +300,7 @@ void doctor_firewall(struct doctor *d)
 	size_t before = d->n;
 
 	networks_walk(d, icc_check);
+	networks_walk(d, internal_check);
 	if (d->files.inventory.n_stacks == 0 || d->other_ns)
 		return;
 	if (!d->root) {
@@ -451,9 +467,12 @@ static int gateways_read(const struct inv_container *c, struct gateways *ret)
 	return code;
 }
 
+/* Before engine 27 a container on an internal network may have a default route there; Docker drops what takes it. */
 static bool leads_to_stack(const struct inv_stack *s, const struct gateways *g)
 {
 	for (size_t i = 0; i < s->n_networks; i++) {
+		if (s->networks[i].internal)
+			continue;
 		for (size_t j = 0; j < s->networks[i].n_gateways; j++) {
 			for (size_t k = 0; k < g->n; k++) {
 				if (ip_cmp(&s->networks[i].gateways[j], &g->v[k]) == 0)
