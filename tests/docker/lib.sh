@@ -210,3 +210,16 @@ container_on() { # HOST NAME NETWORK [OPTIONS...]: an answering container
 ask() { # HOST CONTAINER ADDRESS [PORT]: what an answering container says
 	in_container "$1" "$2" timeout 3 nc -w 2 "$3" "${4:-80}" </dev/null
 }
+
+ip6_long() { # ADDRESS with a "::": as socat writes it
+	local left right
+	IFS=: read -ra left <<<"${1%%::*}"
+	IFS=: read -ra right <<<"${1##*::}"
+	while [ $((${#left[@]} + ${#right[@]})) -lt 8 ]; do
+		left+=(0)
+	done
+	# shellcheck disable=SC2046 # eight words
+	set -- $(printf '%04x ' "${left[@]/#/0x}" "${right[@]/#/0x}")
+	local IFS=:
+	echo "[$*]"
+}

@@ -78,9 +78,6 @@ apart() { # ADDRESS NAME
 	[ -z "$got" ] || echo "$me reaches $2, $1, by TCP: $got"
 }
 '
-long() { # NET: fd00:NET::10 as socat writes it
-	printf '[fd00:%04d:%04d:0000:0000:0000:0000:0010]' "${1%.*}" "${1#*.}"
-}
 script_of() { # NAME HOST VNI NET
 	local me=$1 host=$2 vni=$3 net=$4 name o_host o_vni o_net size a4 a6 s talk='' bulk='' rest=''
 	for s in "${stacks[@]}"; do
@@ -91,7 +88,7 @@ script_of() { # NAME HOST VNI NET
 		elif [ "$vni" = "$o_vni" ]; then
 			size=1500
 			[ "$o_host" = "$host" ] || size=$mtu
-			talk+="talk $a4 $name 10.$net.10 $((size - 28)) & talk $a6 $name $(long "$net") $((size - 48)) & "
+			talk+="talk $a4 $name 10.$net.10 $((size - 28)) & talk $a6 $name $(ip6_long "fd00:${net/./:}::10") $((size - 48)) & "
 			bulk+="bulk $a4 $name & bulk $a6 $name & "
 			rest+="large $a4 $name $((size - 27)) $size & large $a6 $name $((size - 47)) $size & "
 		elif [ "$o_net" != 61.11 ]; then # in both VNIs: that is a matter of who answers
