@@ -53,7 +53,11 @@ done
 # shellcheck disable=SC2016 # for the shell inside
 PRELUDE='
 ask() { timeout 2 nc -w 1 "$1" 80 </dev/null 2>/dev/null; }
-timeouts() { awk "/^TcpExt:/ && c { print \$c; exit } /^TcpExt:/ { for (i = 2; i <= NF; i++) if (\$i == \"TCPTimeouts\") c = i }" /proc/net/netstat; }
+lost() { # how often TCP waited in vain for an answer, and how often a packet of ours was too large
+	awk "\$1 == before { for (i = 2; i <= NF; i++) if (name[i] ~ /^(TCPTimeouts|InDestUnreachs)\$/) print name[i], \$i; before = \"\"; next }
+		/^(TcpExt|Icmp):/ { before = \$1; split(\$0, name) }
+		/^Icmp6InPktTooBigs/ { print }" /proc/net/netstat /proc/net/snmp /proc/net/snmp6 | xargs
+}
 talk() { # ADDRESS NAME SEEN SIZE
 	end=$(($(date +%s) + 12))
 	until ping -q -c 1 -W 1 "$1" >/dev/null 2>&1 && ping -q -c 1 -W 1 -M do -s "$4" "$1" >/dev/null 2>&1; do
@@ -100,10 +104,10 @@ script_of() { # NAME HOST VNI NET
 		ping() { $(command -v ping) "\$@"; } # busybox has one of its own
 		$PRELUDE
 		$talk wait
-		before=\$(timeouts)
+		before=\$(lost)
 		$bulk wait
-		after=\$(timeouts)
-		[ "\$after" = "\$before" ] || echo "\$me: \$before, then \$after times TCP waited in vain for an answer"
+		after=\$(lost)
+		[ "\$after" = "\$before" ] || echo "\$me lost packets or time by TCP: \$before, then \$after"
 		$rest wait
 	END
 }
