@@ -42,6 +42,12 @@ static bool was_established(const struct router_state *s, const struct claim *c)
 	const struct rs_vni *v = before_vni(s, c->vni);
 	size_t lo = 0, hi = v ? v->n_routes : 0;
 
+	for (size_t i = 0; s && i < s->n_refused; i++) {
+		const struct rs_refused *r = &s->refused[i];
+		if (r->established && r->vni == c->vni && prefix_cmp(&r->prefix, &c->prefix) == 0 &&
+		    str_eq(r->host_id, c->host_id) && str_eq(r->stack_id, c->stack_id))
+			return true;
+	}
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		int cmp = prefix_cmp(&v->routes[mid].prefix, &c->prefix);
@@ -110,6 +116,7 @@ static void refuse(struct claim *c, const struct claim *winner)
 	char p[PREFIX_STRLEN], ip[IP_STRLEN];
 
 	c->refused = true;
+	c->established = false;
 	free(c->with);
 	if (!winner->peer)
 		c->with = xasprintf("%s of stack %s on this host", prefix_format(&winner->prefix, p), winner->stack_id);

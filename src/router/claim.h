@@ -8,7 +8,8 @@
  *   - a claim that was accepted before (router.json) stays accepted as long as its owner is there: an established route
  *     never flips;
  *   - among the others the smaller (host_id, stack_id) wins;
- *   - a remote claim that overlaps a route of this host is refused, on this host only;
+ *   - a remote claim that overlaps a route of this host is refused, on this host only; it stays established meanwhile,
+ *     since a new bridge shows up as a route before the inventory says whose it is;
  *   - a claim of a stack that overlaps another of the same stack is no clash.
  *
  * A refused claim of a stack of our own takes its network off the overlay: it gets no leg. Accepted claims of different

@@ -142,6 +142,7 @@ void desired_settle(const struct desired_input *in, struct desired *ret)
 			r->prefix = c->prefix;
 			str_copy(r->host_id, c->host_id);
 			str_copy(r->stack_id, c->stack_id);
+			r->established = c->established;
 			r->with = xstrdup(c->with);
 			claim_cure(&cure, &ret->claims, c, &ci);
 			r->cure = cure.data ? cure.data : xstrdup("");

@@ -113,6 +113,8 @@ static json_t *refused_to_json(const struct rs_refused *r)
 	put_prefix(o, "prefix", &r->prefix);
 	json_put_str(o, "host_id", r->host_id);
 	json_put_str(o, "stack_id", r->stack_id);
+	if (r->established)
+		json_put(o, "established", json_true());
 	json_put_str(o, "with", r->with ? r->with : "");
 	json_put_str(o, "cure", r->cure ? r->cure : "");
 	return o;
@@ -298,6 +300,7 @@ static int refused_from_json(const json_t *o, struct rs_refused *f, struct err *
 	    (r = prefix_from_json(o, "prefix", &f->prefix, err)) < 0 ||
 	    (r = json_optional(json_get_str(o, "host_id", f->host_id, sizeof(f->host_id), err))) < 0 ||
 	    (r = json_optional(json_get_str(o, "stack_id", f->stack_id, sizeof(f->stack_id), err))) < 0 ||
+	    (r = json_optional(json_get_bool(o, "established", &f->established, err))) < 0 ||
 	    (r = json_optional(json_get_str(o, "with", with, sizeof(with), err))) < 0 ||
 	    (r = json_optional(json_get_str(o, "cure", cure, sizeof(cure), err))) < 0)
 		return r;

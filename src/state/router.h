@@ -39,6 +39,7 @@ struct rs_refused {
 	uint32_t vni;
 	struct prefix prefix;
 	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
+	bool established; /* has the better claim still when the route of this host is gone that it clashes with */
 	char *with, *cure;
 };
 struct rs_pending {

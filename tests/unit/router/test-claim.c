@@ -191,6 +191,35 @@ static void test_against_route_of_host(void **state)
 	world_done(&w);
 }
 
+/* A new bridge is a route of the host first, and one of our stacks' a moment later: what was established stays so. */
+static void test_new_bridge_takes_nothing(void **state)
+{
+	struct world w = {0};
+	add_peer(&w, '9', "shop", 7, "10.71.0.0/24");
+	establish(&w, 7, '9', "shop", "10.71.0.0/24");
+	add_foreign(&w, "10.71.0.0/25", "br-late");
+	settle(&w);
+	assert_true(refused(&w, "shop"));
+	assert_true(claim_of(&w, "shop")->established);
+
+	/* as desired_settle() remembers it */
+	struct rs_refused *r = xgrow(&w.before.refused, w.before.n_refused, &w.before.cap_refused);
+	w.before.n_refused++;
+	w.before.vnis[0].n_routes = 0;
+	r->vni = 7;
+	r->prefix = P("10.71.0.0/24");
+	memset(r->host_id, '9', HOST_ID_LEN);
+	str_copy(r->stack_id, "shop");
+	add_local(&w, "late", 7, "br-late", "10.71.0.0/25");
+	settle(&w);
+	assert_false(refused(&w, "late")); /* 5... is less than 9..., and nothing says that shop was first */
+	r->established = true;
+	settle(&w);
+	assert_true(refused(&w, "late"));
+	assert_false(refused(&w, "shop"));
+	world_done(&w);
+}
+
 /* A file that somebody else wrote: what is no subnet is refused, and takes nobody along. */
 static void test_no_subnet(void **state)
 {
@@ -276,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_own_overlap_is_no_clash),
 		cmocka_unit_test(test_against_local),
 		cmocka_unit_test(test_against_route_of_host),
+		cmocka_unit_test(test_new_bridge_takes_nothing),
 		cmocka_unit_test(test_no_subnet),
 		cmocka_unit_test(test_cure_is_free),
 		cmocka_unit_test(test_hostile_cluster),

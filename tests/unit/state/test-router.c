@@ -32,7 +32,7 @@ static const char example[] =
 	"\",\"stack_id\":\"shop\",\"host_ip\":\"\"},"
 	"{\"prefix\":\"10.72.0.0/24\",\"host_id\":\"" HOST "\",\"stack_id\":\"blog\",\"host_ip\":\"192.0.2.2\"}]}],"
 	"\"refused\":[{\"vni\":1000,\"prefix\":\"172.18.0.0/16\",\"host_id\":\"" HOST
-	"\",\"stack_id\":\"blog\",\"with\":"
+	"\",\"stack_id\":\"blog\",\"established\":true,\"with\":"
 	"\"stack shop on nas\",\"cure\":\"ipam:\\n  config:\\n  - subnet: 10.9.0.0/24\"}],\"pending\":[{\"operation\":"
 	"\"leg of shop\",\"why\":\"no bridge yet\"}],\"problems\":[{\"object\":\"o\",\"text\":\"t\",\"cure\":\"c\"}]}";
 
@@ -43,6 +43,7 @@ static void test_golden(void **state)
 	assert_int_equal(s.n_vnis, 1);
 	assert_int_equal(s.vnis[0].n_routes, 2);
 	assert_true(ip_is_none(&s.vnis[0].routes[0].host_ip));
+	assert_true(s.refused[0].established);
 	assert_string_equal(s.refused[0].cure, "ipam:\n  config:\n  - subnet: 10.9.0.0/24");
 	autobuf struct buf b = {0};
 	json_t *o = router_state_to_json(&s);
