@@ -24,6 +24,7 @@
 #define WRITE_PAUSE_US (25 * USEC_PER_MSEC) /* alone: so long after the last write */
 #define WRITE_MAX_US   (200 * USEC_PER_MSEC)
 #define WRITE_RETRY_US (2 * USEC_PER_SEC)
+#define LISTEN_US      USEC_PER_SEC	    /* before the first write, where what was known is lost */
 #define GOODBYE_US     (30 * USEC_PER_MSEC) /* between the datagrams of --say-goodbye */
 #define GOODBYE_TIMES  3
 
@@ -42,6 +43,8 @@ struct role {
 	struct inventory inventory;
 	bool have_inventory, inventory_bad;
 	bool write_failed, stopped;
+	bool listening;	       /* nothing was written yet, and the peers of the run before are not known */
+	struct file_mark mark; /* of discovery.json as we wrote it */
 	int64_t write_took_us, wrote_us;
 	/* --say-goodbye */
 	struct discovery last;
@@ -76,10 +79,13 @@ static void role_write_soon(struct role *r)
 
 	if (timer_is_set(r->write_timer))
 		return;
+	/* without our stacks nobody is a peer: an empty list now would be a lie */
+	if (r->listening && r->supervised && !r->have_inventory)
+		return;
 	delay_us = delay_us < WRITE_US ? WRITE_US : delay_us > WRITE_MAX_US ? WRITE_MAX_US : delay_us;
 	if (mono_now().us - r->wrote_us > (delay_us > WRITE_PAUSE_US ? delay_us : WRITE_PAUSE_US))
 		delay_us = 0;
-	timer_start(r->write_timer, r->write_failed ? WRITE_RETRY_US : delay_us);
+	timer_start(r->write_timer, r->write_failed ? WRITE_RETRY_US : r->listening ? LISTEN_US : delay_us);
 }
 
 struct unicast {
@@ -174,6 +180,7 @@ static void role_write(void *arg)
 	rc = discovery_write(r->dir.fd, &d, &err);
 	r->wrote_us = mono_now().us;
 	r->write_took_us = r->wrote_us - begin_us;
+	r->listening = false;
 	if (rc < 0) {
 		if (!r->write_failed)
 			log_error("discovery.json cannot be written, the old one stays", kv_str("why", err.text));
@@ -185,6 +192,7 @@ static void role_write(void *arg)
 	if (r->write_failed)
 		log_info("discovery.json is written again");
 	r->write_failed = false;
+	r->mark = file_mark_get(r->dir.fd, STATE_DISCOVERY);
 	problems_log_new(&r->told, &d.problems);
 	problems_done(&r->told);
 	r->told = d.problems;
@@ -204,7 +212,10 @@ static void on_refresh(void *arg)
 		timer_start(r->refresh_timer, r->config.announce_interval_s * USEC_PER_SEC);
 }
 
-/* Who was known before the restart. A file that is broken costs what stood in it, and a line */
+/*
+ * Who was known before the restart. A file that is broken, or was taken away while the router has routes, costs a line;
+ * the router keeps to what it has until the peers have answered
+ */
 static void role_load(struct role *r)
 {
 	struct file_owner owner = owner_of_discovery(&r->dir);
@@ -212,9 +223,12 @@ static void role_load(struct role *r)
 	struct err err = {0};
 	int rc = discovery_read(r->dir.fd, &owner, &d, &err);
 
-	if (rc == -ENOENT)
+	if (rc == -ENOENT) {
+		r->listening = faccessat(r->dir.fd, STATE_ROUTER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 		return;
+	}
 	if (rc < 0) {
+		r->listening = true;
 		log_warning("discovery.json cannot be used, starting with nobody known", kv_str("why", err.text));
 		return;
 	}
@@ -313,12 +327,20 @@ static void role_read_inventory(struct role *r)
 	r->inventory = inv;
 	r->have_inventory = true;
 	role_stacks(r);
+	if (r->listening)
+		role_write_soon(r);
 }
 
 static void on_state_dir(void *arg, const char *name)
 {
 	struct role *r = arg;
 
+	/* Somebody else deleted, replaced or changed our file: what we know is still true */
+	if ((!name || str_eq(name, STATE_DISCOVERY)) && r->wrote_us && !r->listening) {
+		struct file_mark now = file_mark_get(r->dir.fd, STATE_DISCOVERY);
+		if (!file_mark_same(&now, &r->mark))
+			role_write_soon(r);
+	}
 	if (name && !str_eq(name, STATE_INVENTORY))
 		return;
 	role_read_inventory(r);

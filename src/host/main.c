@@ -24,9 +24,10 @@
 #include "state/host.h"
 #include "state/identity.h"
 
-#define HOST_LOCK     "host.lock"
-#define HOST_ALL      (FOR_ALL | FOR_HOST | FOR_INVENTORY | FOR_DISCOVERY | FOR_ROUTER)
-#define WRITE_WAIT_US (10 * USEC_PER_MSEC) /* several roles that start together are one change */
+#define HOST_LOCK      "host.lock"
+#define HOST_ALL       (FOR_ALL | FOR_HOST | FOR_INVENTORY | FOR_DISCOVERY | FOR_ROUTER)
+#define WRITE_WAIT_US  (10 * USEC_PER_MSEC) /* several roles that start together are one change */
+#define WRITE_RETRY_US (2 * USEC_PER_SEC)
 
 struct host {
 	uv_loop_t loop;
@@ -126,8 +127,12 @@ static void host_write(void *arg)
 		running += h->state.roles[i].state == ROLE_RUNNING;
 	rc = host_state_write(h->dir.fd, &h->state, &err);
 	if (rc < 0 && !h->write_failed)
-		log_warning("cannot write " STATE_HOST, kv_str("why", err.text));
+		log_warning(STATE_HOST " cannot be written, the old one stays", kv_str("why", err.text));
+	else if (rc == 0 && h->write_failed)
+		log_info(STATE_HOST " is written again");
 	h->write_failed = rc < 0;
+	if (rc < 0 && !h->stopping)
+		timer_start(h->write, WRITE_RETRY_US);
 	notify_send(h->notify, "STATUS=%zu of %zu roles run", running, h->state.n_roles);
 }
 

@@ -30,6 +30,7 @@ struct role {
 	size_t n_engines;
 	struct inventory before; /* of an earlier run since the machine was started */
 	struct inventory written;
+	struct file_mark mark; /* of the file as we wrote it */
 	bool have_written, write_failed;
 	int64_t last_write_us, pending_since_us; /* pending_since_us 0: nothing is pending */
 	struct timer *write_timer;
@@ -80,6 +81,7 @@ static void role_write(void *arg)
 	if (r->write_failed)
 		log_info("inventory.json is written again");
 	r->write_failed = false;
+	r->mark = file_mark_get(r->dir.fd, STATE_INVENTORY);
 	r->last_write_us = mono_now().us;
 	problems_log_new(&r->written.problems, &inv.problems);
 	log_debug("inventory.json written", kv_int("stacks", (int64_t)inv.n_stacks));
@@ -115,16 +117,15 @@ static void on_changed(void *arg)
 	timer_start(r->write_timer, at_us > now_us ? at_us - now_us : 0);
 }
 
-/* Somebody else deleted or replaced our file: what we know is still true. */
+/* Somebody else deleted, replaced or changed our file: what we know is still true. */
 static void on_state_dir(void *arg, const char *name)
 {
 	struct role *r = arg;
-	struct stat st;
 
 	if (!r->have_written || (name && !str_eq(name, STATE_INVENTORY)))
 		return;
-	if (fstatat(r->dir.fd, STATE_INVENTORY, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_uid == geteuid() && st.st_size > 0)
+	struct file_mark now = file_mark_get(r->dir.fd, STATE_INVENTORY);
+	if (file_mark_same(&now, &r->mark))
 		return;
 	r->have_written = false;
 	timer_start(r->write_timer, 0);

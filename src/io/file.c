@@ -171,6 +171,23 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
 	return 0;
 }
 
+struct file_mark file_mark_get(int dirfd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return (struct file_mark){0};
+	return (struct file_mark){.ino = st.st_ino,
+				  .size = (uint64_t)st.st_size,
+				  .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec,
+				  .uid = st.st_uid};
+}
+
+bool file_mark_same(const struct file_mark *a, const struct file_mark *b)
+{
+	return a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns && a->uid == b->uid;
+}
+
 /*
  * DOC: dirwatch
  *

@@ -43,6 +43,19 @@ enum file_flags { FILE_SYNC = 1 /* fsync file and directory: must survive power 
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, int flags,
 		 struct err *err) MUST_USE;
 
+/**
+ * struct file_mark - Which version of a file this is: what file_replace() made, until somebody else touches it
+ * All zero: none.
+ */
+struct file_mark {
+	uint64_t ino, size, mtime_ns;
+	uid_t uid;
+};
+
+/** file_mark_get() - Of the file as it is now; all zero where there is no regular file */
+struct file_mark file_mark_get(int dirfd, const char *name);
+bool file_mark_same(const struct file_mark *a, const struct file_mark *b);
+
 /** struct dirwatch - Tells which names in a directory changed, appeared or went; survives replacement of the directory
  */
 struct dirwatch;

@@ -27,6 +27,7 @@
 #define RETRY_MAX_US	(30 * USEC_PER_SEC)
 #define STREAK_MAX	16 /* plans in a row that changed something: somebody works against us, slow down */
 #define WRITE_DELAY_US	(20 * USEC_PER_MSEC)
+#define WRITE_RETRY_US	(2 * USEC_PER_SEC)
 
 struct failure {
 	char *op, *why;
@@ -53,8 +54,9 @@ struct router {
 	struct discovery discovery;
 	bool have_inventory, have_discovery;
 	struct router_state state; /* as last desired: what is established */
-	char *written;		   /* router.json without what changes on every run */
-	struct failure *failures;  /* of the last run */
+	bool write_failed;
+	char *written;		  /* router.json without what changes on every run */
+	struct failure *failures; /* of the last run */
 	size_t n_failures;
 	int64_t retry_us;
 	unsigned streak;
@@ -160,9 +162,16 @@ static void on_write(void *arg)
 	s.last_us = r->last_us;
 	s.last_update = wall_now();
 	if (router_state_write(r->dir.fd, &s, &err) != 0) {
-		log_warning("router.json not written", kv_str("why", err.text));
-		free(steal_ptr(r->written)); /* tried again with the next change */
+		if (!r->write_failed)
+			log_warning("router.json not written, the old one stays", kv_str("why", err.text));
+		free(steal_ptr(r->written));
+		r->write_failed = true;
+		timer_start(r->write, WRITE_RETRY_US);
+		return;
 	}
+	if (r->write_failed)
+		log_info("router.json is written again");
+	r->write_failed = false;
 }
 
 /* ---- plan ---- */

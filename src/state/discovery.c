@@ -312,6 +312,10 @@ static int frame_from_json(const json_t *root, struct discovery *d, struct err *
 	int r = json_check_version(root, STATE_DISCOVERY, err);
 	if (r < 0)
 		return r;
+	/* taken for an empty list it would remove every route */
+	r = json_check_array(root, "peers", err);
+	if (r < 0)
+		return err_wrap(err, STATE_DISCOVERY);
 	problems_from_json(json_object_get(root, "problems"), &d->problems);
 	if (json_get_wall(root, "last_update", &d->last_update, &why) == -EINVAL)
 		problems_add(&d->problems, STATE_DISCOVERY, "", "%s", why.text);

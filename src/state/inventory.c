@@ -452,6 +452,10 @@ int inventory_from_json(const json_t *root, struct inventory *ret, struct err *e
 	int r = json_check_version(root, STATE_INVENTORY, err);
 	if (r < 0)
 		return r;
+	/* taken for an empty list it would remove everything */
+	r = json_check_array(root, "stacks", err);
+	if (r < 0)
+		return err_wrap(err, STATE_INVENTORY);
 	problems_from_json(json_object_get(root, "problems"), &inv.problems);
 	if (json_get_wall(root, "last_update", &inv.last_update, &why) == -EINVAL)
 		problems_add(&inv.problems, STATE_INVENTORY, "", "%s", why.text);

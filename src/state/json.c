@@ -325,6 +325,15 @@ json_t *json_get_array(const json_t *o, const char *key, struct problems *p, con
 	return NULL;
 }
 
+int json_check_array(const json_t *o, const char *key, struct err *err)
+{
+	const json_t *v = json_object_get(o, key);
+	char text[64];
+	return !v || json_is_null(v) || json_is_array(v)
+		       ? 0
+		       : err_set(err, -EINVAL, "%s: %s is not an array", key, value_text(v, text));
+}
+
 void json_put(json_t *o, const char *key, json_t *value)
 {
 	if (json_object_set_new_nocheck(o, key, must(value)) < 0)

@@ -65,6 +65,9 @@ int json_get_wall(const json_t *o, const char *key, wall_t *ret, struct err *err
 int json_get_enum(const json_t *o, const char *key, const char *const *names, size_t n, struct err *err) MUST_USE;
 /** json_get_array() - An array; NULL when missing, null or (then told in @p about @object) of another type */
 json_t *json_get_array(const json_t *o, const char *key, struct problems *p, const char *object);
+/** json_check_array() - For what a file is nothing without. Return: 0 an array, missing or null; -EINVAL another type
+ */
+int json_check_array(const json_t *o, const char *key, struct err *err) MUST_USE;
 /** json_put_*() - into object @o; text that is not UTF-8 is put as str_safe() prints it */
 void json_put(json_t *o, const char *key, json_t *value);
 void json_put_str(json_t *o, const char *key, const char *s);

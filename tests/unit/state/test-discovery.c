@@ -126,8 +126,8 @@ static void test_tolerance(void **state)
 	assert_int_equal(d.problems.n, ARRAY_LEN(broken));
 	discovery_done(&d);
 	buf_done(&b);
-	d = from_text("{\"version\":1,\"last_update\":5,\"self\":{\"vxlan_port\":99999,\"stacks\":[1]},\"peers\":{}}");
-	assert_int_equal(d.problems.n, 3);
+	d = from_text("{\"version\":1,\"last_update\":5,\"self\":{\"vxlan_port\":99999,\"stacks\":[1]},\"peers\":[]}");
+	assert_int_equal(d.problems.n, 2);
 	assert_int_equal(d.n_peers, 0);
 	discovery_done(&d);
 	d = from_text("{\"version\":1,\"self\":{\"modes\":[1,\"static\",\"a b\"],\"stacks\":[1,{\"stack_id\":\"a\","
@@ -161,6 +161,8 @@ static void test_refused(void **state)
 		"{",
 		"{}",
 		"{\"version\":2,\"peers\":[]}",
+		"{\"version\":1,\"peers\":{}}",
+		"{\"version\":1,\"peers\":7}",
 		"{\"version\":1,\"peers\":[}",
 		"{\"version\":1,\"peers\":[]",
 		"{\"version\":1,\"peers\":[{]}",

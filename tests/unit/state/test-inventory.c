@@ -159,6 +159,8 @@ static void test_file(void **state)
 	inventory_done(&b);
 	tempdir_put(t, STATE_INVENTORY, "{\"version\":1,\"stacks\":[");
 	assert_true(inventory_read(t->fd, NULL, &b, &e) < 0);
+	tempdir_put(t, STATE_INVENTORY, "{\"version\":1,\"stacks\":7}");
+	assert_true(inventory_read(t->fd, NULL, &b, &e) < 0);
 	assert_null(b.stacks);
 	struct file_owner nobody = {.uids = {12345}, .n = 1};
 	assert_int_equal(inventory_read(t->fd, &nobody, &b, &e), -EPERM);
