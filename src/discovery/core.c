@@ -204,10 +204,11 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 		out->last_seen.ms = now.wall.ms - (now.mono.us - e->heard_us) / USEC_PER_MSEC;
 	}
 	if (ip_is_none(&core->host_ip))
-		problems_add(&d.problems, "discovery",
-			     "HOST_IP and INTERFACE, where they are set, must name what this host has; an address of the "
-			     "family of MULTICAST_GROUP is needed, on an interface that is up.",
-			     "no address to send from: nobody is told of our stacks");
+		problems_add(
+			&d.problems, "discovery",
+			"HOST_IP and INTERFACE, where they are set, must name what this host has; an address of the "
+			"family of MULTICAST_GROUP is needed, on an interface that is up.",
+			"no address to send from: nobody is told of our stacks");
 	for (size_t i = 0; i < core->n_notes; i++)
 		problems_add(&d.problems, core->notes[i].object, core->notes[i].cure, "%s", core->notes[i].text);
 	discovery_sort(&d);
