@@ -19,6 +19,7 @@
 #include "router/desired.h"
 #include "router/observe.h"
 #include "router/plan.h"
+#include "router/refused.h"
 #include "state/config.h"
 #include "state/identity.h"
 
@@ -54,6 +55,7 @@ struct router {
 	struct discovery discovery;
 	bool have_inventory, have_discovery;
 	struct router_state state; /* as last desired: what is established */
+	struct refused_budget refused_budget;
 	bool write_failed;
 	char *written;		  /* router.json without what changes on every run */
 	struct failure *failures; /* of the last run */
@@ -428,6 +430,7 @@ static void on_replan(void *arg)
 		return; /* its end is a change */
 	}
 	plan_make(&d.nets, observe_nets(r->observe), &plan);
+	refused_tell(&r->refused_budget, start, &r->discovery, r->runs ? &r->state : NULL, &d.state);
 	/* The new state first: claims borrow from the files, and what is established counts from now on. */
 	router_state_done(&r->state);
 	r->state = d.state;
