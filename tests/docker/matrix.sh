@@ -152,11 +152,11 @@ esac
 for grade in auto $other; do
 	step "datapath $grade"
 	path=$grade
-	[ $grade != auto ] || path=nic
+	[ "$grade" != auto ] || path=nic
 	for h in h1 h2 h3; do
 		echo "datapath: $grade" >"$FILES/$h.yaml"
 		kill -HUP "$(service_of $h router pid)"
 	done
-	wait_until "path $path of all containers" 10 paths_are $path
+	wait_until "path $path of all containers" 10 paths_are "$path"
 	everybody
 done

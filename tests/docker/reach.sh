@@ -114,7 +114,7 @@ answered() { node_ask "$@" | grep -q '^web '; } # by docker-proxy where ip6table
 wait_until "published port by IPv6" 5 answered out 2001:db8::1 8080
 hears "web 192.0.2.2" h2 blog 192.0.2.1 8080
 for c in alien web2 two plain; do
-	published() { ask h1 $c 192.0.2.1 8080 | grep -q '^web '; }
+	published() { ask h1 "$c" 192.0.2.1 8080 | grep -q '^web '; }
 	wait_until "$c of the same host at the published port" 5 published
 done
 
