@@ -37,29 +37,48 @@ static const struct rs_vni *before_vni(const struct router_state *s, uint32_t vn
 	return NULL;
 }
 
-static bool was_established(const struct router_state *s, const struct claim *c)
+static const struct rs_route *route_before(const struct router_state *s, const struct claim *c)
 {
 	const struct rs_vni *v = before_vni(s, c->vni);
 	size_t lo = 0, hi = v ? v->n_routes : 0;
 
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct rs_route *r = &v->routes[mid];
+		int cmp = prefix_cmp(&r->prefix, &c->prefix);
+		if (cmp == 0)
+			return str_eq(r->host_id, c->host_id) && str_eq(r->stack_id, c->stack_id) ? r : NULL;
+		if (cmp < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+/* Refused before because of a route of this host, and established until then */
+static bool held_before(const struct router_state *s, const struct claim *c)
+{
 	for (size_t i = 0; s && i < s->n_refused; i++) {
 		const struct rs_refused *r = &s->refused[i];
 		if (r->established && r->vni == c->vni && prefix_cmp(&r->prefix, &c->prefix) == 0 &&
 		    str_eq(r->host_id, c->host_id) && str_eq(r->stack_id, c->stack_id))
 			return true;
 	}
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int cmp = prefix_cmp(&v->routes[mid].prefix, &c->prefix);
-		if (cmp == 0)
-			return str_eq(v->routes[mid].host_id, c->host_id) &&
-			       str_eq(v->routes[mid].stack_id, c->stack_id);
-		if (cmp < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return false;
+}
+
+static void remember(const struct claim_input *in, struct claim *c)
+{
+	const struct rs_route *r = route_before(in->before, c);
+
+	if (r) {
+		c->since_us = r->since_us;
+		c->established = !r->since_us || !in->now_us || in->now_us - r->since_us >= CLAIM_SETTLE_US;
+	} else {
+		c->established = held_before(in->before, c);
+		c->since_us = c->established ? 0 : in->now_us;
+	}
 }
 
 /* Discovery refuses these from the wire; a file may have been written by somebody else. */
@@ -72,7 +91,7 @@ static bool is_subnet(const struct prefix *p)
 static void add(struct claims *cs, const struct claim_input *in, struct claim c)
 {
 	c.prefix = prefix_mask(c.prefix);
-	c.established = was_established(in->before, &c);
+	remember(in, &c);
 	if (!is_subnet(&c.prefix)) {
 		c.refused = true;
 		c.with = xstrdup("the rule that a subnet is /8 or longer (IPv6 /16), and neither multicast, loopback "

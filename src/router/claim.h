@@ -6,7 +6,8 @@
  * every host, without a leader:
  *
  *   - a claim that was accepted before (router.json) stays accepted as long as its owner is there: an established route
- *     never flips;
+ *     never flips. It is established CLAIM_SETTLE_US after it was accepted: two hosts that come up together have each
+ *     accepted their own before they hear of the other, and must then come to the same answer;
  *   - among the others the smaller (host_id, stack_id) wins;
  *   - a remote claim that overlaps a route of this host is refused, on this host only; it stays established meanwhile,
  *     since a new bridge shows up as a route before the inventory says whose it is;
@@ -23,6 +24,8 @@
 #include "state/inventory.h"
 #include "state/router.h"
 
+#define CLAIM_SETTLE_US (3 * INT64_C(1000000))
+
 struct claim {
 	uint32_t vni;
 	struct prefix prefix;		   /* host bits cleared */
@@ -30,7 +33,8 @@ struct claim {
 	const struct peer *peer;	   /* NULL: ours */
 	const struct inv_network *network; /* NULL: a peer's */
 	bool established, refused;
-	char *with; /* refused: by whom, in words */
+	int64_t since_us; /* accepted: since when, for struct rs_route */
+	char *with;	  /* refused: by whom, in words */
 };
 
 struct claims {
@@ -41,6 +45,7 @@ struct claims {
 /** struct claim_input - All borrowed */
 struct claim_input {
 	const char *host_id;
+	int64_t now_us; /* of the monotonic clock; 0: what was accepted before is established */
 	const struct inventory *inventory;
 	const struct discovery *discovery;
 	const struct router_state *before;   /* may be NULL */

@@ -122,6 +122,7 @@ void desired_settle(const struct desired_input *in, struct desired *ret)
 {
 	const struct net *host = net_list_find(in->actual, &net_id_host);
 	struct claim_input ci = {.host_id = in->host_id,
+				 .now_us = in->now_us,
 				 .inventory = in->inventory,
 				 .discovery = in->discovery,
 				 .before = in->before,
@@ -156,6 +157,7 @@ void desired_settle(const struct desired_input *in, struct desired *ret)
 		str_copy(r->stack_id, c->stack_id);
 		if (c->peer)
 			r->host_ip = c->peer->host_ip;
+		r->since_us = c->since_us;
 	}
 }
 

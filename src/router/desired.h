@@ -34,6 +34,7 @@
 struct desired_input {
 	const struct config *config;
 	const char *host_id;
+	int64_t now_us;	    /* see struct claim_input */
 	const char *ns_dir; /* RUN_DIR/INSTANCE, for router.json */
 	const struct inventory *inventory;
 	const struct discovery *discovery;

@@ -359,6 +359,7 @@ static void desired_input_fill(struct router *r, struct desired_input *in)
 
 	*in = (struct desired_input){.config = &r->config,
 				     .host_id = r->host_id,
+				     .now_us = mono_now().us,
 				     .ns_dir = r->ns_dir,
 				     .inventory = &r->inventory,
 				     .discovery = &r->discovery,

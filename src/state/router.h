@@ -34,6 +34,7 @@ struct rs_route {
 	struct prefix prefix;
 	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
 	struct ip host_ip; /* none: a stack of this host */
+	int64_t since_us;  /* of the monotonic clock; not in the file: what is read from there is established */
 };
 struct rs_refused {
 	uint32_t vni;

@@ -17,6 +17,7 @@ struct world {
 	struct router_state before;
 	struct foreign_route foreign[4];
 	size_t n_foreign;
+	int64_t now_us;
 	struct claims claims;
 };
 
@@ -60,6 +61,7 @@ static void add_foreign(struct world *w, const char *dst, const char *dev)
 static void settle(struct world *w)
 {
 	struct claim_input in = {.host_id = "55555555555555555555555555555555",
+				 .now_us = w->now_us,
 				 .inventory = &w->inv,
 				 .discovery = &w->disc,
 				 .before = &w->before,
@@ -126,6 +128,32 @@ static void test_established_never_flips(void **state)
 	settle(&w);
 	assert_true(refused(&w, "one"));
 	assert_false(refused(&w, "two"));
+	world_done(&w);
+}
+
+/* Two hosts that come up together have each accepted their own; soon after, the smaller one has it on both. */
+static void test_settling(void **state)
+{
+	struct world w = {.now_us = 100 * INT64_C(1000000)};
+	add_local(&w, "mine", 7, "br-mine", "10.1.0.0/16");
+	settle(&w);
+	assert_int_equal(claim_of(&w, "mine")->since_us, w.now_us);
+	establish(&w, 7, '5', "mine", "10.1.0.0/16");
+	w.before.vnis[0].routes[0].since_us = w.now_us;
+	add_peer(&w, '1', "one", 7, "10.1.0.0/16");
+	w.now_us += CLAIM_SETTLE_US - 1;
+	settle(&w);
+	assert_true(refused(&w, "mine"));
+	assert_false(refused(&w, "one"));
+	w.now_us++;
+	settle(&w);
+	assert_false(refused(&w, "mine"));
+	assert_true(refused(&w, "one"));
+	assert_int_equal(claim_of(&w, "mine")->since_us, w.before.vnis[0].routes[0].since_us);
+	w.before.vnis[0].routes[0].since_us = 0; /* read from router.json */
+	w.now_us = 1;
+	settle(&w);
+	assert_false(refused(&w, "mine"));
 	world_done(&w);
 }
 
@@ -301,6 +329,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_smaller_owner_wins),
 		cmocka_unit_test(test_established_never_flips),
+		cmocka_unit_test(test_settling),
 		cmocka_unit_test(test_other_vni_is_no_clash),
 		cmocka_unit_test(test_own_overlap_is_no_clash),
 		cmocka_unit_test(test_against_local),
