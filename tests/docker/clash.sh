@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4 sid-v4
 #
-# Subnets that clash. The same Compose file on two hosts, where Docker gives both stacks the same subnet: the newcomer is
+# Subnets that clash. Of two that come up together, the larger host id is refused. The same Compose file on two hosts, where Docker gives both stacks the same subnet: the newcomer is
 # refused, on every host, also when its host id is the smaller one and over restarts; log, status and doctor name both sides
 # and print the lines that end it, and they do. A subnet that is a route of one host is refused on that host alone. Nobody
 # else loses a packet.
@@ -49,10 +49,21 @@ network_on h3 quiet 100 10.83.0.0/24
 container_on $small calm calm --ip 10.81.0.10
 container_on h3 quiet quiet --ip 10.83.0.10
 reach h3 quiet 10.81.0.10
+network_on $small first 100 10.90.0.0/24 # established when its turn comes
 pid=$(docker_on h3 inspect -f '{{.State.Pid}}' quiet)
 nsenter --net="/proc/$pid/ns/net" ping -i 0.02 -W 1 10.81.0.10 >"$FILES/ping" &
 ping=$!
 at_exit kill -9 $ping
+
+step "two at once: the larger host id is refused, everywhere"
+network_on $small both 100 10.98.0.0/24 &
+both=$!
+network_on $large both 100 10.98.0.0/16 &
+wait $both $!
+refuses "${all[@]}" -- both $large
+docker_on $small network rm both >/dev/null
+refuses "${all[@]}" --
+docker_on $large network rm both >/dev/null
 
 step "the same Compose file on two hosts, with the subnet that Docker likes"
 cat >"$FILES/shop.yml" <<-END
@@ -83,6 +94,9 @@ for h in "${all[@]}"; do
 	wait_until "$h knows $subnet to be of $large" 5 owner_is "$h" "$subnet" $large
 done
 reach h3 quiet "$(web_of $large)"
+since=${EPOCHREALTIME/[.,]/}
+settled() { [ $((${EPOCHREALTIME/[.,]/} - since)) -gt 3100000 ]; } # CLAIM_SETTLE_US
+wait_until "$subnet of $large is established" 10 settled
 shop $small up -d
 must_equal "subnet of the newcomer" "$subnet" "$(subnet_of $small)"
 
@@ -132,7 +146,6 @@ reach h3 quiet "$(web_of $large)"
 must_contain "doctor of $small" 'subnets +ok' "$(on $small docker-router doctor || true)"
 
 step "the other way round, and half of a subnet: the larger id comes later and is refused; it follows when the first goes"
-network_on $small first 100 10.90.0.0/24
 for h in "${all[@]}"; do
 	wait_until "$h knows first" 5 owner_is "$h" 10.90.0.0/24 $small
 done
