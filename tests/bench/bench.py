@@ -5,7 +5,8 @@
 Rows that compare are interleaved round by round; a ratio is taken within each round, and the table shows the median of the
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
-    bench.py [ROW...]     throughput rr start connect loss memory peers discovery   (default: all)
+    bench.py [ROW...]     throughput rr start connect loss memory alone peers
+                          discovery   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -25,6 +26,7 @@ LAB = os.environ.setdefault('LAB', 'bench')
 LAB_DIR = os.environ.setdefault('LAB_DIR', '/tmp/docker-router-lab')
 DIR = os.path.join(LAB_DIR, LAB)
 ROUTER = os.environ['DOCKER_ROUTER']
+ROUTER_LINK = os.path.join(os.environ['BUILD'], 'docker-router')
 ROUNDS = int(os.environ.get('ROUNDS', '9'))
 SECONDS = int(os.environ.get('SECONDS', '2'))
 results = []
@@ -324,6 +326,29 @@ def row_loss():
         note(f'  longest gap {gap} ms')
 
 
+def row_alone():
+    """The two-container form, in a lab of its own: examples/multi-stack, a on h1, c on h2."""
+    os.environ['LAB'], os.environ['ROUTER'] = LAB + '-alone', '0'
+    try:
+        lab('up', 'two-hosts')
+        example = os.path.join(TOP, 'examples/multi-stack/docker-compose.stack-')
+        for h, stack in (('h1', 'a'), ('h2', 'c')):
+            lab('exec', h, os.path.join(TOP, 'scripts/build.sh'), '--import', env=dict(os.environ, BUILD=os.path.dirname(ROUTER_LINK)))
+            lab('compose', h, '-p', f'stack-{stack}', '-f', f'{example}{stack}.yml', 'up', '-d', env=dict(os.environ, IMAGE='lab:1'))
+            container(h, f'bench-{stack}', f'stack-{stack}_stack-{stack}', 'sh', '-c', '/probe echo 7 & exec iperf3 -s')
+        to = docker('h2', 'inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', 'bench-c').strip()
+        wait('the two-container form', lambda: ping('bench-a', to))
+        wait('iperf3 there', lambda: 'iperf Done' in docker('h1', 'exec', 'bench-a', 'iperf3', '-c', to, '-n', '1K', check=False))
+        got = [iperf('bench-a', to, 1) for _ in range(5)]
+        single('TCP 1 stream, two-container form', 'Gbit/s', [g[0] for g in got], None, 2)
+        single('request/response, two-container form', '1/s',
+               [float(docker('h1', 'exec', 'bench-a', '/probe', 'rr', to, 7, SECONDS)) for _ in range(5)], None, 0)
+    finally:
+        lab('down', check=False)
+        os.environ['LAB'] = LAB
+        del os.environ['ROUTER']
+
+
 # --- 10,000 peers: router and discovery alone, in a namespace of their own ---------------------------------------------
 
 PEERS = 10000
@@ -537,7 +562,7 @@ def table():
 def main():
     global PROBE
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
-            'memory': row_memory, 'peers': row_peers, 'discovery': row_discovery}
+            'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
         raise SystemExit(f'bench: no row {unknown[0]}; there are {" ".join(rows)}')
@@ -546,8 +571,8 @@ def main():
     folder = tempfile.mkdtemp(prefix='bench-')
     os.chmod(folder, 0o755)
     try:
-        if set(wanted) - {'peers', 'discovery'}:
-            PROBE = probe_build(folder)
+        PROBE = probe_build(folder)
+        if set(wanted) - {'alone', 'peers', 'discovery'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
