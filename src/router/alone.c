@@ -134,7 +134,13 @@ void desired_make_alone(const struct desired_input *in, struct desired *ret)
 	here.underlay_mtu = up ? up->mtu : 0;
 	struct rs_vni *v = state_vni(&ret->state, in->config->vni);
 	v->mtu = desired_add_vxlan(&here, net, in->config->vni, ALONE_DEVICE, in->config->vxlan_port);
-	move_source_ports(in, actual, net_link(net, ALONE_DEVICE));
+	struct link *vx = net_link(net, ALONE_DEVICE);
+	move_source_ports(in, actual, vx);
+	/*
+	 * Docker translates these packets, here and at the peer. Where the checksum inside is left to the device (TCP),
+	 * the kernel takes the outer one for unfinished too and spoils it. IPv6 needs one.
+	 */
+	vx->vxlan.no_checksum = true;
 	str_copy(v->devices[0].name, ALONE_DEVICE);
 	v->devices[0].local = here.local;
 	v->devices[0].port = in->config->vxlan_port;

@@ -52,6 +52,7 @@ struct link {
 		uint16_t src_low,
 			src_high; /* outer source ports; 0, 0: the kernel's choice (not compared when desired is 0) */
 		bool learning;	  /* always false when desired */
+		bool no_checksum; /* outer UDP over IPv4 goes without; desired only */
 	} vxlan;
 	/* LINK_VETH: the other end; it is a struct link of its own in its own net */
 	struct net_id peer_net; /* desired only */

@@ -54,6 +54,12 @@ reach h1 "$b" 10.81.0.10
 step "full size between hosts"
 reach_full_size h1 "$a" 10.83.0.10 1450
 
+# translated addresses whose sums happen to be the same hide a broken checksum, so from and to each of two stacks
+step "TCP between hosts"
+must_equal "page of a at c" "hello from stack-a" "$(in_container h2 "$c" timeout 10 wget -q -O- http://10.81.0.10/)"
+must_equal "page of b at c" "hello from stack-b" "$(in_container h2 "$c" timeout 10 wget -q -O- http://10.82.0.10/)"
+must_equal "page of c at b" "hello from stack-c" "$(in_container h1 "$b" timeout 10 wget -q -O- http://10.83.0.10/)"
+
 step "a page larger than any packet arrives whole, between hosts and on one"
 for x in "h1 $a" "h2 $c"; do
 	read -r h name <<<"$x"
