@@ -193,7 +193,7 @@ static void role_write(void *arg)
 		log_info("discovery.json is written again");
 	r->write_failed = false;
 	r->mark = file_mark_get(r->dir.fd, STATE_DISCOVERY);
-	problems_log_new(&r->told, &d.problems);
+	problems_log_new(&r->told, &d.problems, NULL);
 	problems_done(&r->told);
 	r->told = d.problems;
 	d.problems = (struct problems){0};

@@ -83,7 +83,7 @@ static void role_write(void *arg)
 	r->write_failed = false;
 	r->mark = file_mark_get(r->dir.fd, STATE_INVENTORY);
 	r->last_write_us = mono_now().us;
-	problems_log_new(&r->written.problems, &inv.problems);
+	problems_log_new(&r->written.problems, &inv.problems, NULL);
 	log_debug("inventory.json written", kv_int("stacks", (int64_t)inv.n_stacks));
 	inventory_done(&r->written);
 	r->written = inv;

@@ -91,7 +91,7 @@ static void read_inventory(struct router *r)
 			log_warning("inventory.json not taken over, the last good one stays", kv_str("why", err.text));
 		return;
 	}
-	problems_log_new(&r->inventory.problems, &inv.problems);
+	problems_log_new(&r->inventory.problems, &inv.problems, STATE_INVENTORY);
 	inventory_done(&r->inventory);
 	r->inventory = inv;
 	r->have_inventory = true;
@@ -110,7 +110,7 @@ static void read_discovery(struct router *r)
 			log_warning("discovery.json not taken over, the last good one stays", kv_str("why", err.text));
 		return;
 	}
-	problems_log_new(&r->discovery.problems, &disc.problems);
+	problems_log_new(&r->discovery.problems, &disc.problems, STATE_DISCOVERY);
 	discovery_done(&r->discovery);
 	r->discovery = disc;
 	r->have_discovery = true;

@@ -67,11 +67,11 @@ static bool problems_have(const struct problems *p, const struct problem *what)
 	return false;
 }
 
-void problems_log_new(const struct problems *before, const struct problems *now)
+void problems_log_new(const struct problems *before, const struct problems *now, const char *object)
 {
 	for (size_t i = 0; i < now->n; i++) {
 		const struct problem *p = &now->v[i];
-		if (problems_have(before, p))
+		if (problems_have(before, p) || (object && !str_eq(p->object, object)))
 			continue;
 		if (*p->cure && !strchr(p->cure, '\n'))
 			log_warning(p->text, kv_str("object", p->object), kv_str("cure", p->cure));

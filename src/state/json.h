@@ -29,8 +29,12 @@ struct problems {
 };
 void problems_add(struct problems *p, const char *object, const char *cure, const char *fmt, ...) PRINTF(4, 5);
 void problems_done(struct problems *p);
-/** problems_log_new() - Log (warning) what is in @now and was not in @before */
-void problems_log_new(const struct problems *before, const struct problems *now);
+/**
+ * problems_log_new() - Log (warning) what is in @now and was not in @before
+ * @object: NULL, or only what is about this: a reader logs what the file itself made it leave out, the rest its writer
+ * has logged
+ */
+void problems_log_new(const struct problems *before, const struct problems *now, const char *object);
 json_t *problems_to_json(const struct problems *p);
 void problems_from_json(json_t *array, struct problems *ret); /* skips what is malformed */
 
