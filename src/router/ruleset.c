@@ -127,6 +127,21 @@ static void guard(struct rules *r, struct nft_table *t, const struct ruleset_hos
 						       ",{\"vmap\":{\"key\":{\"payload\":{\"base\":\"th\",\"offset\":"
 						       "96,\"len\":24}},\"data\":{\"set\":[%s]}}}]",
 		in->port, map.data);
+	/*
+	 * Nobody could say of which VNI a packet is that ends before it: a first fragment cut so short, to be put
+	 * together behind us where nothing tracks connections. No VXLAN datagram is that short, whoever sends it.
+	 */
+	command(r, "rule",
+		"\"chain\":\"prerouting\",\"expr\":[" MATCH(
+			PAYLOAD("udp", "dport"), "%u") "," IS_LOCAL
+						       ",{\"match\":{\"op\":\">=\",\"left\":{\"payload\":{\"base\":"
+						       "\"th\",\"offset\":96,\"len\":24}},\"right\":0}},"
+						       "{\"accept\":null}]",
+		in->port);
+	command(r, "rule",
+		"\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") "," IS_LOCAL
+											   ",{\"drop\":null}]",
+		in->port);
 	/* What we send is not tracked either, by VNI for the same reason. */
 	autobuf struct buf ours = {0};
 	for (size_t i = 0; i < in->n_vnis; i++)
