@@ -23,8 +23,12 @@ packages:
 	@if [ "$$(id -u)" = 0 ]; then packaging/packages.sh build; fi
 
 build: packages ## compile (installs what it needs when run as root); the command is build/docker-router
-	@[ -f $(BUILD)/build.ninja ] || meson setup $(MESON_OPTIONS) $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@[ -f $(BUILD)/build.ninja ] || { echo "compiling into $(BUILD), half a minute or so"; \
+		meson setup $(MESON_OPTIONS) $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }; \
+		echo "$(PREFIX)" >$(BUILD)/prefix; }
 	@rm -f $(BUILD).log
+	@[ "$$(cat $(BUILD)/prefix 2>/dev/null)" = "$(PREFIX)" ] || { meson configure $(BUILD) --prefix=$(PREFIX) && \
+		echo "$(PREFIX)" >$(BUILD)/prefix; }
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
 	@ln -sfn src/docker-router $(BUILD)/docker-router
 
