@@ -312,7 +312,7 @@ void doctor_firewall(struct doctor *d)
 	if (doctor_has_ipv6(d))
 		firewall_read(d, &f6);
 	if (!f4.have && !f6.have)
-		doctor_add(d, "firewall", CHECK_SKIPPED, "Install iptables, to let doctor look at its rules.",
+		doctor_add(d, "firewall", CHECK_SKIPPED, "Install iptables, to let doctor look at its rules. From a container of ours: run doctor on the host.",
 			   "iptables-save cannot be run");
 	for (size_t i = 0; i < d->files.inventory.n_stacks; i++) {
 		const struct inv_stack *s = &d->files.inventory.stacks[i];
@@ -392,6 +392,9 @@ void doctor_mtu(struct doctor *d)
 		return;
 	unsigned mtu = underlay_mtu(ip, dev);
 	if (mtu == 0) {
+		/* the two-container form: the address is the host's, and this is the router's container */
+		if (str_eq(d->files.router.datapath, "router"))
+			return;
 		doctor_add(d, "underlay", CHECK_ERROR,
 			   "Has the address changed? discovery finds the new one; HOST_IP names one that is there.",
 			   "no interface here has %s, which peers were told", ip_format(ip, text));
