@@ -312,7 +312,9 @@ void doctor_firewall(struct doctor *d)
 	if (doctor_has_ipv6(d))
 		firewall_read(d, &f6);
 	if (!f4.have && !f6.have)
-		doctor_add(d, "firewall", CHECK_SKIPPED, "Install iptables, to let doctor look at its rules. From a container of ours: run doctor on the host.",
+		doctor_add(d, "firewall", CHECK_SKIPPED,
+			   "Install iptables, to let doctor look at its rules. From a container of ours: run doctor on "
+			   "the host.",
 			   "iptables-save cannot be run");
 	for (size_t i = 0; i < d->files.inventory.n_stacks; i++) {
 		const struct inv_stack *s = &d->files.inventory.stacks[i];
