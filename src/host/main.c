@@ -12,7 +12,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "base/log.h"
 #include "host/notify.h"
@@ -35,7 +37,7 @@ struct host {
 	char **argv, **env;
 	struct config config;
 	struct state_dir dir;
-	int lock;
+	int lock, lock_ns;
 	char host_id[HOST_ID_LEN + 1], run_dir[256], exe_dir[256];
 	struct host_state state;
 	bool write_failed, stopping;
@@ -245,6 +247,31 @@ static int host_lock(struct host *h, struct err *err)
 	return 0;
 }
 
+/*
+ * Two routers in one network namespace would undo each other's work without end, and a STATE_DIR of its own does not
+ * keep them apart. An abstract socket belongs to the namespace and goes with the process.
+ */
+static int host_lock_namespace(struct host *h, struct err *err)
+{
+	static const char name[] = "docker-router.host";
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+
+	if (!strstr(h->config.roles, "router"))
+		return 0;
+	memcpy(sun.sun_path + 1, name, sizeof(name) - 1);
+	h->lock_ns = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (h->lock_ns < 0)
+		return err_errno(err, -errno, "make a socket");
+	if (bind(h->lock_ns, (struct sockaddr *)&sun, offsetof(struct sockaddr_un, sun_path) + sizeof(name)) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return err_errno(err, -errno, "bind a socket");
+	return err_set(
+		err, -EBUSY,
+		"another host with a router works in this network namespace, on another STATE_DIR than %s: stop it",
+		h->dir.path);
+}
+
 static int host_find_self(struct host *h, struct err *err)
 {
 	ssize_t n = readlink("/proc/self/exe", h->exe_dir, sizeof(h->exe_dir) - 1);
@@ -271,6 +298,8 @@ static int host_init(struct host *h, struct err *err)
 	if (rc < 0)
 		return rc;
 	rc = host_lock(h, err);
+	if (rc == 0)
+		rc = host_lock_namespace(h, err);
 	if (rc < 0)
 		return rc;
 	err->text[0] = '\0';
@@ -341,7 +370,7 @@ static void host_done(struct host *h)
 
 int main(int argc, char **argv)
 {
-	struct host h = {.argc = argc - 1, .argv = argv + 1, .env = environ, .lock = -1, .dir.fd = -1};
+	struct host h = {.argc = argc - 1, .argv = argv + 1, .env = environ, .lock = -1, .lock_ns = -1, .dir.fd = -1};
 	struct err err;
 	int rc = host_config(&h, &h.config, &err);
 

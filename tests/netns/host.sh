@@ -123,6 +123,13 @@ second() {
 	[ "$rc" = 1 ] && [[ $out == *"pid $HOST"*"$T/state"* ]]
 }
 ok "a second host on the same STATE_DIR is refused by name" second
+elsewhere() { # another STATE_DIR, the same network namespace: two routers would undo each other's work
+	local out status=0
+	out=$(timeout 5 env -u STACK_ID -u VNI CONFIG= INTERFACE=lo "$DOCKER_ROUTER" host --state-dir "$T/other" \
+		--run-dir="$T/other-run" 2>&1) || status=$?
+	[ "$status" = 1 ] && [[ $out == *"another host with a router works in this network namespace"* ]]
+}
+ok "a second host in the same network namespace is refused" elsewhere
 
 # --- dying -----------------------------------------------------------------------------------------------------------
 
