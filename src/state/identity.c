@@ -74,7 +74,12 @@ void state_dir_done(struct state_dir *d)
 struct file_owner owner_of_discovery(const struct state_dir *d)
 {
 	struct file_owner o = owner_of_root(d);
+	struct stat st;
+
 	file_owner_add(&o, d->uid);
+	/* Seen from outside of a container: root gave the folder to the user that writes it there, by its group */
+	if (fstat(d->fd, &st) == 0 && st.st_uid == 0 && st.st_gid != 0)
+		file_owner_add(&o, (uid_t)st.st_gid);
 	return o;
 }
 
