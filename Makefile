@@ -40,11 +40,11 @@ asan: packages ## the same with the address and undefined-behaviour sanitizers, 
 
 demo: build ## root: two Docker hosts on this machine whose stacks reach each other (KEEP=1 leaves them up)
 	@packaging/packages.sh lab
-	@lab/demo.sh
+	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router lab/demo.sh
 
 lab: build ## root: bring up a lab to play with: make lab T=three-hosts
 	@packaging/packages.sh lab
-	@lab/up $(T)
+	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router lab/up $(T)
 
 check: ## root: every test, with real dockerds, and once more under the sanitizers
 	@packaging/packages.sh build check
