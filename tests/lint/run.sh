@@ -92,15 +92,21 @@ spelling() {
 	done | xargs codespell -I tests/lint/codespell.txt
 }
 
+docs() {
+	BUILD=$BUILD tests/lint/docs.sh
+}
+
 layers() {
 	tests/lint/layers.sh
 }
 
 check formatting clang-format formatting
-check clang-tidy clang-tidy tidy
+# minutes on two processors: `make lint` takes them, `make check` does not
+[ -n "${FAST:-}" ] || check clang-tidy clang-tidy tidy
 check cppcheck cppcheck cppcheck_all
 check shellcheck shellcheck shell
 check man mandoc man_pages
 check spelling codespell spelling
 check layers sh layers
+check docs sh docs
 exit $status
