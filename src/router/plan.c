@@ -87,11 +87,24 @@ static bool table_differs(const struct net *d, const struct net *a)
 	return !a->nft.present || a->nft.fingerprint != d->nft.fingerprint || a->nft.n_rules != d->nft.n_rules;
 }
 
+/* Is a VXLAN device there, with peers that may be sending? */
+static bool door_open(const struct net_list *desired, const struct net_list *actual)
+{
+	for (size_t i = 0; i < desired->n; i++) {
+		const struct net *d = desired->v[i], *a = ready_net(actual, &d->id);
+		for (size_t j = 0; a && j < d->n_links; j++)
+			if (d->links[j].kind == LINK_VXLAN && net_link(a, d->links[j].name))
+				return true;
+	}
+	return false;
+}
+
 /*
- * A table that is there is replaced with all of its elements at once: no peer is shut out for a moment. A new one comes
- * without, and they follow: nobody is let in before, and the rest need not wait for thousands of elements.
+ * A table that is there is replaced with all of its elements at once, and one that somebody took away comes back
+ * with them: no peer is shut out for a moment. At the first start it comes without, and they follow: nobody is let in
+ * before, and the rest need not wait for thousands of elements.
  */
-static void plan_nft_tables(struct plan *p, const struct net *d, const struct net *a)
+static void plan_nft_tables(struct plan *p, const struct net *d, const struct net *a, bool open)
 {
 	if (!d->nft.present) {
 		if (a->nft.present)
@@ -99,15 +112,15 @@ static void plan_nft_tables(struct plan *p, const struct net *d, const struct ne
 	} else if (table_differs(d, a)) {
 		struct op *o = op_add(p, OP_NFT_REPLACE, d);
 		o->nft = &d->nft;
-		o->nft_json = ruleset_replace(&d->nft, a->nft.present);
+		o->nft_json = ruleset_replace(&d->nft, a->nft.present || open);
 	}
 }
 
-static void plan_nft_elements(struct plan *p, const struct net *d, const struct net *a)
+static void plan_nft_elements(struct plan *p, const struct net *d, const struct net *a, bool open)
 {
 	static const struct nft_table none;
 
-	if (!d->nft.present || (a->nft.present && table_differs(d, a)))
+	if (!d->nft.present || ((a->nft.present || open) && table_differs(d, a)))
 		return;
 	char *elements = ruleset_elements(&d->nft, a->nft.present ? &a->nft : &none);
 	if (elements) {
@@ -247,16 +260,18 @@ static void plan_entry_removals(struct plan *p, const struct net_list *desired, 
 
 void plan_make(const struct net_list *desired, const struct net_list *actual, struct plan *ret)
 {
+	bool open = door_open(desired, actual);
+
 	memset(ret, 0, sizeof(*ret));
 	for (size_t i = 0; i < desired->n; i++) {
 		const struct net *a = ready_net(actual, &desired->v[i]->id);
 		if (a)
-			plan_nft_tables(ret, desired->v[i], a);
+			plan_nft_tables(ret, desired->v[i], a, open);
 	}
 	for (size_t i = 0; i < desired->n; i++) {
 		const struct net *a = ready_net(actual, &desired->v[i]->id);
 		if (a)
-			plan_nft_elements(ret, desired->v[i], a);
+			plan_nft_elements(ret, desired->v[i], a, open);
 	}
 	plan_links(ret, desired, actual);
 	for (int vni_first = 1; vni_first >= 0; vni_first--)

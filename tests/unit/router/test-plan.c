@@ -341,6 +341,15 @@ static void test_heal(void **state)
 			assert_int_equal(again.ops[0].kind, OP_NFT_REPLACE);
 			plan_done(&again);
 			n->nft.n_rules++;
+			/* and the whole table: with its elements, or peers that are sending would be shut out */
+			n->nft.present = false;
+			plan_make(&d.nets, &s.actual, &again);
+			assert_int_equal(again.n, 1);
+			assert_int_equal(again.ops[0].kind, OP_NFT_REPLACE);
+			assert_int_equal(strstr(again.ops[0].nft_json, "\"192.0.2.2\"") != NULL,
+					 n->id.kind == NET_HOST);
+			plan_done(&again);
+			n->nft.present = true;
 		}
 	}
 	plan_done(&p);
