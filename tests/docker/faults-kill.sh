@@ -12,7 +12,7 @@ held h1 >"$FILES/held"
 writes_start h1
 
 step "each role is killed and started again"
-flows_start 8
+flows_start
 for role in inventory discovery router; do
 	old=$(role_pid h1 $role) file=$(file_of h1 $role)
 	kill -9 "$old"
@@ -24,7 +24,7 @@ must_equal "writes of restarted roles" '' "$(writes)"
 held_must "after the roles were killed" h1 "$FILES/held"
 
 step "host is killed, and its roles with it, and started again"
-flows_start 10
+flows_start
 roles=$(jq -r '.roles[].pid' "$DIR/h1/state/host.json")
 host_restart h1 kill
 ended() {

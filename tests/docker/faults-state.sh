@@ -43,7 +43,7 @@ said() { # PATTERN COUNT: at least so many lines
 for role in inventory discovery; do
 	file=$role.json
 	step "$file"
-	flows_start 12
+	flows_start
 	pid=$(role_pid h1 $role)
 	owner=$(stat -c %u "$S/$file")
 	cp "$S/$file" "$FILES/copy"
@@ -71,7 +71,7 @@ for role in inventory discovery; do
 done
 
 step "router started while both files are broken, then discovery: nothing goes"
-flows_start 8
+flows_start
 kill -STOP "$(role_pid h1 inventory)" "$(role_pid h1 discovery)"
 damage garbage inventory.json
 damage garbage discovery.json
@@ -91,7 +91,7 @@ flows_must
 held_must "after both were broken" h1 "$FILES/held"
 
 step "discovery started while inventory.json is broken"
-flows_start 5
+flows_start
 pid=$(role_pid h1 inventory)
 kill -STOP "$pid"
 damage garbage inventory.json
@@ -106,7 +106,7 @@ flows_must
 held_must "after that" h1 "$FILES/held"
 
 step "discovery started without its file"
-flows_start 5
+flows_start
 old=$(role_pid h1 discovery)
 kill -STOP "$old"
 rm "$S/discovery.json"
@@ -125,7 +125,7 @@ at_exit umount -l "$S"
 cp -a "$FILES/state/." "$S"
 service_of h1 router start
 held_must "after the move to a small disk" h1 "$FILES/held"
-flows_start 8
+flows_start
 dd if=/dev/zero of="$S/fill" bs=1k >/dev/null 2>&1 || true
 stack h1 five 1000 75
 stack h2 six 1000 76

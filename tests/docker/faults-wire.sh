@@ -73,7 +73,7 @@ inside h1 ip link del dev vx77
 all_talk
 
 step "hostile datagrams, of which none may have any effect"
-flows_start 12
+flows_start
 refused_before=$(refused)
 n=$(evil send refused 192.0.2.1 "$id1" "$id2")
 [ "$n" -ge 50 ] || fail "$n datagrams sent"
@@ -108,7 +108,7 @@ step "a flood of 20,000 stacks from 64 addresses within 4 seconds"
 for n in $(seq 100 163); do
 	echo "addr add 192.0.2.$n/24 dev eth0"
 done | ip -n "$(ns evil)" -batch -
-flows_start 10
+flows_start
 echo "resident before: discovery $(rss discovery), router $(rss router) kB"
 evil flood 192.0.2.1 4 20000 64 1000
 known() { [ "$(jq '.peers | length' "$DIR/h1/state/discovery.json")" -ge 10000 ]; }
