@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds; the tests with
-# namespaces and dockerds, all of them with the ordinary build and the first variant of each with the sanitizers. The
+# `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds;
+# the tests with namespaces and dockerds, all with the ordinary build, the first variant of each with the sanitizers. The
 # last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
 #
 # Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds).

@@ -71,7 +71,7 @@ if [ -x "$program" ]; then
 		sed -n '/^# OPTIONS/,/^# [A-NP-Z]/p' "man/docker-router-$role.8.scd" | grep -oE -- '\*--[a-z-]+' | sed 's/^\*--//' |
 			sort -u >"$tmp/listed"
 		comm -23 "$tmp/reads" "$tmp/listed" | sed "s/^/docker-router-$role(8) does not list --/" >>"$tmp/told"
-		comm -13 "$tmp/reads" "$tmp/listed" | grep -vx goodbye |
+		comm -13 "$tmp/reads" "$tmp/listed" | grep -vx say-goodbye |
 			sed "s/^/docker-router-$role(8) lists what the role does not read: --/" >>"$tmp/told" || true
 	done
 
