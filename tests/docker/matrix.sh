@@ -77,9 +77,10 @@ large() { # ADDRESS NAME SIZE MTU: ping of SIZE is too large, and somebody says 
 	echo "$got" | grep -qE "mtu[ =:]*$4" || echo "$me is not told that $3 bytes are too large for $2, $1: $got"
 }
 apart() { # ADDRESS NAME
-	! ping -q -c 2 -i 0.2 -W 1 "$1" >/dev/null 2>&1 || echo "$me reaches $2, $1, by ping"
+	! ping -q -c 2 -i 0.2 -W 1 "$1" >/dev/null 2>&1 || echo "$me reaches $2, $1, by ping" &
 	got=$(ask "$1")
 	[ -z "$got" ] || echo "$me reaches $2, $1, by TCP: $got"
+	wait
 }
 '
 script_of() { # NAME HOST VNI NET
