@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "io/arp.h"
 #include "io/broker.h"
 #include "io/file.h"
 #include "io/loop.h"
@@ -46,6 +47,8 @@ struct router {
 	struct broker_server *own_broker; /* when nobody gave us one */
 	bool alone;			  /* two-container form */
 	uint64_t alone_salt;
+	int arp_fd;	/* two-container form, or -1 */
+	bool announced; /* our addresses, since they were last changed */
 	struct observe *observe;
 	struct apply *apply;
 	struct dirwatch *watch;
@@ -177,6 +180,25 @@ static void on_write(void *arg)
 }
 
 /* ---- plan ---- */
+
+/*
+ * Two-container form: a router container that was made again has another MAC where Docker picks one at random (28), and
+ * containers and host keep the old one for the gateway and the tunnel's end.
+ */
+static void announce_addresses(struct router *r, const struct net *net)
+{
+	size_t it = 0;
+
+	r->announced = true;
+	for (const struct entry *e; r->arp_fd >= 0 && (e = entry_set_next(&net->entries, &it));) {
+		const struct link *l = e->type == ENTRY_ADDR && e->family == AF_INET ? net_link(net, e->dev) : NULL;
+		struct ip ip = ip_from_bytes(e->family, e->dst);
+		if (!l || mac_is_none(&l->mac) || strncmp(l->alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) == 0)
+			continue;
+		if (arp_announce(r->arp_fd, l->ifindex, &l->mac, &ip) != 0)
+			log_debug("address not announced", kv_str("interface", l->name));
+	}
+}
 
 static bool is_desired(const struct desired *d, const struct net_id *id)
 {
@@ -447,6 +469,7 @@ static void on_replan(void *arg)
 		if (!timer_is_set(r->write))
 			timer_start(r->write, WRITE_DELAY_US);
 		if (plan.n) {
+			r->announced = false;
 			autobuf struct buf line = {0};
 			op_print(&line, &plan.ops[0]);
 			if (++r->streak < STREAK_MAX) {
@@ -466,6 +489,8 @@ static void on_replan(void *arg)
 			timer_stop(r->retry);
 			if (r->broker)
 				switch_on_ipv6(r);
+			else if (!r->announced)
+				announce_addresses(r, host);
 		}
 	}
 	size_t n_ops = plan.n;
@@ -553,6 +578,9 @@ static int broker_setup(struct router *r, struct err *err)
 			return err_set(err, -EINVAL,
 				       "STACK_SUBNETS is required beside STACK_ID: the subnets of the stack's "
 				       "network, like 10.71.0.0/24");
+		r->arp_fd = arp_open(err);
+		if (r->arp_fd < 0)
+			log_debug("addresses cannot be announced", kv_str("why", err->text));
 		if (getrandom(&r->alone_salt, sizeof(r->alone_salt), 0) < 0)
 			r->alone_salt = (uint64_t)wall_now().ms;
 		return 0;
@@ -634,6 +662,7 @@ static void router_done(struct router *r)
 	router_state_done(&r->state);
 	failures_free(r);
 	free(r->written);
+	autoclose_(&r->arp_fd);
 	state_dir_done(&r->dir);
 	config_done(&r->config);
 	loop_done(&r->loop);
@@ -646,6 +675,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int rest = 0;
 
+	r.arp_fd = -1;
 	r.argc = argc - 1;
 	r.argv = argv + 1;
 	r.env = environ;
