@@ -210,7 +210,7 @@ static void test_roles_come_and_go(void **state)
 {
 	struct fixture *f = *state;
 
-	lay_role(f, "inventory", "echo x >> $D/inventory\n" STAY);
+	lay_role(f, "inventory", "trap 'exit 0' TERM\necho x >> $D/inventory\n" STAY);
 	lay_role(f, "router", "echo x >> $D/router\n" STAY);
 	supervisor_set_roles(f->s, "inventory");
 	wait_file(f, "inventory", "x");
