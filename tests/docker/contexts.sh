@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: sid-v4 trixie-v4
+# variants: sid-v4
+# more: trixie-v4
 # timeout: 300
 #
 # Docker contexts over SSH: scripts/setup-contexts.sh, test-contexts.sh and test-multi-context.sh, from h1 to h2 and h3 with

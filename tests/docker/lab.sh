@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 trixie-v4 sid-v4
+# variants: debian-v4
+# more: trixie-v4 sid-v4
 #
 # The lab itself: hosts with real dockerds that talk to each other, cables that can be cut, and an end that leaves
 # nothing, also after kill -9.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: sid-v4 debian-v4 trixie-v4 debian-v6 sid-v6 trixie-v6
+# variants: sid-v4 debian-v6 trixie-v4
+# more: debian-v4 sid-v6 trixie-v6
 #
 # Three hosts, two VNIs, two stacks of each VNI on each host: every pair of containers of one VNI talks, on other hosts and
 # on the same one, IPv4 and IPv6 inside, by ping, by TCP, by the largest packets that fit, and sees the other's true address;

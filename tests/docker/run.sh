@@ -9,6 +9,7 @@
 # in its head
 #   # variants: debian-v4 debian-v6 sid-v4      it runs once for each; told to it as VARIANT (engine-underlay); --first
 #                                               runs only the first
+#   # more: trixie-v6                          and once for each of these with FULL=1
 #   # timeout: 300                              seconds; 180 without
 # What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
 set -uo pipefail
@@ -46,6 +47,7 @@ tests() { # the names asked for, or all: script and variant
 		*/lib.sh | */run.sh | *'*'*) continue ;;
 		esac
 		variants=$(head_of "$script" variants)
+		[ -z "${FULL:-}" ] || variants="$variants $(head_of "$script" more)"
 		[ -z "$first" ] || variants=${variants%% *}
 		for variant in ${variants:--}; do
 			[ $# = 0 ] || [[ " $* " == *" $name "* ]] || [[ " $* " == *" $name/$variant "* ]] || continue
