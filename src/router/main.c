@@ -27,12 +27,14 @@
 #define REPLAN_DELAY_US 1000		      /* one plan for a burst of events */
 #define RETRY_MIN_US	(250 * USEC_PER_MSEC) /* what failed is tried again, ever less often */
 #define RETRY_MAX_US	(30 * USEC_PER_SEC)
+#define FAILURE_TOLD_US USEC_PER_SEC
 #define STREAK_MAX	16 /* plans in a row that changed something: somebody works against us, slow down */
 #define WRITE_DELAY_US	(20 * USEC_PER_MSEC)
 #define WRITE_RETRY_US	(2 * USEC_PER_SEC)
 
 struct failure {
 	char *op, *why;
+	mono_t first;
 	bool told;
 };
 
@@ -305,7 +307,10 @@ static const struct failure *failure_find(const struct router *r, const struct a
 	return NULL;
 }
 
-/* What fails once may have lost a race with the kernel (a link that is just going); what fails twice is told, once. */
+/*
+ * What fails for a moment lost a race with the kernel: of a container that stops, the addresses go before the news that
+ * it does. What fails for longer is told, once.
+ */
 static void failures_take(struct router *r, const struct apply_result *res)
 {
 	struct failure *now = xcalloc(res->n_failures + 1, sizeof(*now));
@@ -313,12 +318,15 @@ static void failures_take(struct router *r, const struct apply_result *res)
 	for (size_t i = 0; i < res->n_failures; i++) {
 		const struct apply_failure *f = &res->failures[i];
 		const struct failure *was = failure_find(r, f);
-		now[i] = (struct failure){xstrdup(f->op), xstrdup(f->why), was != NULL};
-		if (was && !was->told)
+		now[i] = (struct failure){xstrdup(f->op), xstrdup(f->why), was ? was->first : mono_now(),
+					  was && was->told};
+		if (!was)
+			log_debug("operation failed", kv_str("operation", f->op), kv_str("why", f->why));
+		else if (!was->told && mono_now().us - was->first.us >= FAILURE_TOLD_US) {
+			now[i].told = true;
 			log_warning("operation fails, is tried again", kv_str("operation", f->op),
 				    kv_str("why", f->why));
-		else if (!was)
-			log_debug("operation failed", kv_str("operation", f->op), kv_str("why", f->why));
+		}
 	}
 	failures_free(r);
 	r->failures = now;
