@@ -24,12 +24,14 @@
 #include "state/config.h"
 #include "state/router.h"
 
-#define RULE_PREF_BRIDGE 4789 /* iif BRIDGE -> table of its stack */
-#define RULE_PREF_SOURCE 4790 /* from SUBNET iif lo -> table of that stack */
-#define RULE_PREF_HOST	 4791 /* iif lo -> TABLE_HOST */
-#define TABLE_BASE	 0x64000000u
-#define TABLE_HOST	 0x64ffffffu
-#define NIC_ROUTES_MAX	 65536 /* routes in containers' namespaces in all; beyond that containers keep to the leg */
+#define RULE_PREF_CONNECTED 4788 /* inside containers: main without its default routes */
+#define RULE_PREF_BRIDGE    4789 /* iif BRIDGE -> table of its stack */
+#define RULE_PREF_SOURCE    4790 /* from SUBNET iif lo -> table of that stack */
+#define RULE_PREF_HOST	    4791 /* iif lo -> TABLE_HOST */
+#define TABLE_BASE	    0x64000000u
+#define TABLE_HOST	    0x64ffffffu
+#define TABLE_CONTAINER	    0x64fffffeu /* inside containers, looked up before main */
+#define NIC_ROUTES_MAX	    65536 /* routes in containers' namespaces in all; beyond that containers keep to the leg */
 
 struct desired_input {
 	const struct config *config;

@@ -147,6 +147,8 @@ static void encode_rule(struct nlmsghdr *nlh, const struct entry *e)
 		put_ip(nlh, FRA_SRC, e->family, e->dst);
 	if (e->dev[0])
 		mnl_attr_put_strz(nlh, FRA_IIFNAME, e->dev);
+	if (e->table == RT_TABLE_MAIN)
+		mnl_attr_put_u32(nlh, FRA_SUPPRESS_PREFIXLEN, 0);
 }
 
 void encode_entry(struct nlmsghdr *nlh, const struct entry *e, int ifindex, bool remove)

@@ -38,7 +38,7 @@ static void add_table(struct host_parts *p, const char *network_id)
 		if (str_eq(p->tables[i].network_id, network_id))
 			return;
 	for (bool again = true; again;) {
-		again = (TABLE_BASE | table) == TABLE_HOST;
+		again = (TABLE_BASE | table) >= TABLE_CONTAINER;
 		for (size_t i = 0; i < p->n_tables && !again; i++)
 			again = p->tables[i].table == (TABLE_BASE | table);
 		if (again)

@@ -75,7 +75,8 @@ enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, E
  *   FDB      dev, mac                                      via, pref     outer destination and its UDP port (0: the
  *                                                                        device's own); static, self
  *   ROUTE    family, dst, len, table, pref (IPv4 metric)   dev, via, src, mtu, onlink
- *   RULE     family, pref, dev (iif), dst/len (from), table
+ *   RULE     family, pref, dev (iif), dst/len (from), table              to the main table (254) always without its
+ *                                                                        default routes (suppress_prefixlength 0)
  *
  * Unused fields are zero, so that key and value compare as bytes (entry_same()).
  */

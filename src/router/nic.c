@@ -52,10 +52,15 @@ static bool accepted(const struct claims *cs, uint32_t vni, const struct ip *ip)
 	return false;
 }
 
+/*
+ * In a table of their own, behind the connected routes of the main one: before Docker connects a container to one more
+ * network it refuses when the main table has a route there, and then it looks whether the gateway is directly reached.
+ */
 static void add_routes(const struct desired_input *in, struct desired *d, struct net *ct, const struct plug *plug,
 		       uint8_t family, const char *dev, const struct ip *src)
 {
 	uint32_t mtu = overlay_mtu(in);
+	bool found = false;
 	size_t i, to;
 
 	for (claims_of(&d->claims, plug->vni, &i, &to); i < to; i++) {
@@ -63,13 +68,24 @@ static void add_routes(const struct desired_input *in, struct desired *d, struct
 		if (c->refused || c->prefix.ip.family != family || own_prefix(in->inventory, c, plug))
 			continue;
 		struct entry r = entry_make(ENTRY_ROUTE, dev, &c->prefix);
-		r.table = 254;
+		r.table = TABLE_CONTAINER;
 		entry_set_via(&r, family == AF_INET ? &leg_next_hop4 : &leg_next_hop6);
 		r.onlink = family == AF_INET;
 		memcpy(r.src, src->b, sizeof(r.src));
 		r.mtu = c->peer ? mtu : 0;
 		entry_set_put(&ct->entries, &r);
+		found = true;
 	}
+	if (!found)
+		return;
+	struct entry rule = entry_make(ENTRY_RULE, "", NULL);
+	rule.family = family;
+	rule.pref = RULE_PREF_CONNECTED;
+	rule.table = 254;
+	entry_set_put(&ct->entries, &rule);
+	rule.pref = RULE_PREF_BRIDGE;
+	rule.table = TABLE_CONTAINER;
+	entry_set_put(&ct->entries, &rule);
 }
 
 static void report(struct desired *d, const struct plug *plug, const char *name, const char *grade)

@@ -336,13 +336,9 @@ static int watch_join(struct watch *w, uv_loop_t *loop, struct err *err)
 	static const unsigned full[] = {RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 					RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_NEIGH,
 					RTNLGRP_IPV4_RULE,  RTNLGRP_IPV6_RULE,	 0};
-	static const unsigned light[] = {RTNLGRP_LINK,
-					 RTNLGRP_IPV4_IFADDR,
-					 RTNLGRP_IPV6_IFADDR,
-					 RTNLGRP_IPV4_ROUTE,
-					 RTNLGRP_IPV6_ROUTE,
-					 RTNLGRP_NEIGH,
-					 0};
+	static const unsigned light[] = {RTNLGRP_LINK,	     RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+					 RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_NEIGH,
+					 RTNLGRP_IPV4_RULE,  RTNLGRP_IPV6_RULE,	  0};
 	static const unsigned nft[] = {NFNLGRP_NFTABLES, 0};
 
 	filter_echoes(w->nl[WATCH_RT_EVENTS], w->nl[WATCH_RT]);
