@@ -47,6 +47,17 @@ wait_until "shop saw the blog's client by its own address" 5 sees h1 shop "$(add
 step "a process of a host reaches the other host's containers"
 wait_until "h1 itself reaches blog" 5 on h1 busybox wget -q -O /dev/null http://$blog_web/
 
+step "a running container is connected to one more network of the VNI, which its NIC reached already"
+docker_on h2 network create --subnet 10.79.0.0/24 --label docker-router.vni=1000 --label docker-router.stack=late late
+reached() { in_container h1 "$shop" ping -c 1 -W 1 10.79.0.9; }
+routed() { on h2 docker-router routes | grep -q 10.79.0.0/24; }
+wait_until "the new network is part of the overlay" 10 routed
+docker_on h2 network connect --ip 10.79.0.9 late "$blog"
+wait_until "h1 reaches it by its new address" 10 reached
+docker_on h2 network disconnect late "$blog"
+docker_on h2 network rm late
+reach h1 "$shop" $blog_web
+
 step "what a person asks, and sees"
 peers=$(on h1 docker-router peers)
 must_contain "peers of h1" blog "$peers"
