@@ -111,7 +111,9 @@ step "the container's NIC"
 heals "NIC, deleted" "$V" "DELLINK $nic" "NEWROUTE 10.71.0.10/32" $inV ip link del dev "$nic"
 heals "NIC, deleted inside" "$C" "DELLINK dr1000" "NEWROUTE $r" $inC ip link del dev dr1000
 heals "NIC, set down inside" "$C" "NEWLINK dr1000 down" "NEWROUTE $r" $inC ip link set dev dr1000 down
-heals "route inside" "$C" "DELROUTE $r" "NEWROUTE $r" $inC ip route del $r
+inside=$($inC ip rule | sed -n 's/^4789:.* lookup \([0-9]*\).*/\1/p') # the overlay's table
+heals "route inside" "$C" "DELROUTE $r" "NEWROUTE $r" $inC ip route del $r table "$inside"
+heals "rule inside" "$C" "DELRULE" "NEWRULE" $inC ip rule del pref 4789
 heals "neighbour inside" "$C" "DELNEIGH 169.254.77.77 dev dr1000" "NEWNEIGH 169.254.77.77 dev dr1000" $inC ip neigh del 169.254.77.77 dev dr1000
 
 step "nftables"
