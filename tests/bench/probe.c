@@ -21,8 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_SEC  INT64_C(1000000000)
-#define CLIENTS_MAX 64
+#define NS_PER_SEC    INT64_C(1000000000)
+#define CLIENTS_MAX   64
+#define ROUTE_WAIT_NS (10 * NS_PER_SEC)
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -131,10 +132,12 @@ static int udp_to(const char *to, const char *port)
 	struct sockaddr_storage ss;
 	socklen_t len = address(to, port, &ss);
 	int fd = socket(ss.ss_family, SOCK_DGRAM, 0);
+	int64_t end = now_ns(CLOCK_MONOTONIC) + ROUTE_WAIT_NS;
 
-	/* No route yet is an answer that may come, and no reason to give up. */
+	/* No route yet is an answer that may come, and no reason to give up at once: asked again every half
+	 * millisecond. */
 	while (connect(fd, (struct sockaddr *)&ss, len) != 0) {
-		check(errno == ENETUNREACH || errno == EADDRNOTAVAIL, "connect");
+		check((errno == ENETUNREACH || errno == EADDRNOTAVAIL) && now_ns(CLOCK_MONOTONIC) < end, "connect");
 		usleep(500);
 	}
 	return fd;
