@@ -62,6 +62,7 @@ static void local_send(struct core *core, struct core_now now, const struct loca
 			     .vni = l->stack.vni,
 			     .timestamp = now.wall.ms / 1000,
 			     .uplink = l->stack.uplink,
+			     .epoch = l->stack.epoch,
 			     .port = core->config.vxlan_port,
 			     .seq = l->seq,
 			     .n_subnets = l->stack.n_subnets};
@@ -178,6 +179,7 @@ static void stack_canonical(struct local_stack *ret, const struct local_stack *s
 	str_copy(ret->stack_id, s->stack_id);
 	ret->vni = s->vni;
 	ret->uplink = s->uplink;
+	ret->epoch = s->epoch;
 	ret->n_subnets = s->n_subnets;
 	for (size_t i = 0; i < s->n_subnets; i++)
 		ret->subnets[i] = prefix_mask(s->subnets[i]);
@@ -186,7 +188,7 @@ static void stack_canonical(struct local_stack *ret, const struct local_stack *s
 
 static bool stack_same(const struct local_stack *a, const struct local_stack *b)
 {
-	if (a->n_subnets != b->n_subnets || ip_cmp(&a->uplink, &b->uplink) != 0)
+	if (a->n_subnets != b->n_subnets || a->epoch != b->epoch || ip_cmp(&a->uplink, &b->uplink) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_subnets; i++) {
 		if (prefix_cmp(&a->subnets[i], &b->subnets[i]) != 0)

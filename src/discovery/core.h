@@ -68,6 +68,7 @@ struct local_stack {
 	char stack_id[LIMIT_NAME];
 	uint32_t vni;
 	struct ip uplink;
+	uint8_t epoch;
 	size_t n_subnets;
 	struct prefix subnets[LIMIT_SUBNETS];
 };

@@ -255,7 +255,7 @@ static size_t subnets_add(struct local_stack *s, const struct prefix *p, size_t 
 
 static void stack_from_inventory(const struct inv_stack *in, struct local_stack *ret)
 {
-	*ret = (struct local_stack){.vni = in->vni, .uplink = in->uplink};
+	*ret = (struct local_stack){.vni = in->vni, .uplink = in->uplink, .epoch = in->epoch};
 	str_copy(ret->stack_id, in->stack_id);
 	for (size_t i = 0; i < in->n_networks; i++) {
 		const struct inv_network *n = &in->networks[i];

@@ -416,8 +416,9 @@ static bool peer_update(struct core *core, int64_t now_us, struct peer *peer, st
 		peer->vxlan_endpoint = vxlan;
 		changed = true;
 	}
-	if (ip_cmp(&peer->uplink, &m->uplink) != 0) {
+	if (ip_cmp(&peer->uplink, &m->uplink) != 0 || peer->epoch != m->epoch) {
 		peer->uplink = m->uplink;
+		peer->epoch = m->epoch;
 		changed = true;
 	}
 	peer->vtep_mac = m->vtep_mac;
@@ -655,6 +656,7 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	e->peer.vtep_mac = peer->host_id[0] ? peer->vtep_mac : (struct mac){0};
 	e->peer.vtep_ip = peer->host_id[0] ? peer->vtep_ip : (struct ip){0};
 	e->peer.uplink = peer->uplink;
+	e->peer.epoch = peer->epoch;
 	e->peer.seq = peer->seq;
 	e->peer.source = peer->source;
 	core->peers.hosts[e->host].by_group = peer->source == PEER_MULTICAST && core->config.multicast;

@@ -143,7 +143,7 @@ static int parts_decode(const json_t *o, struct wire_msg *m, struct err *err)
 /* What only programs like ours say. Missing fields have a meaning, so that a later version may drop some */
 static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 {
-	int64_t port = WIRE_VXLAN_PORT, seq = 0;
+	int64_t port = WIRE_VXLAN_PORT, seq = 0, epoch = 0;
 	int r = field_may(name_decode(o, "host_name", m->host_name, sizeof(m->host_name), err));
 
 	if (r == 0)
@@ -153,12 +153,15 @@ static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 	if (r == 0)
 		r = field_may(address_decode(o, "uplink", &m->uplink, err));
 	if (r == 0)
+		r = field_may(json_get_int(o, "epoch", 0, EPOCHS - 1, &epoch, err));
+	if (r == 0)
 		r = vtep_decode(o, m, err);
 	if (r == 0)
 		r = parts_decode(o, m, err);
 	if (r == 0)
 		r = field_may(json_get_prefixes(o, "subnets", m->subnets, LIMIT_SUBNETS, &m->n_subnets, err));
 	m->port = (uint16_t)port;
+	m->epoch = (uint8_t)epoch;
 	m->seq = (uint64_t)seq;
 	return r;
 }
@@ -237,6 +240,8 @@ static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, 
 		   mac_format(&m->vtep_mac, mac), ip_format(&m->vtep_ip, ip), m->seq);
 	if (!ip_is_none(&m->uplink))
 		buf_printf(b, ",\"uplink\":\"%s\"", ip_format(&m->uplink, ip));
+	if (m->epoch)
+		buf_printf(b, ",\"epoch\":%u", (unsigned)m->epoch);
 	if (parts != 1)
 		buf_printf(b, ",\"part\":%u,\"parts\":%u", part, parts);
 	buf_puts(b, ",\"subnets\":[");

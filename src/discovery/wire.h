@@ -7,7 +7,7 @@
  *
  *	{"type":"ANNOUNCE","version":1,"stack_id":"shop","host_ip":"192.0.2.1","vni":1000,"timestamp":1700000000,
  *	 "host_id":"32 hex","host_name":"nas","port":4789,"vtep_mac":"02:..","vtep_ip":"fe80::..","seq":17,
- *	 "uplink":"172.30.0.3","part":1,"parts":2,"subnets":["10.71.0.0/24"]}
+ *	 "uplink":"172.30.0.3","epoch":3,"part":1,"parts":2,"subnets":["10.71.0.0/24"]}
  *
  * What does not fit is split: every part carries the same seq and all fields, the subnets are dealt out. A part is not
  * longer than WIRE_BYTES, since the older programs read into a buffer of that size.
@@ -44,6 +44,7 @@ struct wire_msg {
 	struct mac vtep_mac;
 	struct ip vtep_ip;
 	struct ip uplink;
+	uint8_t epoch;
 	uint16_t port;
 	uint8_t part, parts; /* 1..parts */
 	uint64_t seq;

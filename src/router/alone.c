@@ -96,10 +96,9 @@ static void add_default_route(struct net *net, const struct ports *ports)
 static void move_source_ports(const struct desired_input *in, const struct net *actual, struct link *vx)
 {
 	const struct link *there = net_link(actual, ALONE_DEVICE);
-	unsigned slot = (unsigned)(in->alone_salt % 14);
 
-	vx->vxlan.src_low = (uint16_t)(32768 + slot * 2048);
-	vx->vxlan.src_high = (uint16_t)(vx->vxlan.src_low + 2047);
+	vx->vxlan.src_low = (uint16_t)(SOURCE_PORT_BASE + in->epoch * SOURCE_PORTS);
+	vx->vxlan.src_high = (uint16_t)(vx->vxlan.src_low + SOURCE_PORTS - 1);
 	if (there && there->vxlan.src_low) {
 		vx->vxlan.src_low = there->vxlan.src_low;
 		vx->vxlan.src_high = there->vxlan.src_high;
@@ -148,11 +147,13 @@ void desired_make_alone(const struct desired_input *in, struct desired *ret)
 	desired_add_peers(&here, ret, net, in->config->vni, ALONE_DEVICE, &in->discovery->self.host_ip);
 
 	struct ruleset_vni vni = {in->config->vni, in->config->vxlan_port};
-	ruleset_alone(&vni, in->config->stack_subnets, in->config->n_stack_subnets, ports.uplink_dev, &net->nft);
+	ruleset_alone(&vni, in->config->stack_subnets, in->config->n_stack_subnets, ports.uplink_dev,
+		      epochs_seen(in->discovery), &net->nft);
 	guard_fill(in->discovery, &net->nft);
 	for (size_t i = 0; i < in->discovery->n_peers; i++)
 		if (!ip_is_none(&in->discovery->peers[i].uplink))
 			guard_add(&net->nft, in->config->vni, &in->discovery->peers[i].uplink);
+	epochs_fill(in->discovery, &net->nft);
 	sets_finish(&net->nft);
 }
 
@@ -172,4 +173,5 @@ void alone_inventory(const struct desired_input *in, struct inventory *ret)
 	for (size_t i = 0; i < in->config->n_stack_subnets; i++)
 		nw->subnets[nw->n_subnets++] = prefix_mask(in->config->stack_subnets[i]);
 	s->uplink = ports.uplink.ip;
+	s->epoch = in->epoch;
 }

@@ -45,7 +45,7 @@ struct desired_input {
 	struct ip local;       /* underlay address; none: no VXLAN device yet */
 	uint32_t underlay_mtu; /* of the interface that has it */
 	bool nics;	       /* may enter containers: there is a broker */
-	uint64_t alone_salt;   /* two-container form: random, of this start */
+	uint8_t epoch;	       /* two-container form: of this start, see struct inv_stack */
 };
 
 /** struct desired_want - A container's namespace that must be watched; borrowed from inventory */

@@ -45,6 +45,9 @@ void parts_finish(struct host_parts *p, const struct desired_input *in, struct d
 /** guard_fill(), sets_finish() - Peers of the VNIs into their guard sets; sort them, drop doubles and overlaps */
 void guard_fill(const struct discovery *disc, struct nft_table *t);
 void guard_add(struct nft_table *t, uint32_t vni, const struct ip *ip);
+/** epochs_seen(), epochs_fill() - Has a peer an epoch? Those that have into the sets of its bits */
+bool epochs_seen(const struct discovery *disc);
+void epochs_fill(const struct discovery *disc, struct nft_table *t);
 void sets_finish(struct nft_table *t);
 
 /** desired_add_nics() - Containers: grades nic and route */

@@ -201,6 +201,50 @@ void guard_fill(const struct discovery *disc, struct nft_table *t)
 			guard_add(t, disc->peers[i].vni, &disc->peers[i].vxlan_endpoint.ip);
 }
 
+struct epoch_at {
+	struct ip ip;
+	uint8_t epoch;
+};
+
+static int epoch_cmp(const void *a, const void *b)
+{
+	return ip_cmp(&((const struct epoch_at *)a)->ip, &((const struct epoch_at *)b)->ip);
+}
+
+bool epochs_seen(const struct discovery *disc)
+{
+	for (size_t i = 0; i < disc->n_peers; i++)
+		if (disc->peers[i].epoch)
+			return true;
+	return false;
+}
+
+/* The stacks behind one address share a range: when one of them moves, all do. That hurts nobody, it is a new flow. */
+void epochs_fill(const struct discovery *disc, struct nft_table *t)
+{
+	struct epoch_at *at = xcalloc(disc->n_peers + 1, sizeof(*at));
+	size_t n = 0;
+
+	for (size_t i = 0; i < disc->n_peers; i++)
+		if (disc->peers[i].epoch && disc->peers[i].vxlan_endpoint.ip.family == AF_INET)
+			at[n++] = (struct epoch_at){disc->peers[i].vxlan_endpoint.ip, disc->peers[i].epoch};
+	qsort(at, n, sizeof(*at), epoch_cmp);
+	for (size_t i = 0; i < n; i++) {
+		struct prefix host = prefix_host(&at[i].ip);
+		char name[32];
+		if (i + 1 < n && epoch_cmp(&at[i], &at[i + 1]) == 0) {
+			at[i + 1].epoch ^= at[i].epoch;
+			continue;
+		}
+		for (unsigned bit = 1; bit < EPOCHS; bit <<= 1) {
+			str_print(name, "epoch4-%u", bit);
+			if (at[i].epoch & bit)
+				set_add(t, name, &host);
+		}
+	}
+	free(at);
+}
+
 void sets_finish(struct nft_table *t)
 {
 	for (size_t i = 0; i < t->n_sets; i++)

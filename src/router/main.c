@@ -8,7 +8,6 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -48,9 +47,9 @@ struct router {
 	struct broker *broker;
 	struct broker_server *own_broker; /* when nobody gave us one */
 	bool alone;			  /* two-container form */
-	uint64_t alone_salt;
-	int arp_fd;	/* two-container form, or -1 */
-	bool announced; /* our addresses, since they were last changed */
+	uint8_t epoch;			  /* two-container form */
+	int arp_fd;			  /* two-container form, or -1 */
+	bool announced;			  /* our addresses, since they were last changed */
 	struct observe *observe;
 	struct apply *apply;
 	struct dirwatch *watch;
@@ -402,7 +401,7 @@ static void desired_input_fill(struct router *r, struct desired_input *in)
 	if (!ip_is_none(&in->local) && observe_underlay(r->observe, &in->local, dev, &mtu))
 		r->underlay_mtu = mtu;
 	in->underlay_mtu = r->underlay_mtu;
-	in->alone_salt = r->alone_salt;
+	in->epoch = r->epoch;
 }
 
 /* Two-container form: we see the stack's network, discovery does not, so inventory.json is ours to write. */
@@ -564,6 +563,23 @@ static void on_signal(void *arg, int signum)
 	plan_later(r);
 }
 
+/* One more than at the last start, which our own inventory.json tells; without it any. */
+static uint8_t epoch_next(struct router *r)
+{
+	struct file_owner owner = owner_of_root(&r->dir);
+	struct inventory before;
+	struct err err;
+	uint8_t epoch = (uint8_t)wall_now().ms;
+
+	if (inventory_read(r->dir.fd, &owner, &before, &err) == 0) {
+		for (size_t i = 0; i < before.n_stacks; i++)
+			if (str_eq(before.stacks[i].stack_id, r->config.stack_id))
+				epoch = (uint8_t)(before.stacks[i].epoch + 1);
+		inventory_done(&before);
+	}
+	return epoch % EPOCHS;
+}
+
 static int broker_setup(struct router *r, struct err *err)
 {
 	const char *given = getenv(BROKER_FD_ENV);
@@ -589,8 +605,7 @@ static int broker_setup(struct router *r, struct err *err)
 		r->arp_fd = arp_open(err);
 		if (r->arp_fd < 0)
 			log_debug("addresses cannot be announced", kv_str("why", err->text));
-		if (getrandom(&r->alone_salt, sizeof(r->alone_salt), 0) < 0)
-			r->alone_salt = (uint64_t)wall_now().ms;
+		r->epoch = epoch_next(r);
 		return 0;
 	}
 	if (geteuid() != 0)

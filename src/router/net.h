@@ -25,6 +25,16 @@
 #define ROUTER_ALIAS	 "docker-router:"
 #define ROUTER_NFT_TABLE "docker-router"
 
+/*
+ * Outer source ports: a range for each epoch. A peer in the two-container form is behind the NAT of its host, whose
+ * connection tracking goes on dropping what came while the container was away, for as long as it comes. So its router
+ * counts its starts, and who sends to it in the same form over IPv4 moves to the range of that number, by a rule:
+ * ruleset_alone(). With an outer checksum that cannot be done (nft and NAT both spoil one that is complete while the
+ * inner one is left to the device), and a device cannot change its range; in those cases a flow has to pause.
+ */
+#define SOURCE_PORT_BASE 32768
+#define SOURCE_PORTS	 2048
+
 enum net_kind { NET_HOST, NET_VNI, NET_CONTAINER, NET_KIND_N_ };
 
 /** struct net_id - Which namespace */

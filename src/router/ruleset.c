@@ -52,6 +52,9 @@ static void set(struct rules *r, struct nft_table *t, const char *name, uint8_t 
 
 #define PAYLOAD(proto, field) "{\"payload\":{\"protocol\":\"" proto "\",\"field\":\"" field "\"}}"
 #define MATCH(left, right)    "{\"match\":{\"op\":\"==\",\"left\":" left ",\"right\":" right "}}"
+#define RAW_SPORT	      "{\"payload\":{\"base\":\"th\",\"offset\":0,\"len\":16}}"
+#define TUNNEL_FLAGS	      "{\"payload\":{\"base\":\"th\",\"offset\":64,\"len\":32}}"
+#define TUNNEL_VNI	      "{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}"
 #define IS_LOCAL	      MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
 
 /* Rewrites the prefix of the destination, host bits kept; no conntrack, and the checksums follow (nft_payload.c). */
@@ -146,10 +149,29 @@ static void guard(struct rules *r, struct nft_table *t, const struct ruleset_hos
 	autobuf struct buf ours = {0};
 	for (size_t i = 0; i < in->n_vnis; i++)
 		buf_printf(&ours, "%s%" PRIu32, i ? "," : "", in->vnis[i].vni);
+	/*
+	 * Whatever port such a peer has published: the flags tell VXLAN (0x08000000) as well. The source port is
+	 * written as raw bytes, which leaves the checksum as it is: there is none, see desired_make_alone().
+	 */
+	for (unsigned bit = 1; in->epochs && bit < EPOCHS; bit <<= 1) {
+		char name[32];
+		str_print(name, "epoch4-%u", bit);
+		set(r, t, name, AF_INET, false);
+		command(r, "rule",
+			"\"chain\":\"output\",\"expr\":[" MATCH(PAYLOAD("ip", "daddr"), "\"@%s\"") "," MATCH(
+				"{\"meta\":{\"key\":\"l4proto\"}}",
+				"\"udp\"") "," MATCH(TUNNEL_FLAGS,
+						     "134217728") "," MATCH(TUNNEL_VNI,
+									    "{\"set\":[%s]}") ","
+											      "{\"mangle\":{"
+											      "\"key\":" RAW_SPORT
+											      ",\"value\":{\"^\":"
+											      "[" RAW_SPORT ",%u]}}}]",
+			name, ours.data, bit * SOURCE_PORTS);
+	}
 	command(r, "rule",
 		"\"chain\":\"output\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") "," MATCH(
-			"{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}",
-			"{\"set\":[%s]}") ",{\"notrack\":null}]",
+			TUNNEL_VNI, "{\"set\":[%s]}") ",{\"notrack\":null}]",
 		in->port, ours.data);
 }
 
@@ -197,10 +219,10 @@ static void clamp_mss(struct rules *r)
 }
 
 void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
-		   struct nft_table *t)
+		   bool epochs, struct nft_table *t)
 {
 	struct rules r = {0};
-	struct ruleset_host in = {.vnis = vni, .n_vnis = 1, .port = vni->port};
+	struct ruleset_host in = {.vnis = vni, .n_vnis = 1, .port = vni->port, .epochs = epochs};
 	char a[IP_STRLEN];
 
 	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);

@@ -37,11 +37,13 @@ struct ruleset_host {
 	const char (*bridges)[16];
 	size_t n_bridges;
 	uint16_t port; /* VXLAN */
+	bool epochs;   /* a peer has one: see SOURCE_PORT_BASE */
 };
 
 /**
  * ruleset_host(), ruleset_router() - Fill @t: json, fingerprint, n_rules, present, and the (empty) sets:
- * "overlay4", "overlay6" (interval) and per VNI "peers4-N", "peers6-N"
+ * "overlay4", "overlay6" (interval) and per VNI "peers4-N", "peers6-N"; of the two-container form with epochs
+ * "epoch4-BIT"
  */
 void ruleset_host(const struct ruleset_host *in, struct nft_table *t);
 void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_table *t);
@@ -50,7 +52,7 @@ void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_t
  * stack whose gateway is not its own)
  */
 void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
-		   struct nft_table *t);
+		   bool epochs, struct nft_table *t);
 
 /** ruleset_replace() - {"nftables":[...]} that replaces the whole table, with or without elements, to be freed */
 char *ruleset_replace(const struct nft_table *t, bool elements);

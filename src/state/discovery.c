@@ -88,6 +88,8 @@ static json_t *peer_to_json(const struct peer *p)
 		json_put_ip(o, "vtep_ip", &p->vtep_ip);
 	if (!ip_is_none(&p->uplink))
 		json_put_ip(o, "uplink", &p->uplink);
+	if (p->epoch)
+		json_put_int(o, "epoch", p->epoch);
 	json_put_int(o, "seq", (int64_t)p->seq);
 	json_put_str(o, "source", peer_source_names[p->source]);
 	return o;
@@ -176,7 +178,7 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 {
 	struct peer p = {.source = PEER_FILE};
 	struct prefix subnets[LIMIT_SUBNETS];
-	int64_t vni, seq = 0;
+	int64_t vni, epoch = 0, seq = 0;
 	size_t n = 0;
 	int r;
 	if ((r = json_required(json_get_str(o, "stack_id", p.stack_id, sizeof(p.stack_id), err), "stack_id", err)) <
@@ -191,6 +193,7 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	    (r = json_optional(json_get_mac(o, "vtep_mac", &p.vtep_mac, err))) < 0 ||
 	    (r = json_optional(json_get_ip(o, "vtep_ip", &p.vtep_ip, err))) < 0 ||
 	    (r = json_optional(json_get_ip(o, "uplink", &p.uplink, err))) < 0 ||
+	    (r = json_optional(json_get_int(o, "epoch", 0, EPOCHS - 1, &epoch, err))) < 0 ||
 	    (r = json_optional(json_get_int(o, "seq", 0, INT64_MAX, &seq, err))) < 0 ||
 	    (r = json_optional(json_get_enum(o, "status", peer_status_names, PEER_STATUS_N_, err))) < 0)
 		return r;
@@ -202,6 +205,7 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	if (r >= 0)
 		p.source = (enum peer_source)r;
 	p.vni = (uint32_t)vni;
+	p.epoch = (uint8_t)epoch;
 	p.seq = (uint64_t)seq;
 	p.n_subnets = (uint16_t)prefixes_tidy(subnets, n);
 	if (p.n_subnets)

@@ -11,7 +11,7 @@
  *	 "peers":[{"stack_id":"stack-a","host_ip":"10.0.1.5","vxlan_endpoint":"10.0.1.5:4789","vni":1000,
  *	           "last_seen":"2024-01-15T10:30:00Z","status":"active",
  *	           "subnets":["10.72.0.0/24"],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
- *	           "uplink":"172.30.0.3","seq":4,"source":"multicast"}],
+ *	           "uplink":"172.30.0.3","epoch":3,"seq":4,"source":"multicast"}],
  *	 "problems":[...]}
  *
  * peers[] never contains ourselves. A peer without host_id (written by an older program) gets no route: it has no
@@ -38,6 +38,7 @@ struct peer {
 	struct mac vtep_mac; /* none: unknown */
 	struct ip vtep_ip;   /* none: unknown */
 	struct ip uplink;    /* two-container form, see inventory.h */
+	uint8_t epoch;
 	uint64_t seq;
 	wall_t last_seen;
 	enum peer_status status;

@@ -141,7 +141,7 @@ static bool container_same(const struct inv_container *a, const struct inv_conta
 static bool stack_same(const struct inv_stack *a, const struct inv_stack *b)
 {
 	if (stack_cmp(a, b) != 0 || a->n_networks != b->n_networks || a->n_containers != b->n_containers ||
-	    ip_cmp(&a->uplink, &b->uplink) != 0)
+	    ip_cmp(&a->uplink, &b->uplink) != 0 || a->epoch != b->epoch)
 		return false;
 	for (size_t i = 0; i < a->n_networks; i++)
 		if (!network_same(&a->networks[i], &b->networks[i]))
@@ -244,6 +244,8 @@ static json_t *stack_to_json(const struct inv_stack *s)
 		json_array_append_new(networks, network_to_json(&s->networks[i]));
 	json_put(o, "networks", networks);
 	json_put_ip(o, "uplink", &s->uplink);
+	if (s->epoch)
+		json_put_int(o, "epoch", s->epoch);
 	for (size_t i = 0; i < s->n_containers; i++)
 		json_array_append_new(containers, container_to_json(&s->containers[i]));
 	json_put(o, "containers", containers);
@@ -410,12 +412,13 @@ static void containers_from_json(const json_t *o, struct inv_stack *s, size_t *t
 static int stack_from_json(const json_t *o, struct inventory *inv, size_t *n_containers, struct err *err)
 {
 	char stack_id[LIMIT_NAME] = "";
-	int64_t vni;
+	int64_t vni, epoch = 0;
 	struct ip uplink = {0};
 	int r;
 	if ((r = json_required(json_get_str(o, "stack_id", stack_id, sizeof(stack_id), err), "stack_id", err)) < 0 ||
 	    (r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
-	    (r = json_optional(json_get_ip(o, "uplink", &uplink, err))) < 0)
+	    (r = json_optional(json_get_ip(o, "uplink", &uplink, err))) < 0 ||
+	    (r = json_optional(json_get_int(o, "epoch", 0, EPOCHS - 1, &epoch, err))) < 0)
 		return r;
 	if (!name_valid(stack_id))
 		return err_set(err, -EINVAL, "stack_id is not a name of letters, digits, '_', '.' and '-'");
@@ -424,6 +427,7 @@ static int stack_from_json(const json_t *o, struct inventory *inv, size_t *n_con
 	if (inv->n_stacks == before)
 		return err_set(err, -EINVAL, "stack %s of VNI %u is there twice", stack_id, s->vni);
 	s->uplink = uplink;
+	s->epoch = (uint8_t)epoch;
 	networks_from_json(o, s, &inv->problems);
 	containers_from_json(o, s, n_containers, &inv->problems);
 	return 0;

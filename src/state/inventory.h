@@ -8,7 +8,7 @@
  *	 "stacks":[{"stack_id":"shop","vni":1000,
  *	   "networks":[{"name":"shop_default","id":"...","bridge":"br-0123456789ab","endpoint":"unix://...",
  *	     "subnets":["10.71.0.0/24"],"gateways":["10.71.0.1"],"internal":false,"icc":true,"mtu":1500}],
- *	   "uplink":"",
+ *	   "uplink":"","epoch":0,
  *	   "containers":[{"id":"...","name":"shop_web_1","service":"web","pid":4711,"sandbox":"/var/run/docker/netns/...",
  *	     "interfaces":[{"network":"<network id>","mac":"02:..","addresses":["10.71.0.2"]}]}]}],
  *	 "problems":[{"object":"network x","text":"...","cure":"..."}]}
@@ -62,6 +62,7 @@ struct inv_stack {
 	struct inv_container *containers;
 	size_t n_containers, cap_containers;
 	struct ip uplink; /* two-container form: the router's address on the shared uplink network; else none */
+	uint8_t epoch;	  /* two-container form: another one at every start of the router, below EPOCHS */
 };
 
 struct inventory {

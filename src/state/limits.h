@@ -18,5 +18,6 @@
 #define LIMIT_NAME	       128 /* bytes of a stack, network, container or service name, NUL included */
 #define LIMIT_ID	       80  /* bytes of a host id, container id, network id, NUL included */
 #define LIMIT_PROBLEMS	       256 /* told in one state file */
+#define EPOCHS		       16  /* of a router container, see struct inv_stack */
 
 #endif

@@ -121,14 +121,15 @@ enum key {
 	KEY_VTEP_MAC,
 	KEY_VTEP_IP,
 	KEY_UPLINK,
+	KEY_EPOCH,
 	KEY_SEQ,
 	KEY_SOURCE,
 	KEY_N_
 };
 
-static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	     "last_seen", "status",
-					"subnets",  "host_id", "host_name",	 "vtep_mac", "vtep_ip",	  "uplink",
-					"seq",	    "source"};
+static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	      "last_seen",
+					"status",   "subnets", "host_id",	 "host_name", "vtep_mac",
+					"vtep_ip",  "uplink",  "epoch",		 "seq",	      "source"};
 _Static_assert(ARRAY_LEN(key_names) == KEY_N_, "one name per key");
 
 static int name_find(const char *name, const char *const *names, int n)
@@ -190,6 +191,11 @@ static bool take_value(struct scan *in, enum key key, struct parsed *out)
 		return take_ip(in, &p->vtep_ip);
 	case KEY_UPLINK:
 		return take_ip(in, &p->uplink);
+	case KEY_EPOCH:
+		if (!take_number(in, EPOCHS - 1, &n))
+			return false;
+		p->epoch = (uint8_t)n;
+		return true;
 	case KEY_SEQ:
 		return take_number(in, INT64_MAX, &p->seq);
 	case KEY_SOURCE:
@@ -299,6 +305,8 @@ bool peer_to_text(struct buf *b, const struct peer *p)
 		put_text(b, ",\"", KEY_VTEP_IP, ip_format(&p->vtep_ip, text));
 	if (!ip_is_none(&p->uplink))
 		put_text(b, ",\"", KEY_UPLINK, ip_format(&p->uplink, text));
+	if (p->epoch)
+		put_number(b, ",\"", KEY_EPOCH, p->epoch);
 	put_number(b, ",\"", KEY_SEQ, p->seq);
 	put_text(b, ",\"", KEY_SOURCE, peer_source_names[p->source]);
 	buf_append(b, "}", 1);

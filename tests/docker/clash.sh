@@ -157,19 +157,19 @@ refuses "${all[@]}" --
 reach h3 quiet 10.90.0.10
 
 step "a subnet that is a route of one host: refused there, and there alone"
-docker_on h3 network create --subnet 10.95.0.0/16 private >/dev/null
+docker_on h3 network create --subnet 10.55.0.0/16 private >/dev/null
 bridge=br-$(docker_on h3 network inspect -f '{{slice .Id 0 12}}' private)
-network_on $small lan 100 10.95.7.0/24
-container_on $small lan lan --ip 10.95.7.10
+network_on $small lan 100 10.55.7.0/24
+container_on $small lan lan --ip 10.55.7.10
 refuses h3 -- lan $small
-reach $large second 10.95.7.10
+reach $large second 10.55.7.10
 refuses $small $large --
-says h3 "10\.95\.7\.0/24 of stack lan on $small clashes with route 10\.95\.0\.0/16 dev $bridge of this host"
+says h3 "10\.55\.7\.0/24 of stack lan on $small clashes with route 10\.55\.0\.0/16 dev $bridge of this host"
 on h3 docker-router status | sed -n 's/.*- subnet: //p' >"$FILES/offer"
 must_contain "offer" '^10\.[0-9]+\.[0-9]+\.0/24$' "$(cat "$FILES/offer")"
 docker_on h3 network rm private >/dev/null
 refuses "${all[@]}" --
-reach h3 quiet 10.95.7.10
+reach h3 quiet 10.55.7.10
 
 step "nobody else lost a packet"
 kill -INT $ping

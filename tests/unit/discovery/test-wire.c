@@ -52,6 +52,7 @@ static struct wire_msg example(void)
 			     .host_id = ID,
 			     .host_name = "nas",
 			     .uplink = ip_of("172.30.0.3"),
+			     .epoch = 3,
 			     .port = 4789,
 			     .seq = 17,
 			     .vtep_mac = vtep_mac(ID, 1000),
@@ -80,6 +81,7 @@ static void test_round_trip(void **state)
 		assert_string_equal(back.host_name, "nas");
 		assert_int_equal(ip_cmp(&back.host_ip, &m.host_ip), 0);
 		assert_int_equal(ip_cmp(&back.uplink, &m.uplink), 0);
+		assert_int_equal(back.epoch, m.epoch);
 		assert_int_equal(ip_cmp(&back.vtep_ip, &m.vtep_ip), 0);
 		assert_int_equal(mac_cmp(&back.vtep_mac, &m.vtep_mac), 0);
 		assert_int_equal(back.vni, 1000);
@@ -213,6 +215,7 @@ static void test_fields(void **state)
 	refuse("\"seq\":17", "\"seq\":-1", -EINVAL, "seq");
 	refuse("\"seq\":17", "\"seq\":null", 0, ""); /* null is as good as missing */
 	refuse("\"172.30.0.3\"", "\"239.0.0.1\"", -EINVAL, "uplink");
+	refuse("\"epoch\":3", "\"epoch\":16", -EINVAL, "epoch");
 	refuse("\"10.71.0.0/24\"", "\"10.71.0.0/33\"", -EINVAL, "subnets");
 	refuse("\"10.71.0.0/24\"", "24", -EINVAL, "subnets");
 	refuse("[\"10.71.0.0/24\",\"2001:db8:71::/64\"]", "\"10.71.0.0/24\"", -EINVAL, "subnets");

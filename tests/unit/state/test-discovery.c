@@ -44,7 +44,7 @@ static const char example[] =
 	"\"vxlan_endpoint\":\"192.0.2.2:4790\",\"vni\":1000,\"last_seen\":\"2024-01-15T10:29:59Z\",\"status\":"
 	"\"stale\","
 	"\"subnets\":[\"10.72.0.0/24\",\"fd72::/64\"],\"host_id\":\"" HOST_B "\",\"host_name\":\"nas\",\"vtep_mac\":"
-	"\"02:00:00:00:00:02\",\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"seq\":4,\"source\":\"multicast\"}],"
+	"\"02:00:00:00:00:02\",\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"epoch\":3,\"seq\":4,\"source\":\"multicast\"}],"
 	"\"problems\":[]}";
 
 static void test_golden(void **state)
