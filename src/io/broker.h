@@ -23,17 +23,25 @@
 #include "base/base.h"
 #include "io/loop.h"
 
+#define DNS_ADDRESS "127.77.53.1" /* inside a container, where names answers; nobody outside sees it */
+#define DNS_PORT    5377
+
 #define BROKER_FD_ENV "DOCKER_ROUTER_BROKER_FD"
 
 enum broker_op {
-	BROKER_OPEN,	/* -> namespace fd */
-	BROKER_NETLINK, /* -> netlink socket, protocol in arg (NETLINK_ROUTE, NETLINK_NETFILTER), events not joined */
-	BROKER_NFT,	/* run `nft -j -f -` inside; the transaction comes as a memfd -> code, first 1 KiB of stderr;
-			   -EINVAL: nft refused it, -ETIMEDOUT, -ENOENT: there is no nft */
-	BROKER_REMOVE,	/* vni: only: unpin the router namespace */
-	BROKER_LIST,	/* host: -> text: VNIs of the router namespaces that are pinned, one a line */
-	BROKER_IPV6_ON, /* ct: only: net.ipv6.conf.IFACE.disable_ipv6 = 0 and addr_gen_mode = 1, IFACE being ours:
-			   dr[0-9]+ */
+	BROKER_OPEN,	 /* -> namespace fd */
+	BROKER_NETLINK,	 /* -> netlink socket, protocol in arg (NETLINK_ROUTE, NETLINK_NETFILTER), events not joined */
+	BROKER_NFT,	 /* run `nft -j -f -` inside; the transaction comes as a memfd -> code, first 1 KiB of stderr;
+			    -EINVAL: nft refused it, -ETIMEDOUT, -ENOENT: there is no nft */
+	BROKER_REMOVE,	 /* vni: only: unpin the router namespace */
+	BROKER_LIST,	 /* host: -> text: VNIs of the router namespaces that are pinned, one a line */
+	BROKER_IPV6_ON,	 /* ct: only: net.ipv6.conf.IFACE.disable_ipv6 = 0 and addr_gen_mode = 1, IFACE being ours:
+			    dr[0-9]+ */
+	BROKER_DNS,	 /* ct: only: -> UDP socket inside, bound to DNS_ADDRESS port DNS_PORT */
+	BROKER_DNS_RULE, /* ct: only: -> netlink socket that owns the nft table "docker-router-names" inside: queries to
+			    Docker's resolver (127.0.0.11 port 53, UDP) go to DNS_ADDRESS instead, but those that come
+			    from there. The table goes when the descriptor is closed, by the kernel
+			    (NFT_TABLE_F_OWNER, Linux 5.12): whoever dies, Docker's resolver answers again */
 	BROKER_OP_N_
 };
 

@@ -8,7 +8,7 @@
 #include "base/addr.h"
 #include "io/broker_wire.h"
 
-static const char *const op_names[] = {"open", "netlink", "nft", "remove", "list", "ipv6-on"};
+static const char *const op_names[] = {"open", "netlink", "nft", "remove", "list", "ipv6-on", "dns", "dns-rule"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -155,6 +155,10 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		break;
 	case BROKER_IPV6_ON:
 		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER && iface_ok(ask->ns.iface);
+		break;
+	case BROKER_DNS:
+	case BROKER_DNS_RULE:
+		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER;
 		break;
 	case BROKER_OP_N_:
 		break;

@@ -423,6 +423,10 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 		if (rc == 0)
 			server_reply(s, id, 0, -1, "");
 		break;
+	case BROKER_DNS:
+	case BROKER_DNS_RULE:
+		rc = err_set(err, -EOPNOTSUPP, "not yet");
+		break;
 	case BROKER_REMOVE:
 	case BROKER_LIST:
 	case BROKER_OP_N_:

@@ -27,11 +27,14 @@ enum option_role {
 	FOR_ROUTER = 8,
 	FOR_HOST = 16,
 	FOR_CLI = 32,
+	FOR_NAMES = 64,
 };
 
 enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2 };
 enum datapath { DATAPATH_AUTO, DATAPATH_LEG, DATAPATH_ROUTE, DATAPATH_NIC, DATAPATH_N_ };
 extern const char *const datapath_names[DATAPATH_N_];
+enum mapping { MAPPING_AUTO, MAPPING_ALWAYS, MAPPING_NEVER, MAPPING_N_ };
+extern const char *const mapping_names[MAPPING_N_];
 enum goodbye { GOODBYE_STOP /* when the process is told to stop */, GOODBYE_NEVER, GOODBYE_N_ };
 
 struct config_network { /* a network named in the file */
@@ -44,7 +47,7 @@ struct config {
 	char state_dir[256], run_dir[256], config_file[256];
 	enum log_level log_level;
 	enum log_format log_format;
-	/* ROLES: "inventory,discovery,router" by default */
+	/* ROLES: "inventory,discovery,router,names" by default */
 	char roles[128];
 	/* DOCKER_HOST: endpoints, commas between; unix:///path, tcp://host:port (http), default
 	 * unix:///var/run/docker.sock */
@@ -70,8 +73,12 @@ struct config {
 	uint16_t vxlan_port;		/* VXLAN_PORT 4789 */
 	struct prefix shadow4, shadow6; /* SHADOW_POOL 241.0.0.0/8,fd64:7264::/32 */
 	enum datapath datapath;		/* DATAPATH auto */
+	enum mapping mapping;		/* MAPPING auto; discovery and router */
 	uint32_t underlay_mtu;		/* UNDERLAY_MTU; 0: the interface's */
 	bool dry_run;			/* --dry-run */
+	/* names */
+	char names_domain[64];	      /* NAMES_DOMAIN docker-router.internal; lower case, without dots at its ends */
+	struct endpoint names_listen; /* NAMES_LISTEN 127.0.0.1:4753, for the host's own resolver; port 0: "off" */
 	/* networks of the file */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;

@@ -7,10 +7,11 @@
  *	{"version":1,"last_update":"2024-01-15T10:30:00Z",
  *	 "self":{"host_id":"32 hex","host_name":"pi","host_ip":"192.0.2.1","vxlan_port":4789,"seq":17,
  *	         "modes":["multicast"],"stacks":[{"stack_id":"shop","vni":1000,"subnets":["10.71.0.0/24"],
+ *	         "mapped":[{"subnet":"172.18.0.0/16","as":"241.7.0.0/16"}],"avoid":["172.17.0.0/16"],
  *	         "vtep_mac":"02:..","vtep_ip":"fe80::.."}]},
  *	 "peers":[{"stack_id":"stack-a","host_ip":"10.0.1.5","vxlan_endpoint":"10.0.1.5:4789","vni":1000,
  *	           "last_seen":"2024-01-15T10:30:00Z","status":"active",
- *	           "subnets":["10.72.0.0/24"],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
+ *	           "subnets":["10.72.0.0/24"],"mapped":[],"avoid":[],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
  *	           "uplink":"172.30.0.3","epoch":3,"seq":4,"source":"multicast"}],
  *	 "problems":[...]}
  *
@@ -27,6 +28,16 @@ enum peer_status { PEER_ACTIVE, PEER_STALE, PEER_STATUS_N_ };
 enum peer_source { PEER_MULTICAST, PEER_STATIC, PEER_FILE /* written by hand or by another program */, PEER_SOURCE_N_ };
 extern const char *const peer_status_names[PEER_STATUS_N_];
 extern const char *const peer_source_names[PEER_SOURCE_N_];
+
+/**
+ * struct mapped - A subnet of a stack and the prefix of the same length by which all others reach it as well
+ *
+ * A stack of whose subnet another one in the VNI, or a member host, has its own; see docs/decisions/10. Both addresses
+ * work side by side; between two stacks that are both mapped the mapped ones are used, by both.
+ */
+struct mapped {
+	struct prefix subnet, as; /* host bits cleared */
+};
 
 struct peer {
 	char stack_id[LIMIT_NAME];
@@ -45,13 +56,21 @@ struct peer {
 	enum peer_source source;
 	struct prefix *subnets; /* sorted, host bits cleared */
 	uint16_t n_subnets;
+	struct mapped *mapped; /* sorted by subnet; subnet need not be one of @subnets: MAPPING=always */
+	uint16_t n_mapped;
+	struct prefix *avoid; /* routes of its host that overlap a subnet or mapped prefix of somebody in the VNI */
+	uint16_t n_avoid;
 };
 
 struct self_stack {
 	char stack_id[LIMIT_NAME];
 	uint32_t vni;
-	struct prefix subnets[LIMIT_SUBNETS];
+	struct prefix subnets[LIMIT_SUBNETS]; /* as announced: none with MAPPING=always */
 	size_t n_subnets;
+	struct mapped mapped[LIMIT_SUBNETS];
+	size_t n_mapped;
+	struct prefix avoid[LIMIT_AVOID];
+	size_t n_avoid;
 };
 
 struct discovery {

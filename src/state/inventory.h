@@ -10,7 +10,8 @@
  *	     "subnets":["10.71.0.0/24"],"gateways":["10.71.0.1"],"internal":false,"icc":true,"mtu":1500}],
  *	   "uplink":"","epoch":0,
  *	   "containers":[{"id":"...","name":"shop_web_1","service":"web","pid":4711,"sandbox":"/var/run/docker/netns/...",
- *	     "interfaces":[{"network":"<network id>","mac":"02:..","addresses":["10.71.0.2"]}]}]}],
+ *	     "health":"none","interfaces":[{"network":"<network id>","mac":"02:..","addresses":["10.71.0.2"],
+ *	     "aliases":["web"]}]}]}],
  *	 "problems":[{"object":"network x","text":"...","cure":"..."}]}
  *
  * A stack is (stack_id, vni) here; several networks with the same two labels are one stack. A container stands in every
@@ -28,17 +29,23 @@ struct inv_engine {
 	enum engine_state state;
 };
 
+enum health { HEALTH_NONE /* no health check */, HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY, HEALTH_N_ };
+extern const char *const health_names[HEALTH_N_]; /* "none", "starting", "healthy", "unhealthy" */
+
 struct inv_interface {
 	char network_id[LIMIT_ID];
 	struct mac mac;
 	struct ip addresses[4];
 	size_t n_addresses;
+	char **aliases; /* of the endpoint, as Docker knows them, without its id; lower case, each a label_valid() */
+	size_t n_aliases, cap_aliases;
 };
 
 struct inv_container {
 	char id[LIMIT_ID], name[LIMIT_NAME], service[LIMIT_NAME];
 	char sandbox[256]; /* "" unknown */
 	int32_t pid;
+	enum health health;
 	struct inv_interface *interfaces; /* those on networks of this stack */
 	size_t n_interfaces, cap_interfaces;
 };

@@ -99,6 +99,8 @@ int state_read_json(int dirfd, const char *name, const struct file_owner *owner,
 int state_write_json(int dirfd, const char *name, json_t *root, struct err *err) MUST_USE;
 
 #define STATE_INVENTORY "inventory.json"
+#define STATE_NAMES	"names.json"
+#define STATE_RECORDS	"records.json"
 #define STATE_DISCOVERY "discovery.json"
 #define STATE_ROUTER	"router.json"
 #define STATE_HOST	"host.json"

@@ -15,9 +15,14 @@
 #define LIMIT_STACKS	       1024	   /* of one host */
 #define LIMIT_CONTAINERS       4096	   /* of one host */
 #define LIMIT_ENGINES	       16
-#define LIMIT_NAME	       128 /* bytes of a stack, network, container or service name, NUL included */
-#define LIMIT_ID	       80  /* bytes of a host id, container id, network id, NUL included */
-#define LIMIT_PROBLEMS	       256 /* told in one state file */
-#define EPOCHS		       16  /* of a router container, see struct inv_stack */
+#define LIMIT_NAME	       128   /* bytes of a stack, network, container or service name, NUL included */
+#define LIMIT_ID	       80    /* bytes of a host id, container id, network id, NUL included */
+#define LIMIT_PROBLEMS	       256   /* told in one state file */
+#define LIMIT_AVOID	       16    /* routes that a host tells for a VNI */
+#define LIMIT_ALIASES	       32    /* of a container on one network */
+#define LIMIT_NAMES_PER_STACK  4096  /* that are announced or answered */
+#define LIMIT_NAMES	       65536 /* in all */
+#define LIMIT_NAME_ADDRESSES   64    /* of one name */
+#define EPOCHS		       16    /* of a router container, see struct inv_stack */
 
 #endif
