@@ -11,13 +11,16 @@
 
 const char *const datapath_names[] = {"auto", "leg", "route", "nic"};
 static_assert(ARRAY_LEN(datapath_names) == DATAPATH_N_, "one name per datapath");
+const char *const mapping_names[] = {"auto", "always", "never"};
+static_assert(ARRAY_LEN(mapping_names) == MAPPING_N_, "one name per way");
 static const char *const goodbye_names[] = {"stop", "never"};
 static_assert(ARRAY_LEN(goodbye_names) == GOODBYE_N_, "one name per way");
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static_assert(ARRAY_LEN(level_names) == LOG_LEVEL_N_, "one name per level");
 static const char *const format_names[] = {"text", "json"};
-static const char *const role_names[] = {"inventory", "discovery", "router"};
+static const char *const role_names[] = {"inventory", "discovery", "router", "names"};
 
+#define NAMES_PORT     4753 /* of NAMES_LISTEN, where none is given */
 #define DEFAULT_CONFIG "/etc/docker-router/docker-router.yaml"
 
 /**
@@ -96,6 +99,14 @@ static int parse_datapath(const struct option *o, struct config *c, const char *
 	int i = name_index(value, datapath_names, DATAPATH_N_);
 	if (i >= 0)
 		c->datapath = (enum datapath)i;
+	return i < 0 ? i : 0;
+}
+
+static int parse_mapping(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, mapping_names, MAPPING_N_);
+	if (i >= 0)
+		c->mapping = (enum mapping)i;
 	return i < 0 ? i : 0;
 }
 
@@ -265,6 +276,40 @@ static int parse_shadow(const struct option *o, struct config *c, const char *va
 	return 0;
 }
 
+/* A domain in lower case; a dot at either end is how some write it, and is cut */
+static int parse_domain(const struct option *o, struct config *c, const char *value)
+{
+	char domain[sizeof(c->names_domain)];
+	size_t n = 0, label = 0;
+	value += *value == '.';
+	for (; *value && !(str_eq(value, ".") && n); value++) {
+		char ch = *value >= 'A' && *value <= 'Z' ? (char)(*value - 'A' + 'a') : *value;
+		bool dot = ch == '.', hyphen = ch == '-';
+		if (!dot && !hyphen && !(ch >= 'a' && ch <= 'z') && !(ch >= '0' && ch <= '9') && ch != '_')
+			return -EINVAL;
+		/* no label is empty, or begins or ends with '-' */
+		if (n + 1 >= sizeof(domain) || (hyphen && !label) || (dot && (!label || domain[n - 1] == '-')))
+			return -EINVAL;
+		label = dot ? 0 : label + 1;
+		domain[n++] = ch;
+	}
+	if (!label || domain[n - 1] == '-')
+		return -EINVAL;
+	domain[n] = '\0';
+	str_copy(c->names_domain, domain);
+	return 0;
+}
+
+static int parse_listen(const struct option *o, struct config *c, const char *value)
+{
+	struct endpoint e = {0};
+	if (!str_eq(value, "off") &&
+	    (strchr(value, '%') || endpoint_parse(value, NAMES_PORT, &e) < 0 || !e.port || ip_is_multicast(&e.ip)))
+		return -EINVAL;
+	c->names_listen = e;
+	return 0;
+}
+
 static const struct option options[] = {
 	{"STATE_DIR", "PATH", "/var/lib/docker-router", "a path of at most 255 bytes",
 	 "Folder of the state files, the only wire between the roles.", FOR_ALL, parse_text, FIELD(state_dir)},
@@ -277,7 +322,7 @@ static const struct option options[] = {
 	 "How much is logged: error, warning, info, debug.", FOR_ALL, parse_log_level},
 	{"LOG_FORMAT", "FORMAT", "text", "text or json", "How it is logged: text, or json with one object a line.",
 	 FOR_ALL, parse_log_format},
-	{"ROLES", "LIST", "inventory,discovery,router", "some of inventory, discovery, router, with commas",
+	{"ROLES", "LIST", "inventory,discovery,router", "some of inventory, discovery, router, names, with commas",
 	 "The roles that host starts.", FOR_HOST, parse_roles},
 	{"DOCKER_HOST", "LIST", "unix:///var/run/docker.sock",
 	 "unix:///path or tcp://host:port, at most 16 of them with commas",
@@ -319,14 +364,23 @@ static const struct option options[] = {
 	 parse_number, FIELD(vxlan_port), 1, UINT16_MAX},
 	{"SHADOW_POOL", "LIST", "241.0.0.0/8,fd64:7264::/32",
 	 "an IPv4 prefix (/4 to /24), an IPv6 prefix (/8 to /64), or both",
-	 "Prefixes that nobody uses, for rewriting between stacks of one host.", FOR_DISCOVERY | FOR_ROUTER,
-	 parse_shadow},
+	 "Prefixes that nobody uses: mapped subnets, and rewriting between stacks of one host.",
+	 FOR_DISCOVERY | FOR_ROUTER, parse_shadow},
+	{"MAPPING", "WHEN", "auto", "auto, always or never",
+	 "When stacks get mapped subnets: auto (as soon as subnets clash), always, never.", FOR_DISCOVERY | FOR_ROUTER,
+	 parse_mapping},
 	{"DATAPATH", "GRADE", "auto", "auto, leg, route or nic",
 	 "Path between container and overlay: leg, route, nic, or auto for the fastest that is permitted.", FOR_ROUTER,
 	 parse_datapath},
 	{"UNDERLAY_MTU", "BYTES", "0", "0 or a whole number from 1280 to 65535",
 	 "MTU between the hosts. Default: that of the interface.", FOR_ROUTER, parse_number, FIELD(underlay_mtu), 1280,
 	 65535},
+	{"NAMES_DOMAIN", "DOMAIN", "docker-router.internal",
+	 "a domain of at most 63 letters, digits, '-', '_' and dots",
+	 "Domain below which all names of containers are found.", FOR_NAMES | FOR_CLI, parse_domain},
+	{"NAMES_LISTEN", "ADDRESS", "127.0.0.1:4753", "an address with or without port, or off",
+	 "Address and UDP port where the host's own resolver can ask for names, or off.", FOR_NAMES | FOR_CLI,
+	 parse_listen},
 	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
 	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
 };

@@ -22,6 +22,8 @@ static_assert(ARRAY_LEN(peer_source_names) == PEER_SOURCE_N_, "one name per sour
 void peer_done(struct peer *p)
 {
 	free(p->subnets);
+	free(p->mapped);
+	free(p->avoid);
 	*p = (struct peer){0};
 }
 
@@ -51,7 +53,7 @@ static int stack_sort_cmp(const void *a, const void *b)
 void discovery_done(struct discovery *d)
 {
 	for (size_t i = 0; i < d->n_peers; i++)
-		free(d->peers[i].subnets);
+		peer_done(&d->peers[i]);
 	free(d->peers);
 	free(d->self.stacks);
 	problems_done(&d->problems);
@@ -66,6 +68,24 @@ void discovery_sort(struct discovery *d)
 		qsort(d->self.stacks, d->self.n_stacks, sizeof(*d->self.stacks), stack_sort_cmp);
 }
 
+/* nothing at all where there is nothing: most stacks are not mapped */
+static void put_mapping(json_t *o, const struct mapped *mapped, size_t n_mapped, const struct prefix *avoid,
+			size_t n_avoid)
+{
+	char text[PREFIX_STRLEN];
+	json_t *array = n_mapped ? json_array() : NULL;
+	for (size_t i = 0; i < n_mapped; i++) {
+		json_t *pair = json_object();
+		json_put_str(pair, "subnet", prefix_format(&mapped[i].subnet, text));
+		json_put_str(pair, "as", prefix_format(&mapped[i].as, text));
+		json_array_append_new(array, pair);
+	}
+	if (array)
+		json_put(o, "mapped", array);
+	if (n_avoid)
+		json_put_prefixes(o, "avoid", avoid, n_avoid);
+}
+
 /* fields in the order of the seed family first, ours behind them; what is unknown is left away */
 static json_t *peer_to_json(const struct peer *p)
 {
@@ -78,6 +98,7 @@ static json_t *peer_to_json(const struct peer *p)
 	json_put_wall(o, "last_seen", p->last_seen);
 	json_put_str(o, "status", peer_status_names[p->status]);
 	json_put_prefixes(o, "subnets", p->subnets, p->n_subnets);
+	put_mapping(o, p->mapped, p->n_mapped, p->avoid, p->n_avoid);
 	if (*p->host_id)
 		json_put_str(o, "host_id", p->host_id);
 	if (*p->host_name)
@@ -118,6 +139,7 @@ static json_t *self_to_json(const struct discovery *d)
 		json_put_str(os, "stack_id", s->stack_id);
 		json_put_int(os, "vni", s->vni);
 		json_put_prefixes(os, "subnets", s->subnets, s->n_subnets);
+		put_mapping(os, s->mapped, s->n_mapped, s->avoid, s->n_avoid);
 		json_put_mac(os, "vtep_mac", &mac);
 		json_put_ip(os, "vtep_ip", &ip);
 		json_array_append_new(stacks, os);
@@ -173,13 +195,41 @@ static int endpoint_from_json(const json_t *o, struct peer *p, struct err *err)
 	return host_ip_check(&p->vxlan_endpoint.ip, "vxlan_endpoint", err);
 }
 
-/* allocates (subnets) on success only */
+/* @ret has room for LIMIT_SUBNETS */
+static int mapped_from_json(const json_t *o, struct mapped *ret, size_t *ret_n, struct err *err)
+{
+	const json_t *array = json_object_get(o, "mapped");
+	size_t n = json_array_size(array);
+	int r;
+	*ret_n = 0;
+	if (!array || json_is_null(array))
+		return 0;
+	if (!json_is_array(array) || n > LIMIT_SUBNETS)
+		return err_set(err, -EINVAL, "mapped is no array of at most %d pairs", LIMIT_SUBNETS);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *pair = json_array_get(array, i);
+		char subnet[PREFIX_STRLEN], as[PREFIX_STRLEN];
+		if (!json_is_object(pair))
+			return err_set(err, -EINVAL, "mapped[%zu] is no object", i);
+		if ((r = json_required(json_get_str(pair, "subnet", subnet, sizeof(subnet), err), "subnet", err)) < 0 ||
+		    (r = json_required(json_get_str(pair, "as", as, sizeof(as), err), "as", err)) < 0)
+			return err_wrap(err, "mapped[%zu]", i);
+		if (prefix_parse(subnet, &ret[i].subnet) < 0 || prefix_parse(as, &ret[i].as) < 0 ||
+		    !mapped_valid(&ret[i]))
+			return err_set(err, -EINVAL, "mapped[%zu] is no pair of prefixes of one family and length", i);
+	}
+	*ret_n = mapped_tidy(ret, n);
+	return 0;
+}
+
+/* allocates (subnets, mapped, avoid) on success only */
 static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 {
 	struct peer p = {.source = PEER_FILE};
-	struct prefix subnets[LIMIT_SUBNETS];
+	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID];
+	struct mapped mapped[LIMIT_SUBNETS];
 	int64_t vni, epoch = 0, seq = 0;
-	size_t n = 0;
+	size_t n = 0, n_mapped = 0, n_avoid = 0;
 	int r;
 	if ((r = json_required(json_get_str(o, "stack_id", p.stack_id, sizeof(p.stack_id), err), "stack_id", err)) <
 		    0 ||
@@ -189,6 +239,8 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	    (r = endpoint_from_json(o, &p, err)) < 0 || (r = host_id_from_json(o, p.host_id, err)) < 0 ||
 	    (r = json_optional(json_get_wall(o, "last_seen", &p.last_seen, err))) < 0 ||
 	    (r = json_optional(json_get_prefixes(o, "subnets", subnets, LIMIT_SUBNETS, &n, err))) < 0 ||
+	    (r = mapped_from_json(o, mapped, &n_mapped, err)) < 0 ||
+	    (r = json_optional(json_get_prefixes(o, "avoid", avoid, LIMIT_AVOID, &n_avoid, err))) < 0 ||
 	    (r = json_optional(json_get_str(o, "host_name", p.host_name, sizeof(p.host_name), err))) < 0 ||
 	    (r = json_optional(json_get_mac(o, "vtep_mac", &p.vtep_mac, err))) < 0 ||
 	    (r = json_optional(json_get_ip(o, "vtep_ip", &p.vtep_ip, err))) < 0 ||
@@ -210,6 +262,12 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	p.n_subnets = (uint16_t)prefixes_tidy(subnets, n);
 	if (p.n_subnets)
 		p.subnets = xmemdup(subnets, p.n_subnets * sizeof(*subnets));
+	p.n_mapped = (uint16_t)n_mapped;
+	if (p.n_mapped)
+		p.mapped = xmemdup(mapped, n_mapped * sizeof(*mapped));
+	p.n_avoid = (uint16_t)prefixes_tidy(avoid, n_avoid);
+	if (p.n_avoid)
+		p.avoid = xmemdup(avoid, p.n_avoid * sizeof(*avoid));
 	*ret = p;
 	return 0;
 }
@@ -250,7 +308,7 @@ static void peers_tidy(struct discovery *d)
 			gone = *last;
 			*last = *p;
 		}
-		free(gone.subnets);
+		peer_done(&gone);
 	}
 	d->n_peers = kept;
 }
@@ -262,8 +320,11 @@ static int self_stack_from_json(const json_t *o, struct self_stack *s, struct er
 	if ((r = json_required(json_get_str(o, "stack_id", s->stack_id, sizeof(s->stack_id), err), "stack_id", err)) <
 		    0 ||
 	    (r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
-	    (r = json_optional(json_get_prefixes(o, "subnets", s->subnets, LIMIT_SUBNETS, &s->n_subnets, err))) < 0)
+	    (r = json_optional(json_get_prefixes(o, "subnets", s->subnets, LIMIT_SUBNETS, &s->n_subnets, err))) < 0 ||
+	    (r = mapped_from_json(o, s->mapped, &s->n_mapped, err)) < 0 ||
+	    (r = json_optional(json_get_prefixes(o, "avoid", s->avoid, LIMIT_AVOID, &s->n_avoid, err))) < 0)
 		return r;
+	s->n_avoid = prefixes_tidy(s->avoid, s->n_avoid);
 	if (!name_valid(s->stack_id))
 		return err_set(err, -EINVAL, "stack_id is not a name of letters, digits, '_', '.' and '-'");
 	s->vni = (uint32_t)vni;

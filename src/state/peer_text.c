@@ -29,6 +29,31 @@ size_t prefixes_tidy(struct prefix *p, size_t n)
 	return kept;
 }
 
+static int mapped_sort_cmp(const void *a, const void *b)
+{
+	const struct mapped *x = a, *y = b;
+	int order = prefix_cmp(&x->subnet, &y->subnet);
+	return order ? order : prefix_cmp(&x->as, &y->as);
+}
+
+bool mapped_valid(struct mapped *m)
+{
+	m->subnet = prefix_mask(m->subnet);
+	m->as = prefix_mask(m->as);
+	return m->subnet.ip.family == m->as.ip.family && m->subnet.len == m->as.len && m->as.len > 0;
+}
+
+size_t mapped_tidy(struct mapped *m, size_t n)
+{
+	size_t kept = 0;
+	if (n > 1)
+		qsort(m, n, sizeof(*m), mapped_sort_cmp);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || prefix_cmp(&m[i].subnet, &m[kept - 1].subnet) != 0)
+			m[kept++] = m[i];
+	return kept;
+}
+
 /* where we are in the text; nothing is read at or behind @end */
 struct scan {
 	const char *s, *end;
@@ -102,6 +127,34 @@ static bool take_prefixes(struct scan *in, struct prefix *ret, size_t max, size_
 	return true;
 }
 
+/* {"subnet":"..","as":".."}, in this order, as we write it */
+static bool take_pair(struct scan *in, struct mapped *ret)
+{
+	char key[8], subnet[PREFIX_STRLEN], as[PREFIX_STRLEN];
+	return take(in, '{') && take_string(in, key, sizeof(key)) && str_eq(key, "subnet") && take(in, ':') &&
+	       take_string(in, subnet, sizeof(subnet)) && take(in, ',') && take_string(in, key, sizeof(key)) &&
+	       str_eq(key, "as") && take(in, ':') && take_string(in, as, sizeof(as)) && take(in, '}') &&
+	       prefix_parse(subnet, &ret->subnet) == 0 && prefix_parse(as, &ret->as) == 0 && mapped_valid(ret);
+}
+
+static bool take_mapped(struct scan *in, struct mapped *ret, size_t *ret_n)
+{
+	size_t n = 0;
+	if (!take(in, '['))
+		return false;
+	if (!take(in, ']')) {
+		do {
+			if (n >= LIMIT_SUBNETS || !take_pair(in, &ret[n]))
+				return false;
+			n++;
+		} while (take(in, ','));
+		if (!take(in, ']'))
+			return false;
+	}
+	*ret_n = n;
+	return true;
+}
+
 static bool take_ip(struct scan *in, struct ip *ret)
 {
 	char text[IP_STRLEN];
@@ -116,6 +169,8 @@ enum key {
 	KEY_LAST_SEEN,
 	KEY_STATUS,
 	KEY_SUBNETS,
+	KEY_MAPPED,
+	KEY_AVOID,
 	KEY_HOST_ID,
 	KEY_HOST_NAME,
 	KEY_VTEP_MAC,
@@ -127,9 +182,9 @@ enum key {
 	KEY_N_
 };
 
-static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	      "last_seen",
-					"status",   "subnets", "host_id",	 "host_name", "vtep_mac",
-					"vtep_ip",  "uplink",  "epoch",		 "seq",	      "source"};
+static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	    "last_seen", "status",
+					"subnets",  "mapped",  "avoid",		 "host_id", "host_name", "vtep_mac",
+					"vtep_ip",  "uplink",  "epoch",		 "seq",	    "source"};
 _Static_assert(ARRAY_LEN(key_names) == KEY_N_, "one name per key");
 
 static int name_find(const char *name, const char *const *names, int n)
@@ -148,8 +203,9 @@ static bool take_name(struct scan *in, const char *const *names, int n, int *ret
 
 struct parsed {
 	struct peer peer;
-	struct prefix subnets[LIMIT_SUBNETS];
-	size_t n_subnets;
+	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID];
+	struct mapped mapped[LIMIT_SUBNETS];
+	size_t n_subnets, n_avoid, n_mapped;
 };
 
 static bool take_value(struct scan *in, enum key key, struct parsed *out)
@@ -181,6 +237,10 @@ static bool take_value(struct scan *in, enum key key, struct parsed *out)
 		return true;
 	case KEY_SUBNETS:
 		return take_prefixes(in, out->subnets, LIMIT_SUBNETS, &out->n_subnets);
+	case KEY_MAPPED:
+		return take_mapped(in, out->mapped, &out->n_mapped);
+	case KEY_AVOID:
+		return take_prefixes(in, out->avoid, LIMIT_AVOID, &out->n_avoid);
 	case KEY_HOST_ID:
 		return take_string(in, p->host_id, sizeof(p->host_id)) && host_id_valid(p->host_id);
 	case KEY_HOST_NAME:
@@ -217,7 +277,7 @@ bool peer_from_text(const char *s, size_t len, struct peer *ret)
 	unsigned seen = 0;
 	int key, next = 0;
 	out.peer = (struct peer){.source = PEER_FILE};
-	out.n_subnets = 0;
+	out.n_subnets = out.n_avoid = out.n_mapped = 0;
 	if (!take(&in, '{'))
 		return false;
 	do {
@@ -242,6 +302,12 @@ bool peer_from_text(const char *s, size_t len, struct peer *ret)
 	out.peer.n_subnets = (uint16_t)prefixes_tidy(out.subnets, out.n_subnets);
 	if (out.peer.n_subnets)
 		out.peer.subnets = xmemdup(out.subnets, out.peer.n_subnets * sizeof(out.subnets[0]));
+	out.peer.n_mapped = (uint16_t)mapped_tidy(out.mapped, out.n_mapped);
+	if (out.peer.n_mapped)
+		out.peer.mapped = xmemdup(out.mapped, out.peer.n_mapped * sizeof(out.mapped[0]));
+	out.peer.n_avoid = (uint16_t)prefixes_tidy(out.avoid, out.n_avoid);
+	if (out.peer.n_avoid)
+		out.peer.avoid = xmemdup(out.avoid, out.peer.n_avoid * sizeof(out.avoid[0]));
 	*ret = out.peer;
 	return true;
 }
@@ -277,6 +343,32 @@ static void put_number(struct buf *b, const char *before, enum key key, uint64_t
 	buf_puts(b, text);
 }
 
+static void put_prefixes(struct buf *b, enum key key, const struct prefix *p, size_t n)
+{
+	char text[PREFIX_STRLEN];
+	put_key(b, ",\"", key);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(b, i ? ",\"" : "[\"");
+		buf_puts(b, prefix_format(&p[i], text));
+		buf_append(b, "\"", 1);
+	}
+	buf_puts(b, n ? "]" : "[]");
+}
+
+static void put_mapped(struct buf *b, const struct mapped *m, size_t n)
+{
+	char text[PREFIX_STRLEN];
+	put_key(b, ",\"", KEY_MAPPED);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(b, i ? ",{\"subnet\":\"" : "[{\"subnet\":\"");
+		buf_puts(b, prefix_format(&m[i].subnet, text));
+		buf_puts(b, "\",\"as\":\"");
+		buf_puts(b, prefix_format(&m[i].as, text));
+		buf_puts(b, "\"}");
+	}
+	buf_puts(b, "]");
+}
+
 bool peer_to_text(struct buf *b, const struct peer *p)
 {
 	char text[ENDPOINT_STRLEN];
@@ -288,13 +380,11 @@ bool peer_to_text(struct buf *b, const struct peer *p)
 	put_number(b, ",\"", KEY_VNI, p->vni);
 	put_text(b, ",\"", KEY_LAST_SEEN, wall_format(p->last_seen, text));
 	put_text(b, ",\"", KEY_STATUS, peer_status_names[p->status]);
-	put_key(b, ",\"", KEY_SUBNETS);
-	for (size_t i = 0; i < p->n_subnets; i++) {
-		buf_puts(b, i ? ",\"" : "[\"");
-		buf_puts(b, prefix_format(&p->subnets[i], text));
-		buf_append(b, "\"", 1);
-	}
-	buf_puts(b, p->n_subnets ? "]" : "[]");
+	put_prefixes(b, KEY_SUBNETS, p->subnets, p->n_subnets);
+	if (p->n_mapped)
+		put_mapped(b, p->mapped, p->n_mapped);
+	if (p->n_avoid)
+		put_prefixes(b, KEY_AVOID, p->avoid, p->n_avoid);
 	if (*p->host_id)
 		put_text(b, ",\"", KEY_HOST_ID, p->host_id);
 	if (*p->host_name)

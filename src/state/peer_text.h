@@ -23,6 +23,12 @@ bool peer_to_text(struct buf *b, const struct peer *p);
 /** prefixes_tidy() - Sort, drop repetitions. Return: how many are left */
 size_t prefixes_tidy(struct prefix *p, size_t n);
 
+/** mapped_valid() - Clear host bits. Return: are both prefixes of one family and length, and not everything? */
+bool mapped_valid(struct mapped *m);
+
+/** mapped_tidy() - Sort by subnet, drop repetitions of a subnet. Return: how many are left */
+size_t mapped_tidy(struct mapped *m, size_t n);
+
 /** host_id_valid() - HOST_ID_LEN lower-case hex digits */
 bool host_id_valid(const char *s);
 

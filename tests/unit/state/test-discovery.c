@@ -44,7 +44,8 @@ static const char example[] =
 	"\"vxlan_endpoint\":\"192.0.2.2:4790\",\"vni\":1000,\"last_seen\":\"2024-01-15T10:29:59Z\",\"status\":"
 	"\"stale\","
 	"\"subnets\":[\"10.72.0.0/24\",\"fd72::/64\"],\"host_id\":\"" HOST_B "\",\"host_name\":\"nas\",\"vtep_mac\":"
-	"\"02:00:00:00:00:02\",\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"epoch\":3,\"seq\":4,\"source\":\"multicast\"}],"
+	"\"02:00:00:00:00:02\",\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"epoch\":3,\"seq\":4,\"source\":"
+	"\"multicast\"}],"
 	"\"problems\":[]}";
 
 static void test_golden(void **state)
@@ -90,6 +91,43 @@ static void test_older_program(void **state)
 #define PEER(id, more) \
 	"{\"stack_id\":\"" id "\",\"host_ip\":\"10.0.1.5\",\"vni\":1000,\"host_id\":\"" HOST_B "\"" more "}"
 
+/* mapped and avoided: written where there are any, host bits cleared, sorted */
+static void test_mapped(void **state)
+{
+	static const char text[] =
+		"{\"version\":1,\"last_update\":\"2024-01-15T10:30:00Z\",\"self\":{\"host_id\":\"" HOST_A
+		"\",\"host_name\":\"\",\"host_ip\":\"192.0.2.1\",\"vxlan_port\":4789,\"seq\":17,\"modes\":[],"
+		"\"stacks\":["
+		"{\"stack_id\":\"shop\",\"vni\":1000,\"subnets\":[],\"mapped\":[{\"subnet\":\"172.18.0.0/16\",\"as\":"
+		"\"241.7.0.0/16\"}],\"avoid\":[\"172.19.0.0/16\"],\"vtep_mac\":\"72:b9:cb:59:f4:21\","
+		"\"vtep_ip\":\"fe80::3030:3b5a:2634:eeb0\"}]},\"peers\":[{\"stack_id\":\"blog\",\"host_ip\":"
+		"\"192.0.2.2\",\"vxlan_endpoint\":\"192.0.2.2:4789\",\"vni\":1000,\"last_seen\":"
+		"\"2024-01-15T10:29:59Z\",\"status\":\"active\",\"subnets\":[\"172.18.0.0/16\"],\"mapped\":["
+		"{\"subnet\":\"172.18.0.0/16\",\"as\":\"241.9.0.0/16\"},{\"subnet\":\"fd72::/64\",\"as\":"
+		"\"fd64:7264:0:1::/64\"}],\"avoid\":[\"10.0.0.0/8\",\"172.17.0.0/16\"],\"host_id\":\"" HOST_B
+		"\",\"seq\":4,\"source\":\"multicast\"}],\"problems\":[]}";
+	struct discovery d = from_text(text);
+	assert_int_equal(d.self.stacks[0].n_mapped, 1);
+	assert_int_equal(d.self.stacks[0].n_avoid, 1);
+	assert_int_equal(d.peers[0].n_mapped, 2);
+	assert_int_equal(d.peers[0].n_avoid, 2);
+	autofree char *out = print(&d);
+	assert_string_equal(out, text);
+	discovery_done(&d);
+	d = from_text("{\"version\":1,\"peers\":[" PEER(
+		"a", ",\"mapped\":[{\"as\":\"241.1.2.3/16\",\"subnet\":\"172.20.0.1/16\",\"why\":7},"
+		     "{\"subnet\":\"172.18.0.0/16\",\"as\":\"241.2.0.0/16\"},{\"subnet\":\"172.18.0.0/16\",\"as\":"
+		     "\"241.3.0.0/16\"}],\"avoid\":[\"10.2.0.1/16\",\"10.1.0.0/16\",\"10.2.0.0/16\"]") "]}");
+	assert_int_equal(d.n_peers, 1);
+	assert_int_equal(d.peers[0].n_mapped, 2);
+	assert_int_equal(d.peers[0].mapped[0].subnet.ip.b[1], 18);
+	assert_int_equal(d.peers[0].mapped[0].as.ip.b[1], 2);
+	assert_int_equal(d.peers[0].mapped[1].as.ip.b[3], 0);
+	assert_int_equal(d.peers[0].n_avoid, 2);
+	assert_int_equal(d.peers[0].avoid[0].ip.b[1], 1);
+	discovery_done(&d);
+}
+
 static void test_tolerance(void **state)
 {
 	static const char *const broken[] = {
@@ -103,6 +141,13 @@ static void test_tolerance(void **state)
 		PEER("a", ",\"status\":\"odd\""),
 		PEER("a", ",\"subnets\":\"10.0.0.0/8\""),
 		PEER("a", ",\"subnets\":[\"10.0.0.0/33\"]"),
+		PEER("a", ",\"avoid\":7"),
+		PEER("a", ",\"mapped\":{}"),
+		PEER("a", ",\"mapped\":[7]"),
+		PEER("a", ",\"mapped\":[{\"subnet\":\"10.0.0.0/8\"}]"),
+		PEER("a", ",\"mapped\":[{\"subnet\":\"10.0.0.0/8\",\"as\":\"241.0.0.0/9\"}]"),
+		PEER("a", ",\"mapped\":[{\"subnet\":\"10.0.0.0/8\",\"as\":\"fd00::/8\"}]"),
+		PEER("a", ",\"mapped\":[{\"subnet\":\"0.0.0.0/0\",\"as\":\"0.0.0.0/0\"}]"),
 		PEER("a", ",\"seq\":-1"),
 		PEER("a", ",\"seq\":1.5"),
 		PEER("a", ",\"last_seen\":0"),
@@ -321,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_older_program),
+		cmocka_unit_test(test_mapped),
 		cmocka_unit_test(test_tolerance),
 		cmocka_unit_test(test_one_peer_is_no_json),
 		cmocka_unit_test(test_refused),

@@ -11,7 +11,9 @@
 static const char full[] =
 	"{\"stack_id\":\"blog\",\"host_ip\":\"192.0.2.2\",\"vxlan_endpoint\":\"192.0.2.2:4790\",\"vni\":1000,"
 	"\"last_seen\":\"2024-01-15T10:29:59Z\",\"status\":\"stale\",\"subnets\":[\"10.72.0.0/24\","
-	"\"fd72::/64\"],\"host_id\":\"" HOST "\",\"host_name\":\"nas\",\"vtep_mac\":\"02:00:00:00:00:02\","
+	"\"fd72::/64\"],\"mapped\":[{\"subnet\":\"10.72.0.0/24\",\"as\":\"241.0.7.0/24\"},{\"subnet\":\"fd72::/64\","
+	"\"as\":\"fd64:7264:0:7::/64\"}],\"avoid\":[\"172.17.0.0/16\",\"192.168.0.0/16\"],\"host_id\":\"" HOST
+	"\",\"host_name\":\"nas\",\"vtep_mac\":\"02:00:00:00:00:02\","
 	"\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"epoch\":3,\"seq\":4,\"source\":\"multicast\"}";
 
 static void test_taken(void **state)
@@ -28,6 +30,9 @@ static void test_taken(void **state)
 	assert_int_equal(p.vni, 1000);
 	assert_int_equal(p.status, PEER_STALE);
 	assert_int_equal(p.n_subnets, 2);
+	assert_int_equal(p.n_mapped, 2);
+	assert_int_equal(p.mapped[1].as.len, 64);
+	assert_int_equal(p.n_avoid, 2);
 	assert_int_equal(p.vxlan_endpoint.port, 4790);
 	assert_true(peer_to_text(&b, &p));
 	assert_string_equal(b.data, full);
@@ -69,6 +74,14 @@ static void test_left(void **state)
 		"{" BASE ",\"vni\":1,\"subnets\":[\"10.0.0.0/8\",]}",
 		"{" BASE ",\"vni\":1,\"subnets\":[7]}",
 		"{" BASE ",\"vni\":1,\"status\":\"odd\"}",
+		"{" BASE ",\"vni\":1,\"avoid\":\"10.0.0.0/8\"}",
+		"{" BASE ",\"vni\":1,\"mapped\":{}}",
+		"{" BASE ",\"vni\":1,\"mapped\":[{}]}",
+		"{" BASE ",\"vni\":1,\"mapped\":[\"10.0.0.0/8\"]}",
+		"{" BASE ",\"vni\":1,\"mapped\":[{\"subnet\":\"10.0.0.0/8\"}]}",
+		"{" BASE ",\"vni\":1,\"mapped\":[{\"subnet\":\"10.0.0.0/8\",\"as\":\"241.0.0.0/9\"}]}",
+		"{" BASE ",\"vni\":1,\"mapped\":[{\"subnet\":\"10.0.0.0/8\",\"as\":\"fd00::/8\"}]}",
+		"{" BASE ",\"vni\":1,\"mapped\":[{\"subnet\":\"0.0.0.0/0\",\"as\":\"0.0.0.0/0\"}]}",
 		"{\"stack_id\":\"a\",\"host_ip\":\"10.0.0.1\",\"vxlan_endpoint\":\"10.0.0.1\",\"vni\":1}",
 		"{\"stack_id\":\"../a\",\"host_ip\":\"10.0.0.1\",\"vxlan_endpoint\":\"10.0.0.1:1\",\"vni\":1}",
 		"{\"stack_id\":\"a\",\"host_ip\":\"0.0.0.0\",\"vxlan_endpoint\":\"10.0.0.1:1\",\"vni\":1}",
