@@ -7,6 +7,10 @@
 
 #include <assert.h>
 
+#include "state/names.h"
+
+const char *const health_names[] = {"none", "starting", "healthy", "unhealthy"};
+static_assert(ARRAY_LEN(health_names) == HEALTH_N_, "one name per health");
 static const char *const engine_state_names[] = {"connecting", "connected", "lost"};
 static_assert(ARRAY_LEN(engine_state_names) == ENGINE_STATE_N_, "one name per state");
 
@@ -18,10 +22,20 @@ static void engine_done(struct inv_engine *e)
 	free(e->error);
 }
 
+static void container_done(struct inv_container *c)
+{
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		for (size_t j = 0; j < c->interfaces[i].n_aliases; j++)
+			free(c->interfaces[i].aliases[j]);
+		free(c->interfaces[i].aliases);
+	}
+	free(c->interfaces);
+}
+
 static void stack_done(struct inv_stack *s)
 {
 	for (size_t i = 0; i < s->n_containers; i++)
-		free(s->containers[i].interfaces);
+		container_done(&s->containers[i]);
 	free(s->containers);
 	free(s->networks);
 }
@@ -63,6 +77,11 @@ static int interface_cmp(const void *a, const void *b)
 	return strcmp(((const struct inv_interface *)a)->network_id, ((const struct inv_interface *)b)->network_id);
 }
 
+static int text_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static int problem_cmp(const void *a, const void *b)
 {
 	const struct problem *x = a, *y = b;
@@ -78,6 +97,13 @@ static void sort(void *items, size_t n, size_t size, int (*cmp)(const void *, co
 		qsort(items, n, size, cmp);
 }
 
+static void container_sort(struct inv_container *c)
+{
+	sort(c->interfaces, c->n_interfaces, sizeof(*c->interfaces), interface_cmp);
+	for (size_t i = 0; i < c->n_interfaces; i++)
+		sort(c->interfaces[i].aliases, c->interfaces[i].n_aliases, sizeof(*c->interfaces[i].aliases), text_cmp);
+}
+
 void inventory_sort(struct inventory *inv)
 {
 	sort(inv->stacks, inv->n_stacks, sizeof(*inv->stacks), stack_cmp);
@@ -86,8 +112,7 @@ void inventory_sort(struct inventory *inv)
 		sort(s->networks, s->n_networks, sizeof(*s->networks), network_cmp);
 		sort(s->containers, s->n_containers, sizeof(*s->containers), container_cmp);
 		for (size_t j = 0; j < s->n_containers; j++)
-			sort(s->containers[j].interfaces, s->containers[j].n_interfaces,
-			     sizeof(*s->containers[j].interfaces), interface_cmp);
+			container_sort(&s->containers[j]);
 	}
 	sort(inv->problems.v, inv->problems.n, sizeof(*inv->problems.v), problem_cmp);
 }
@@ -124,17 +149,26 @@ static bool network_same(const struct inv_network *a, const struct inv_network *
 	return ips_same(a->gateways, a->n_gateways, b->gateways, b->n_gateways);
 }
 
+static bool interface_same(const struct inv_interface *a, const struct inv_interface *b)
+{
+	if (!str_eq(a->network_id, b->network_id) || mac_cmp(&a->mac, &b->mac) != 0 || a->n_aliases != b->n_aliases ||
+	    !ips_same(a->addresses, a->n_addresses, b->addresses, b->n_addresses))
+		return false;
+	for (size_t i = 0; i < a->n_aliases; i++)
+		if (!str_eq(a->aliases[i], b->aliases[i]))
+			return false;
+	return true;
+}
+
 static bool container_same(const struct inv_container *a, const struct inv_container *b)
 {
 	if (!str_eq(a->id, b->id) || !str_eq(a->name, b->name) || !str_eq(a->service, b->service) ||
-	    !str_eq(a->sandbox, b->sandbox) || a->pid != b->pid || a->n_interfaces != b->n_interfaces)
+	    !str_eq(a->sandbox, b->sandbox) || a->pid != b->pid || a->health != b->health ||
+	    a->n_interfaces != b->n_interfaces)
 		return false;
-	for (size_t i = 0; i < a->n_interfaces; i++) {
-		const struct inv_interface *x = &a->interfaces[i], *y = &b->interfaces[i];
-		if (!str_eq(x->network_id, y->network_id) || mac_cmp(&x->mac, &y->mac) != 0 ||
-		    !ips_same(x->addresses, x->n_addresses, y->addresses, y->n_addresses))
+	for (size_t i = 0; i < a->n_interfaces; i++)
+		if (!interface_same(&a->interfaces[i], &b->interfaces[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -215,6 +249,14 @@ static json_t *network_to_json(const struct inv_network *n)
 	return o;
 }
 
+static json_t *aliases_to_json(const struct inv_interface *f)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < f->n_aliases; i++)
+		json_array_append_new(array, json_string(f->aliases[i]));
+	return array;
+}
+
 static json_t *container_to_json(const struct inv_container *c)
 {
 	json_t *o = json_object(), *interfaces = json_array();
@@ -223,12 +265,16 @@ static json_t *container_to_json(const struct inv_container *c)
 	json_put_str(o, "service", c->service);
 	json_put_int(o, "pid", c->pid);
 	json_put_str(o, "sandbox", c->sandbox);
+	if (c->health != HEALTH_NONE)
+		json_put_str(o, "health", health_names[c->health]);
 	for (size_t i = 0; i < c->n_interfaces; i++) {
 		const struct inv_interface *f = &c->interfaces[i];
 		json_t *of = json_object();
 		json_put_str(of, "network", f->network_id);
 		json_put_mac(of, "mac", &f->mac);
 		json_put(of, "addresses", ips_to_json(f->addresses, f->n_addresses));
+		if (f->n_aliases)
+			json_put(of, "aliases", aliases_to_json(f));
 		json_array_append_new(interfaces, of);
 	}
 	json_put(o, "interfaces", interfaces);
@@ -326,6 +372,28 @@ static int network_from_json(const json_t *o, struct inv_network *n, struct err 
 	return 0;
 }
 
+/* a name less is no reason to lose the container */
+static void aliases_from_json(const json_t *o, struct inv_interface *f, struct problems *problems, const char *object)
+{
+	const json_t *array = json_get_array(o, "aliases", problems, object);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *v = json_array_get(array, i);
+		const char *s = json_string_value(v);
+		if (f->n_aliases >= LIMIT_ALIASES) {
+			problems_add(problems, object, "", "more than %d aliases: the rest is left out", LIMIT_ALIASES);
+			return;
+		}
+		if (!s || strlen(s) != json_string_length(v) || !label_valid(s)) {
+			problems_add(problems, object, "",
+				     "aliases[%zu] is left out: not a name of a-z, 0-9, '_', '-' and '.'", i);
+			continue;
+		}
+		*xgrow(&f->aliases, f->n_aliases, &f->cap_aliases) = xstrdup(s);
+		f->n_aliases++;
+	}
+}
+
 static int interface_from_json(const json_t *o, struct inv_interface *f, struct err *err)
 {
 	int r;
@@ -350,6 +418,12 @@ static int container_from_json(const json_t *o, struct inv_container *c, struct 
 	if (!name_valid(c->id))
 		return err_set(err, -EINVAL, "id is not an id");
 	c->pid = (int32_t)pid;
+	struct err why = {0};
+	r = json_optional(json_get_enum(o, "health", health_names, HEALTH_N_, &why));
+	if (r < 0)
+		problems_add(problems, c->name, "", "%s", why.text);
+	else
+		c->health = (enum health)r;
 	const json_t *array = json_get_array(o, "interfaces", problems, c->name);
 	size_t n = json_array_size(array);
 	for (size_t i = 0; i < n; i++) {
@@ -359,7 +433,7 @@ static int container_from_json(const json_t *o, struct inv_container *c, struct 
 					xgrow(&c->interfaces, c->n_interfaces, &c->cap_interfaces), err);
 		if (r < 0)
 			return err_wrap(err, "interfaces[%zu]", i);
-		c->n_interfaces++;
+		aliases_from_json(json_array_get(array, i), &c->interfaces[c->n_interfaces++], problems, c->name);
 	}
 	return 0;
 }
@@ -400,8 +474,8 @@ static void containers_from_json(const json_t *o, struct inv_stack *s, size_t *t
 		struct inv_container *c = xgrow(&s->containers, s->n_containers, &s->cap_containers);
 		if (container_from_json(json_array_get(array, i), c, problems, &why) < 0) {
 			problems_add(problems, object, "", "containers[%zu] is left out: %s", i, why.text);
-			free(c->interfaces);
-			c->interfaces = NULL;
+			container_done(c);
+			*c = (struct inv_container){0};
 			continue;
 		}
 		s->n_containers++;
