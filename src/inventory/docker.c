@@ -89,10 +89,30 @@ void docker_network_free(struct docker_network *n)
 	free(n);
 }
 
+static void attachment_done(struct docker_attachment *a)
+{
+	for (size_t i = 0; i < a->n_aliases; i++)
+		free(a->aliases[i]);
+	free(a->aliases);
+}
+
+void docker_container_detach(struct docker_container *c, const char *network_id)
+{
+	for (size_t i = 0; i < c->n_attachments; i++) {
+		if (!str_eq(c->attachments[i].network_id, network_id))
+			continue;
+		attachment_done(&c->attachments[i]);
+		c->attachments[i] = c->attachments[--c->n_attachments];
+		return;
+	}
+}
+
 void docker_container_free(struct docker_container *c)
 {
 	if (!c)
 		return;
+	for (size_t i = 0; i < c->n_attachments; i++)
+		attachment_done(&c->attachments[i]);
 	labels_done(&c->labels);
 	free(c->attachments);
 	free(c);
@@ -257,6 +277,27 @@ static void address_add(struct docker_attachment *a, const char *s)
 	a->addresses[a->n_addresses++] = ip;
 }
 
+/* Up to Docker 25 the short id is one of Aliases, from 26 on it and the container's name are among DNSNames. */
+static void aliases_parse(const struct docker_container *c, const json_t *names, struct docker_attachment *a)
+{
+	size_t i;
+	json_t *o;
+
+	json_array_foreach((json_t *)names, i, o)
+	{
+		const char *s = json_string_value(o);
+		bool known =
+			!s || !s[0] || str_eq(s, c->name) || (strlen(s) >= 12 && strncmp(s, c->id, strlen(s)) == 0);
+
+		for (size_t k = 0; !known && k < a->n_aliases; k++)
+			known = str_eq(a->aliases[k], s);
+		if (known || a->n_aliases >= LIMIT_ALIASES)
+			continue;
+		*xgrow(&a->aliases, a->n_aliases, &a->cap_aliases) = xstrndup(s, 256);
+		a->n_aliases++;
+	}
+}
+
 static void attachments_parse(struct docker_container *c, const json_t *networks)
 {
 	const char *name;
@@ -276,6 +317,8 @@ static void attachments_parse(struct docker_container *c, const json_t *networks
 		/* a network that is configured but not joined (a stopped container) has neither */
 		if ((mac_is_none(&got.mac) && got.n_addresses == 0) || c->n_attachments >= DOCKER_ATTACHMENTS)
 			continue;
+		aliases_parse(c, json_object_get(o, "Aliases"), &got);
+		aliases_parse(c, json_object_get(o, "DNSNames"), &got);
 		a = xgrow(&c->attachments, c->n_attachments, &c->cap_attachments);
 		*a = got;
 		c->n_attachments++;
@@ -308,18 +351,33 @@ static void name_parse(struct docker_container *c, const json_t *o)
 		str_print(c->name, "%.12s", c->id);
 }
 
+/* Podman says "" where there is no check, or nothing at all */
+static enum docker_health health_parse(const json_t *state)
+{
+	const char *s = text(either(state, "Health", "Healthcheck"), "Status");
+
+	if (str_eq(s, "starting"))
+		return DOCKER_HEALTH_STARTING;
+	if (str_eq(s, "healthy"))
+		return DOCKER_HEALTH_HEALTHY;
+	return str_eq(s, "unhealthy") ? DOCKER_HEALTH_UNHEALTHY : DOCKER_HEALTH_NONE;
+}
+
 static void state_parse(struct docker_container *c, const json_t *o)
 {
 	const json_t *state = json_object_get(o, "State"), *pid = json_object_get(state, "Pid");
 
 	if (json_is_string(state)) { /* listed */
-		c->running = str_eq(json_string_value(state), "running") || str_eq(json_string_value(state), "paused");
+		c->paused = str_eq(json_string_value(state), "paused");
+		c->running = str_eq(json_string_value(state), "running") || c->paused;
 		return;
 	}
 	if (json_is_integer(pid) && json_integer_value(pid) > 0 && json_integer_value(pid) <= INT32_MAX)
 		c->pid = (int32_t)json_integer_value(pid);
 	/* between two tries of a restart policy it is "running", without a process */
 	c->running = json_is_true(json_object_get(state, "Running")) && c->pid > 0;
+	c->paused = json_is_true(json_object_get(state, "Paused"));
+	c->health = health_parse(state);
 }
 
 struct docker_container *docker_container_parse(const json_t *o, struct err *err)
@@ -353,7 +411,10 @@ struct docker_container *docker_container_parse(const json_t *o, struct err *err
 
 static enum docker_event_kind container_event(const char *action)
 {
-	if (str_eq(action, "start") || str_eq(action, "rename"))
+	if (str_eq(action, "start") || str_eq(action, "rename") || str_eq(action, "pause") || str_eq(action, "unpause"))
+		return DOCKER_EVENT_CONTAINER_CHANGED;
+	/* "health_status: healthy", and Podman "health_status" */
+	if (strncmp(action, "health_status", strlen("health_status")) == 0)
 		return DOCKER_EVENT_CONTAINER_CHANGED;
 	if (str_eq(action, "die") || str_eq(action, "died"))
 		return DOCKER_EVENT_CONTAINER_STOPPED;

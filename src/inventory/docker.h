@@ -46,13 +46,23 @@ struct docker_attachment {
 	struct mac mac;
 	struct ip addresses[4];
 	size_t n_addresses;
+	char **aliases; /* as the engine says, but the container's own id and name; at most LIMIT_ALIASES */
+	size_t n_aliases, cap_aliases;
+};
+
+enum docker_health {
+	DOCKER_HEALTH_NONE,
+	DOCKER_HEALTH_STARTING,
+	DOCKER_HEALTH_HEALTHY,
+	DOCKER_HEALTH_UNHEALTHY,
 };
 
 struct docker_container {
 	char id[LIMIT_ID], name[LIMIT_NAME], service[LIMIT_NAME];
 	char sandbox[256]; /* "" unknown */
 	int32_t pid;	   /* 0 unknown: it was listed, not inspected */
-	bool running;
+	bool running, paused;
+	enum docker_health health;
 	struct docker_labels labels;
 	struct docker_attachment *attachments;
 	size_t n_attachments, cap_attachments;
@@ -94,6 +104,8 @@ struct docker_version {
 void docker_network_free(struct docker_network *n);
 void docker_container_free(struct docker_container *c);
 void docker_set_done(struct docker_set *s);
+/** docker_container_detach() - Forget its attachment to a network, if it has one */
+void docker_container_detach(struct docker_container *c, const char *network_id);
 
 /** docker_json() - Parse an answer. U+0000, which jansson refuses, becomes U+FFFD in @data. Return: reference or NULL
  */

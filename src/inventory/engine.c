@@ -28,11 +28,14 @@
 #define MAX_CONTAINERS ((size_t)LIMIT_CONTAINERS * 2)
 #define EVENT_BYTES    (1u << 20)
 
-/* type: container and network; event: what docker_event_parse() knows, so that health checks' execs do not wake us */
+/*
+ * type: container and network; event: what docker_event_parse() knows, so that health checks' execs do not wake us.
+ * With health_status among them engines compare beginnings: its action goes on with the result.
+ */
 static const char event_filters[] =
 	"%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%2C%22event%22%3A%5B%22start%22%2C%22rename%22%2C%22"
 	"die%22%2C%22died%22%2C%22destroy%22%2C%22remove%22%2C%22create%22%2C%22update%22%2C%22connect%22%2C%22"
-	"disconnect%22%5D%7D";
+	"disconnect%22%2C%22health_status%22%2C%22pause%22%2C%22unpause%22%5D%7D";
 
 enum phase { PHASE_WAITING, PHASE_VERSION, PHASE_SUBSCRIBING, PHASE_LISTING, PHASE_INSPECTING, PHASE_READY };
 
@@ -300,14 +303,8 @@ static void event_disconnected(struct engine *e, const struct docker_event *ev)
 {
 	struct docker_container *c = docker_set_container(engine_set(e), ev->container);
 
-	if (c) {
-		for (size_t i = 0; i < c->n_attachments; i++) {
-			if (str_eq(c->attachments[i].network_id, ev->network)) {
-				c->attachments[i] = c->attachments[--c->n_attachments];
-				break;
-			}
-		}
-	}
+	if (c)
+		docker_container_detach(c, ev->network);
 	if (!fetches_outdate(e->fetches, FETCH_CONTAINER, ev->container) && c)
 		fetches_add(e->fetches, FETCH_CONTAINER, ev->container);
 }

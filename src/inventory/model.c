@@ -4,6 +4,8 @@
  */
 #include "inventory/model.h"
 
+#include "state/names.h"
+
 #define LABEL_VNI	"docker-router.vni"
 #define LABEL_STACK	"docker-router.stack"
 #define LABEL_MULTICAST "docker-router.multicast"
@@ -236,6 +238,24 @@ static void network_add(struct inventory *inv, const struct docker_network *n, c
 	to->mtu = n->mtu;
 }
 
+/* A paused container answers nobody, so it is not to be found; its NIC and routes stay for when it goes on. */
+static enum health health_of(const struct docker_container *c)
+{
+	if (c->paused)
+		return HEALTH_UNHEALTHY;
+	switch (c->health) {
+	case DOCKER_HEALTH_NONE:
+		break;
+	case DOCKER_HEALTH_STARTING:
+		return HEALTH_STARTING;
+	case DOCKER_HEALTH_HEALTHY:
+		return HEALTH_HEALTHY;
+	case DOCKER_HEALTH_UNHEALTHY:
+		return HEALTH_UNHEALTHY;
+	}
+	return HEALTH_NONE;
+}
+
 static struct inv_container *container_in(struct inv_stack *stack, const struct docker_container *c)
 {
 	struct inv_container *to;
@@ -250,7 +270,39 @@ static struct inv_container *container_in(struct inv_stack *stack, const struct 
 	str_copy(to->service, c->service);
 	str_copy(to->sandbox, c->sandbox);
 	to->pid = c->pid;
+	to->health = health_of(c);
 	return to;
+}
+
+static void alias_add(struct inv_interface *i, const char *alias)
+{
+	for (size_t k = 0; k < i->n_aliases; k++) {
+		if (str_eq(i->aliases[k], alias))
+			return;
+	}
+	*xgrow(&i->aliases, i->n_aliases, &i->cap_aliases) = xstrdup(alias);
+	i->n_aliases++;
+}
+
+static void aliases_add(struct inv_interface *i, const struct docker_container *c, const struct docker_attachment *a,
+			struct problems *problems)
+{
+	char label[LABEL_BYTES];
+
+	for (size_t k = 0; k < a->n_aliases; k++) {
+		autobuf struct buf shown = {0};
+
+		if (label_lower(a->aliases[k], label)) {
+			alias_add(i, label);
+			continue;
+		}
+		str_safe(&shown, a->aliases[k]);
+		problem(problems, "container", c->name, "",
+			"alias \"%s\" is not answered; allowed are 1 to %d characters of a-z 0-9 _ - ., no dot at the "
+			"ends, "
+			"no two in a row",
+			shown.data ? shown.data : "", LABEL_BYTES - 1);
+	}
 }
 
 static void interface_add(struct inventory *inv, const struct docker_container *c, const struct docker_attachment *a,
@@ -264,6 +316,7 @@ static void interface_add(struct inventory *inv, const struct docker_container *
 	i->mac = a->mac;
 	memcpy(i->addresses, a->addresses, sizeof(i->addresses));
 	i->n_addresses = a->n_addresses;
+	aliases_add(i, c, a, &inv->problems);
 }
 
 /* Was this network brought in by an engine before this one? Then so were its containers. */
@@ -413,6 +466,18 @@ static struct inv_container *carried_container(struct inv_stack *stack, const st
 	return to;
 }
 
+static void carry_interface(struct inv_container *c, const struct inv_interface *was)
+{
+	struct inv_interface *to = xgrow(&c->interfaces, c->n_interfaces, &c->cap_interfaces);
+
+	c->n_interfaces++;
+	*to = *was;
+	to->aliases = NULL;
+	to->n_aliases = to->cap_aliases = 0;
+	for (size_t i = 0; i < was->n_aliases; i++)
+		alias_add(to, was->aliases[i]);
+}
+
 static void carry_network(const struct inv_stack *from, const struct inv_network *n, struct inventory *inv)
 {
 	struct inv_stack *stack = inventory_stack(inv, from->stack_id, from->vni);
@@ -427,8 +492,7 @@ static void carry_network(const struct inv_stack *from, const struct inv_network
 		if (!was)
 			continue;
 		c = carried_container(stack, &from->containers[i]);
-		*xgrow(&c->interfaces, c->n_interfaces, &c->cap_interfaces) = *was;
-		c->n_interfaces++;
+		carry_interface(c, was);
 	}
 }
 
