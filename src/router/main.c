@@ -145,6 +145,18 @@ static void fill_pending(const struct router *r, struct router_state *s)
 	}
 }
 
+static void fill_blocked(const struct plan *plan, struct router_state *s)
+{
+	for (size_t i = 0; i < plan->n_blocked; i++) {
+		const struct plan_blocked *b = &plan->blocked[i];
+		struct rs_pending *p = xgrow(&s->pending, s->n_pending, &s->cap_pending);
+		char net[96];
+		s->n_pending++;
+		p->operation = xasprintf("%s link %s", net_id_print(&b->net->id, net), b->link->name);
+		p->why = xstrdup("somebody else has made a link of that name there; rename or remove it");
+	}
+}
+
 static void on_write(void *arg)
 {
 	struct router *r = arg;
@@ -466,6 +478,7 @@ static void on_replan(void *arg)
 	r->state = d.state;
 	memset(&d.state, 0, sizeof(d.state));
 	fill_pending(r, &r->state);
+	fill_blocked(&plan, &r->state);
 	r->runs++;
 	if (r->config.dry_run) {
 		if (dry_run_ready(r, &d)) {

@@ -32,11 +32,13 @@ static bool must_remake(const struct link *d, const struct link *a)
 	       (d->vxlan.src_low && (d->vxlan.src_low != a->vxlan.src_low || d->vxlan.src_high != a->vxlan.src_high));
 }
 
-/* A link of that name that somebody else made is left alone; one without alias is ours, half-made, when the kind fits.
+/*
+ * A link of that name that somebody else made is left alone. The alias comes after the link, so one without is ours,
+ * half-made, when it has our MAC.
  */
 static bool is_foreign(const struct link *d, const struct link *a)
 {
-	return !is_ours(a) && (a->alias[0] || a->kind != d->kind);
+	return !is_ours(a) && (a->alias[0] || a->kind != d->kind || mac_cmp(&a->mac, &d->mac) != 0);
 }
 
 enum fate {
@@ -168,6 +170,13 @@ static void plan_links(struct plan *p, const struct net_list *desired, const str
 		const struct net *d = desired->v[i];
 		for (size_t j = 0; j < d->n_links; j++) {
 			const struct link *l = &d->links[j];
+			const struct net *a = ready_net(actual, &d->id);
+			const struct link *there = a ? net_link(a, l->name) : NULL;
+			if (there && is_foreign(l, there)) {
+				struct plan_blocked *b = xgrow(&p->blocked, p->n_blocked, &p->cap_blocked);
+				p->n_blocked++;
+				*b = (struct plan_blocked){d, l};
+			}
 			if (link_fate(desired, actual, d, l->name) != FATE_MADE ||
 			    (l->kind == LINK_VETH && !l->veth_primary))
 				continue;
@@ -293,5 +302,6 @@ void plan_done(struct plan *p)
 	for (size_t i = 0; i < p->n; i++)
 		free(p->ops[i].nft_json);
 	free(p->ops);
+	free(p->blocked);
 	memset(p, 0, sizeof(*p));
 }

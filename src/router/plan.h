@@ -43,10 +43,18 @@ struct op {
 	char *nft_json;		     /* owned: the transaction: {"nftables":[...]} */
 };
 
+/** struct plan_blocked - A link that cannot be made: somebody else's has the name */
+struct plan_blocked {
+	const struct net *net;
+	const struct link *link;
+};
+
 /** struct plan - Borrows from desired and actual: use it before either changes */
 struct plan {
 	struct op *ops;
 	size_t n, cap;
+	struct plan_blocked *blocked;
+	size_t n_blocked, cap_blocked;
 };
 
 void plan_make(const struct net_list *desired, const struct net_list *actual, struct plan *ret);

@@ -357,11 +357,45 @@ static void test_heal(void **state)
 	scene_done(&s);
 }
 
+/* A link that somebody else made under one of our names is not touched, and told; ours that has no alias yet gets it.
+ */
+static void test_blocked(void **state)
+{
+	autofree char *path = xasprintf("%s/two-hosts.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct net_id id = {.kind = NET_VNI, .vni = 1000};
+	struct scene s;
+	struct desired d;
+	struct plan p, again;
+
+	scene_load(&s, path);
+	scene_plan(&s, &d, &p);
+	play(&s.actual, &p);
+	struct link *l = net_link(net_list_find(&s.actual, &id), "vx1000");
+	assert_non_null(l);
+	l->alias[0] = 0;
+	plan_make(&d.nets, &s.actual, &again);
+	assert_int_equal(again.n_blocked, 0);
+	assert_int_equal(again.n, 1);
+	assert_true(again.ops[0].kind == OP_LINK_SET && again.ops[0].set_alias);
+	plan_done(&again);
+	l->mac.b[5] ^= 1;
+	plan_make(&d.nets, &s.actual, &again);
+	assert_int_equal(again.n_blocked, 1);
+	assert_string_equal(again.blocked[0].link->name, "vx1000");
+	for (size_t i = 0; i < again.n; i++)
+		assert_true(!again.ops[i].link || !str_eq(again.ops[i].link->name, "vx1000"));
+	plan_done(&again);
+	plan_done(&p);
+	desired_done(&d);
+	scene_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_heal),
+		cmocka_unit_test(test_blocked),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
