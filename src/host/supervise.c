@@ -98,6 +98,7 @@ static int role_spawn(struct role *role, struct err *err)
 		.flags = CHILD_PDEATHSIG,
 	};
 	size_t n = 0;
+	unsigned ops = 0; /* that the broker does for it */
 	int rc = role_path(s, role->name, path, sizeof(path));
 
 	if (rc < 0)
@@ -110,7 +111,11 @@ static int role_spawn(struct role *role, struct err *err)
 	/* A supervisor that stops or restarts its roles does not leave: peers must not take our routes away for it */
 	if (str_eq(role->name, "discovery") && !env_has(s->env, "GOODBYE"))
 		env[n++] = "GOODBYE=never";
-	if (str_eq(role->name, "router")) {
+	if (str_eq(role->name, "router"))
+		ops = BROKER_OPS_ROUTER;
+	else if (str_eq(role->name, "names"))
+		ops = BROKER_OPS_NAMES;
+	if (ops) {
 		int pair[2];
 
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
@@ -123,7 +128,7 @@ static int role_spawn(struct role *role, struct err *err)
 	spec.env = env;
 	rc = child_spawn(s->loop, &spec, role_ended, role, &role->child, err);
 	/* it frees itself when the role, and with it the other end, is gone */
-	if (rc == 0 && broker_ours >= 0 && !broker_serve(s->loop, steal_fd(broker_ours), s->run_dir))
+	if (rc == 0 && broker_ours >= 0 && !broker_serve(s->loop, steal_fd(broker_ours), s->run_dir, ops))
 		log_error("no broker for role", kv_str("role", role->name));
 	return rc;
 }

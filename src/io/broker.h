@@ -37,7 +37,7 @@ enum broker_op {
 	BROKER_LIST,	 /* host: -> text: VNIs of the router namespaces that are pinned, one a line */
 	BROKER_IPV6_ON,	 /* ct: only: net.ipv6.conf.IFACE.disable_ipv6 = 0 and addr_gen_mode = 1, IFACE being ours:
 			    dr[0-9]+ */
-	BROKER_DNS,	 /* ct: only: -> UDP socket inside, bound to DNS_ADDRESS port DNS_PORT */
+	BROKER_DNS,	 /* ct: only: -> UDP socket inside, which one in arg: enum broker_dns */
 	BROKER_DNS_RULE, /* ct: only: -> netlink socket that owns the nft table "docker-router-names" inside: queries to
 			    Docker's resolver (127.0.0.11 port 53, UDP) go to DNS_ADDRESS instead, but those that come
 			    from there. The table goes when the descriptor is closed, by the kernel
@@ -46,6 +46,14 @@ enum broker_op {
 };
 
 enum broker_flags { BROKER_CREATE = 1 };
+enum broker_dns {
+	BROKER_DNS_LISTEN, /* bound to DNS_ADDRESS port DNS_PORT: here the queries come */
+	BROKER_DNS_ASK	   /* from DNS_ADDRESS, connected to Docker's resolver: here they go on, see dns_rule.h */
+};
+
+/* What a role may ask for: bits 1 << broker_op */
+#define BROKER_OPS_NAMES  (1u << BROKER_DNS | 1u << BROKER_DNS_RULE)
+#define BROKER_OPS_ROUTER (((1u << BROKER_OP_N_) - 1) & ~BROKER_OPS_NAMES)
 
 struct broker_ns {
 	char name[96];	   /* as above */
@@ -65,7 +73,7 @@ void broker_free(struct broker *b); /* no more callbacks */
 /**
  * broker_call() - Ask; answers come in any order, each calls its @fn once, from the loop
  * @ns:     NULL for BROKER_LIST
- * @arg_n:  netlink protocol for BROKER_NETLINK, broker_flags for BROKER_OPEN, else 0
+ * @arg_n:  netlink protocol for BROKER_NETLINK, broker_flags for BROKER_OPEN, broker_dns for BROKER_DNS, else 0
  * @send_fd: memfd for BROKER_NFT (borrowed), else -1
  *
  * When the broker goes away every open call is answered with -ECONNRESET.
@@ -77,9 +85,10 @@ struct broker_server; /* in `host` */
 /**
  * broker_serve() - Serve one role over @fd (taken)
  * @run_dir: RUN_DIR/INSTANCE; made when missing
+ * @ops:     what it may ask for, BROKER_OPS_...; all else is answered -EPERM
  * Return: freed by itself when the other end closes, or by broker_server_free(); NULL (and @fd closed) without /proc
  */
-struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir);
+struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir, unsigned ops);
 void broker_server_free(struct broker_server *s);
 
 #endif

@@ -157,6 +157,8 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER && iface_ok(ask->ns.iface);
 		break;
 	case BROKER_DNS:
+		ok = (ask->arg == BROKER_DNS_LISTEN || ask->arg == BROKER_DNS_ASK) && ask->target == TARGET_CONTAINER;
+		break;
 	case BROKER_DNS_RULE:
 		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER;
 		break;

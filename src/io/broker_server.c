@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "io/broker_wire.h"
 #include "io/child.h"
+#include "io/dns_rule.h"
 #include "io/file.h"
 #include "io/ns.h"
 #include "io/seqpacket.h"
@@ -40,6 +41,7 @@ struct broker_server {
 	uv_loop_t *loop;
 	struct seqpacket *link;
 	char run_dir[256];
+	unsigned ops; /* that are done for this client */
 	int host_ns;
 	struct nft_job **jobs; /* in the order they came */
 	size_t n_jobs, cap_jobs;
@@ -261,6 +263,13 @@ static int ipv6_on(int ns_fd, const char *iface, struct err *err)
 	return ns_sysctl(ns_fd, name, "0", err);
 }
 
+static int dns_open(const struct broker_ask *ask, int ns_fd, struct err *err)
+{
+	if (ask->op == BROKER_DNS_RULE)
+		return dns_rule_open(ns_fd, err);
+	return ask->arg == BROKER_DNS_ASK ? dns_ask_open(ns_fd, err) : dns_listen_open(ns_fd, err);
+}
+
 /* --- nft --- */
 
 static void job_free(struct nft_job *j)
@@ -425,8 +434,11 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 		break;
 	case BROKER_DNS:
 	case BROKER_DNS_RULE:
-		rc = err_set(err, -EOPNOTSUPP, "not yet");
-		break;
+		rc = dns_open(ask, ns_fd, err);
+		if (rc < 0)
+			return rc;
+		server_reply(s, id, 0, rc, "");
+		return 0;
 	case BROKER_REMOVE:
 	case BROKER_LIST:
 	case BROKER_OP_N_:
@@ -458,6 +470,8 @@ static void serve(void *arg, const void *data, size_t len, int fd_taken)
 	int rc;
 
 	rc = broker_request_check(data, len, fd >= 0, &ask, &err);
+	if (rc == 0 && !(s->ops & 1u << ask.op))
+		rc = err_set(&err, -EPERM, "operation %d: not for this role", (int)ask.op);
 	if (rc == 0 && ask.op == BROKER_LIST)
 		rc = serve_list(s, id, &err);
 	else if (rc == 0 && ask.op == BROKER_REMOVE)
@@ -475,7 +489,7 @@ static void server_closed(void *arg)
 	broker_server_free(arg);
 }
 
-struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir)
+struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir, unsigned ops)
 {
 	struct broker_server *s;
 	int host_ns = ns_open("/proc/self/ns/net", NULL);
@@ -487,6 +501,7 @@ struct broker_server *broker_serve(uv_loop_t *loop, int fd, const char *run_dir)
 	s = xcalloc(1, sizeof(*s));
 	s->loop = loop;
 	s->host_ns = host_ns;
+	s->ops = ops;
 	str_copy(s->run_dir, run_dir);
 	if (dir_make(run_dir, 0755, NULL) < 0)
 		log_debug("broker: cannot make the directory of the pins", kv_str("path", run_dir));

@@ -628,7 +628,7 @@ static int broker_setup(struct router *r, struct err *err)
 			"container");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return err_errno(err, -errno, "socketpair");
-	r->own_broker = broker_serve(&r->loop, pair[0], r->ns_dir);
+	r->own_broker = broker_serve(&r->loop, pair[0], r->ns_dir, BROKER_OPS_ROUTER);
 	r->broker = broker_connect(&r->loop, pair[1]);
 	return 0;
 }

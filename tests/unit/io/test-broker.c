@@ -4,6 +4,7 @@
  */
 #include "help.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -29,6 +30,15 @@ struct fixture {
 	bool done;
 };
 
+static struct broker *client_new(struct fixture *f, unsigned ops)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_non_null(broker_serve(&f->loop, pair[0], f->run_dir, ops));
+	return broker_connect(&f->loop, pair[1]);
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
@@ -37,11 +47,9 @@ static int setup(void **state)
 	loop_init(&f->loop);
 	help_mkdir(f->dir);
 	str_print(f->run_dir, "%s/run/89abcdef", f->dir);
+	f->broker = client_new(f, BROKER_OPS_ROUTER);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-	assert_non_null(broker_serve(&f->loop, pair[0], f->run_dir));
-	f->broker = broker_connect(&f->loop, pair[1]);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-	assert_non_null(broker_serve(&f->loop, pair[0], f->run_dir));
+	assert_non_null(broker_serve(&f->loop, pair[0], f->run_dir, BROKER_OPS_ROUTER));
 	f->raw = pair[1];
 	f->fd = -1;
 	*state = f;
@@ -362,6 +370,111 @@ static void test_ipv6_on(void **state)
 	assert_int_equal(ns_unpin(ns.sandbox, NULL), 0);
 }
 
+/* --- what names asks for --- */
+
+static struct sockaddr_in inet(const char *address, uint16_t port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	assert_int_equal(inet_pton(AF_INET, address, &sin.sin_addr), 1);
+	return sin;
+}
+
+static int udp_bound(int ns, const char *address, uint16_t port)
+{
+	struct sockaddr_in sin = inet(address, port);
+	int fd = ns_socket(ns, AF_INET, SOCK_DGRAM, 0, NULL);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	return fd;
+}
+
+/* On the loopback a datagram is there when sendto() returns. Return: its length, or -1; who sent it */
+static ssize_t udp_receive(int fd, struct sockaddr_in *ret_from)
+{
+	socklen_t len = sizeof(*ret_from);
+	char in[64];
+
+	return recvfrom(fd, in, sizeof(in), MSG_DONTWAIT, (struct sockaddr *)ret_from, &len);
+}
+
+static void must_be(const struct sockaddr_in *got, const char *address, uint16_t port)
+{
+	struct sockaddr_in want = inet(address, port);
+
+	assert_int_equal(got->sin_addr.s_addr, want.sin_addr.s_addr);
+	if (port)
+		assert_int_equal(got->sin_port, want.sin_port);
+}
+
+static void test_dns(void **state)
+{
+	struct sockaddr_in resolver = inet("127.0.0.11", 53), from;
+	struct fixture *f = *state;
+	struct broker_ns ns = {.name = "ct:0123abcd"};
+	int ct, docker, client, listener, ask, rule;
+	char folder[96];
+
+	str_print(folder, "%s/netns", f->dir);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	str_print(ns.sandbox, "%s/0123abcd", folder);
+	ct = ns_create(ns.sandbox, NULL);
+	/* not for the router; and names gets nothing else */
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), -EPERM);
+	broker_free(f->broker);
+	f->broker = client_new(f, BROKER_OPS_NAMES);
+	assert_int_equal(call_ns(f, BROKER_OPEN, &ns, 0, -1), -EPERM);
+	assert_int_equal(call_ns(f, BROKER_LIST, NULL, 0, -1), -EPERM);
+	assert_int_equal(call_ns(f, BROKER_DNS, &ns, 2, -1), -EINVAL);
+
+	/* a container so young that it has no loopback */
+	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_ASK, -1), -ENETUNREACH);
+	autofree char *up = xasprintf("nsenter --net=%s ip link set lo up", ns.sandbox);
+	assert_int_equal(system(up), 0);
+	docker = udp_bound(ct, "127.0.0.11", 53);
+	client = udp_bound(ct, "127.0.0.1", 0);
+
+	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_LISTEN, -1), 0);
+	listener = steal_fd(f->fd);
+	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_LISTEN, -1), -EADDRINUSE);
+	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_ASK, -1), 0);
+	ask = steal_fd(f->fd);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), 0);
+	rule = steal_fd(f->fd);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), -EPERM);
+
+	/* a query of the container comes to us, what we ask goes to Docker, and each sees who it expects */
+	assert_int_equal(sendto(client, "q", 1, 0, (struct sockaddr *)&resolver, sizeof(resolver)), 1);
+	assert_int_equal(udp_receive(docker, &from), -1);
+	assert_int_equal(udp_receive(listener, &from), 1);
+	must_be(&from, "127.0.0.1", 0);
+	assert_int_equal(send(ask, "qq", 2, 0), 2);
+	assert_int_equal(sendto(listener, "a", 1, 0, (struct sockaddr *)&from, sizeof(from)), 1);
+	assert_int_equal(udp_receive(client, &from), 1);
+	must_be(&from, "127.0.0.11", 53);
+	assert_int_equal(udp_receive(docker, &from), 2);
+	must_be(&from, DNS_ADDRESS, 0);
+	assert_int_equal(sendto(docker, "aa", 2, 0, (struct sockaddr *)&from, sizeof(from)), 2);
+	assert_int_equal(udp_receive(ask, &from), 2);
+	must_be(&from, "127.0.0.11", 53);
+
+	/* without the descriptor there is no rule: Docker's resolver is asked again, by whoever asks anew */
+	close(rule);
+	close(client);
+	client = udp_bound(ct, "127.0.0.1", 0);
+	assert_int_equal(sendto(client, "q", 1, 0, (struct sockaddr *)&resolver, sizeof(resolver)), 1);
+	assert_int_equal(udp_receive(listener, &from), -1);
+	assert_int_equal(udp_receive(docker, &from), 1);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), 0);
+	close(client);
+	close(docker);
+	close(listener);
+	close(ask);
+	close(ct);
+	assert_int_equal(ns_unpin(ns.sandbox, NULL), 0);
+}
+
 /* --- clients that mean harm --- */
 
 static int raw_answer(struct fixture *f, uint32_t *ret_id)
@@ -537,6 +650,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nft_keeps_the_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_container, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ipv6_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors_do_not_pile_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),

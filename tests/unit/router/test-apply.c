@@ -102,7 +102,7 @@ static void fixture_open(struct fixture *f, bool with_broker)
 		assert_non_null(mkdtemp(f->dir));
 		assert_int_equal(mount("none", f->dir, "tmpfs", 0, NULL), 0);
 		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-		f->server = broker_serve(&f->loop, pair[0], f->dir);
+		f->server = broker_serve(&f->loop, pair[0], f->dir, BROKER_OPS_ROUTER);
 		assert_non_null(f->server);
 		f->broker = broker_connect(&f->loop, pair[1]);
 	}
