@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4 sid-v4
 #
-# Subnets that clash. Of two that come up together, the larger host id is refused. The same Compose file on two hosts, where Docker gives both stacks the same subnet: the newcomer is
-# refused, on every host, also when its host id is the smaller one and over restarts; log, status and doctor name both sides
+# Subnets that clash and may not be mapped. Of two that come up together, the larger host id is refused. The same Compose
+# file on two hosts, where Docker gives both stacks the same subnet: the newcomer is refused, on every host, also when its host id is the smaller one and over restarts; log, status and doctor name both sides
 # and print the lines that end it, and they do. A subnet that is a route of one host is refused on that host alone. Nobody
 # else loses a packet.
 . "$(dirname "$0")/lib.sh"
 
 FILES=$(mktemp -d)
 at_exit rm -rf "$FILES"
+export ROUTER_ENV=MAPPING=never # else they are mapped: mapped.sh
 lab_begin three-hosts
 
 host_id() { # HOST

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4
+# alone: milliseconds and lost packets are counted
 #
 # Whatever of ours somebody deletes or changes is back within HEAL_MS (default 50) of the kernel's event, the median of
 # TRIES (default 3); then all is exactly as before, and what belongs to others, beside ours, was not touched.

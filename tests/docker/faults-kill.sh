@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4
+# alone: milliseconds and lost packets are counted
 #
 # Roles and host killed, stopped, started, and another build started in their place, under 1,000 datagrams a second in each
 # of three flows: none is lost, and what starts again changes nothing in the kernel.

@@ -11,6 +11,8 @@
 #                                               runs only the first
 #   # more: trixie-v6                          and once for each of these with FULL=1
 #   # timeout: 300                              seconds; 180 without
+#   # alone: why                                it measures time: nothing else runs beside it
+# Two run side by side, LANES=1: one.
 # What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -33,7 +35,10 @@ while [ $# -gt 0 ]; do
 done
 export DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/${BUILD:-build}/docker-router}
 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
-passed=0 failed=0 skipped=0 number=0
+LANES=${LANES:-2}
+number=0
+outcome=$(mktemp -d) # of each test: a file, its first line "ok", "not ok" or "skip"
+trap 'rm -rf "$outcome"' EXIT
 
 head_of() { # SCRIPT WORD
 	sed -n "1,20s/^# $2: //p" "$1"
@@ -73,25 +78,27 @@ leftovers() { # of the test's lab: lines that say what was left
 
 stop() {
 	trap '' INT TERM
-	[ -z "${LAB:-}" ] || QUIET=1 lab/down
+	local lab
+	while read -r lab; do
+		LAB=$lab QUIET=1 lab/down
+	done < <(cat "$outcome"/*.lab 2>/dev/null)
+	jobs -p | xargs -r kill 2>/dev/null
 	exit 130
 }
 trap stop INT TERM
 
-run() { # SCRIPT VARIANT
-	local script=$1 variant=$2 name limit begin seconds status=0 log left
+run() { # NUMBER SCRIPT VARIANT: in a process of its own
+	local script=$2 variant=$3 name limit begin seconds status=0 log left
 	name=$(basename "$script" .sh)
 	[ "$variant" = - ] || name=$name/$variant
-	number=$((number + 1))
-	export LAB=t$$-$number LAB_LOGS=$ARTEFACTS/${name//\//-}
+	export LAB=t$$-$1 LAB_LOGS=$ARTEFACTS/${name//\//-}
 	rm -rf "$LAB_LOGS"
 	mkdir -p "$LAB_LOGS"
 	log=$LAB_LOGS/test.log
 	limit=$(head_of "$script" timeout)
+	echo "$LAB" >"$outcome/$1.lab"
 	begin=${EPOCHREALTIME/[.,]/}
-	[ ! -t 1 ] || printf '%s ...' "$name"
-	VARIANT=${variant#-} timeout -k 30 "${limit:-180}" bash "$script" >"$log" 2>&1 </dev/null &
-	wait $! || status=$?
+	VARIANT=${variant#-} timeout -k 30 "${limit:-180}" bash "$script" >"$log" 2>&1 </dev/null || status=$?
 	[ "$status" != 124 ] || echo "FAILED: not done after ${limit:-180} s" >>"$log"
 	left=$(leftovers)
 	if [ -n "$left" ]; then
@@ -103,40 +110,58 @@ run() { # SCRIPT VARIANT
 		echo "FAILED: a sanitizer has something to say, in the files above" >>"$log"
 		status=1
 	fi
-	LAB=
+	rm -f "$outcome/$1.lab"
 	seconds=$(((${EPOCHREALTIME/[.,]/} - begin) / 100000))
 	seconds=$((seconds / 10)).$((seconds % 10))
-	[ ! -t 1 ] || printf '\r\033[K'
+	# one write each, so that lanes do not mix their lines
 	case $status in
 	0)
-		passed=$((passed + 1))
-		echo "ok $name ($seconds s)"
-		echo "ok $name" >>"$results"
+		printf 'ok %s\n' "$name" >"$outcome/$1"
+		printf 'ok %s (%s s)\n' "$name" "$seconds"
 		rm -rf "$LAB_LOGS"
 		;;
 	77)
-		skipped=$((skipped + 1))
-		echo "skip $name: $(sed -n 's/^SKIPPED: //p' "$log" | tail -n 1)"
-		echo "skip $name" >>"$results"
+		printf 'skip %s\n' "$name" >"$outcome/$1"
+		printf 'skip %s: %s\n' "$name" "$(sed -n 's/^SKIPPED: //p' "$log" | tail -n 1)"
 		rm -rf "$LAB_LOGS"
 		;;
 	*)
-		failed=$((failed + 1))
-		echo "not ok $name ($seconds s), logs in $LAB_LOGS"
-		echo "not ok $name" >>"$results"
-		sed 's/^/    /' "$log" | tail -n 100
+		printf 'not ok %s\n' "$name" >"$outcome/$1"
+		printf 'not ok %s (%s s), logs in %s\n%s\n' "$name" "$seconds" "$LAB_LOGS" \
+			"$(sed 's/^/    /' "$log" | tail -n 100)"
 		;;
 	esac
 }
 
+lane() { # SCRIPT VARIANT: start it when there is room
+	while [ "$(jobs -rp | wc -l)" -ge "$LANES" ]; do
+		wait -n || true
+	done
+	number=$((number + 1))
+	run $number "$1" "$2" </dev/null &
+}
+
 mkdir -p "$ARTEFACTS"
 while read -r script variant; do
-	run "$script" "$variant" </dev/null
+	[ -n "$(head_of "$script" alone)" ] || lane "$script" "$variant"
 done < <(tests "$@")
+wait
+LANES=1
+while read -r script variant; do
+	[ -z "$(head_of "$script" alone)" ] || lane "$script" "$variant"
+done < <(tests "$@")
+wait
 [ $number -gt 0 ] || {
 	echo "no test is named $*" >&2
 	exit 2
 }
+for ((i = 1; i <= number; i++)); do
+	cat "$outcome/$i" 2>/dev/null || echo "not ok: test $i ended without a result"
+done >"$outcome/all"
+cat "$outcome/all" >>"$results"
 rmdir "$ARTEFACTS" 2>/dev/null
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+count() { # START OF LINE
+	grep -c "^$1" "$outcome/all"
+}
+echo "$(count 'ok ') passed, $(count 'not ok') failed, $(count 'skip ') skipped"
+[ "$(count 'not ok')" = 0 ]

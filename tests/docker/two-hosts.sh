@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4 sid-v4 debian-v6 trixie-v4 sid-v6
 #
-# The main job, with examples/two-hosts as it stands: a stack on each of two Docker hosts, nothing configured but a
+# The main job: a stack on each of two Docker hosts, nothing configured but a
 # label and a subnet; they reach each other by ping and TCP, by full-size packets, and see each other's true addresses.
 . "$(dirname "$0")/lib.sh"
 
 lab_begin two-hosts
 step "a Compose stack on each host"
-compose_on h1 -p shop -f "$EXAMPLES/two-hosts/shop.yml" up -d
-compose_on h2 -p blog -f "$EXAMPLES/two-hosts/blog.yml" up -d
+compose_on h1 -p shop -f "$TEST_DIR/two-hosts/shop.yml" up -d
+compose_on h2 -p blog -f "$TEST_DIR/two-hosts/blog.yml" up -d
 "$TOP/lab/drops" h1
 "$TOP/lab/drops" h2
 shop=$(container_of h1 shop client)
@@ -65,7 +65,7 @@ must_contain "map of h1" blog "$(on h1 docker-router map)"
 on h1 docker-router peers --format json | jq -e . >/dev/null || fail "peers --format json is not JSON"
 
 step "a stack that goes takes only itself"
-compose_on h2 -p blog -f "$EXAMPLES/two-hosts/blog.yml" down
+compose_on h2 -p blog -f "$TEST_DIR/two-hosts/blog.yml" down
 gone() { ! on h1 docker-router peers | grep -q blog; }
 wait_until "blog is gone from the peers of h1" 5 gone
 reach h1 "$shop" $shop_web
