@@ -11,6 +11,7 @@
 #include <inttypes.h>
 
 #include "state/json.h"
+#include "state/peer_text.h"
 
 const char *const wire_type_names[WIRE_TYPE_N_] = {"ANNOUNCE", "QUERY", "RESPONSE", "GOODBYE"};
 
@@ -140,6 +141,38 @@ static int parts_decode(const json_t *o, struct wire_msg *m, struct err *err)
 	return 0;
 }
 
+static int pair_decode(const json_t *pair, struct mapped *ret, struct err *err)
+{
+	const char *subnet = json_string_value(json_array_get(pair, 0)),
+		   *as = json_string_value(json_array_get(pair, 1));
+
+	if (!json_is_array(pair) || json_array_size(pair) != 2 || !subnet || !as)
+		return err_set(err, -EINVAL, "mapped holds what is no pair of prefixes");
+	if (prefix_parse(subnet, &ret->subnet) < 0 || ip_is_multicast(&ret->subnet.ip))
+		return field_bad(err, "mapped", subnet, "a unicast prefix is allowed");
+	if (prefix_parse(as, &ret->as) < 0 || ip_is_multicast(&ret->as.ip))
+		return field_bad(err, "mapped", as, "a unicast prefix is allowed");
+	if (!mapped_valid(ret))
+		return field_bad(err, "mapped", as, "a prefix of the family and length of the subnet is allowed");
+	return 0;
+}
+
+static int mapped_decode(const json_t *o, struct wire_msg *m, struct err *err)
+{
+	const json_t *array = json_object_get(o, "mapped");
+	size_t n = json_array_size(array);
+	int r = 0;
+
+	if (!array || json_is_null(array))
+		return 0;
+	if (!json_is_array(array) || n > LIMIT_SUBNETS)
+		return err_set(err, -EINVAL, "mapped: an array of at most %d pairs is allowed", LIMIT_SUBNETS);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = pair_decode(json_array_get(array, i), &m->mapped[i], err);
+	m->n_mapped = r == 0 ? n : 0;
+	return r;
+}
+
 /* What only programs like ours say. Missing fields have a meaning, so that a later version may drop some */
 static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 {
@@ -160,6 +193,10 @@ static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 		r = parts_decode(o, m, err);
 	if (r == 0)
 		r = field_may(json_get_prefixes(o, "subnets", m->subnets, LIMIT_SUBNETS, &m->n_subnets, err));
+	if (r == 0)
+		r = mapped_decode(o, m, err);
+	if (r == 0)
+		r = field_may(json_get_prefixes(o, "avoid", m->avoid, LIMIT_AVOID, &m->n_avoid, err));
 	m->port = (uint16_t)port;
 	m->epoch = (uint8_t)epoch;
 	m->seq = (uint64_t)seq;
@@ -221,7 +258,7 @@ int wire_decode(const char *data, size_t len, struct wire_msg *ret, struct err *
 	return r;
 }
 
-/* All fields but the subnets; @parts 0: the longest that any part can have */
+/* All fields but subnets and what follows them */
 static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, unsigned parts)
 {
 	char ip[IP_STRLEN], mac[MAC_STRLEN];
@@ -244,49 +281,108 @@ static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, 
 		buf_printf(b, ",\"epoch\":%u", (unsigned)m->epoch);
 	if (parts != 1)
 		buf_printf(b, ",\"part\":%u,\"parts\":%u", part, parts);
-	buf_puts(b, ",\"subnets\":[");
 }
 
-/* How many subnets from @from on fit into @room bytes; at least one */
-static size_t subnets_fit(const struct wire_msg *m, size_t from, size_t n, size_t room)
-{
-	size_t used = 0, i;
-	char s[PREFIX_STRLEN];
+/*
+ * Subnets, pairs and routes to avoid are one row of items; a part has some that follow one another, and names a list
+ * only where it has something of it. Only the list of subnets is always there.
+ */
+enum list { LIST_SUBNETS, LIST_MAPPED, LIST_AVOID, LIST_N_ };
+static const char *const list_names[] = {"subnets", "mapped", "avoid"};
+static_assert(ARRAY_LEN(list_names) == LIST_N_, "one name per list");
+#define LISTS_BYTES 48 /* the names of all lists, their brackets and commas, and the last bracket */
 
-	for (i = from; i < n; i++) {
-		used += strlen(prefix_format(&m->subnets[i], s)) + 3; /* quotes and comma */
-		if (used > room)
-			break;
+static size_t items_count(const struct wire_msg *m)
+{
+	return m->type == WIRE_GOODBYE ? 0 : m->n_subnets + m->n_mapped + m->n_avoid;
+}
+
+/* Append item @i. Return: which list it is of */
+static enum list item_encode(struct buf *b, const struct wire_msg *m, size_t i)
+{
+	char s[PREFIX_STRLEN], as[PREFIX_STRLEN];
+
+	if (i < m->n_subnets) {
+		buf_printf(b, "\"%s\"", prefix_format(&m->subnets[i], s));
+		return LIST_SUBNETS;
 	}
-	return i == from && from < n ? 1 : i - from;
+	i -= m->n_subnets;
+	if (i < m->n_mapped) {
+		buf_printf(b, "[\"%s\",\"%s\"]", prefix_format(&m->mapped[i].subnet, s),
+			   prefix_format(&m->mapped[i].as, as));
+		return LIST_MAPPED;
+	}
+	buf_printf(b, "\"%s\"", prefix_format(&m->avoid[i - m->n_mapped], s));
+	return LIST_AVOID;
+}
+
+static void items_encode(struct buf *b, const struct wire_msg *m, size_t from, size_t to)
+{
+	enum list open = LIST_SUBNETS;
+	bool first = true;
+
+	buf_printf(b, ",\"%s\":[", list_names[open]);
+	for (size_t i = from; i < to; i++) {
+		autobuf struct buf item = {0};
+		enum list list = item_encode(&item, m, i);
+
+		if (list != open) {
+			buf_printf(b, "],\"%s\":[", list_names[list]);
+			first = true;
+		}
+		open = list;
+		buf_printf(b, "%s%s", first ? "" : ",", item.data);
+		first = false;
+	}
+	buf_puts(b, "]}");
+}
+
+/* Deal the items out. Return: how many parts that makes, ends[] where each ends; 0: more than WIRE_PARTS */
+static unsigned items_deal(const struct wire_msg *m, size_t head, size_t later_bytes, size_t ends[static WIRE_PARTS])
+{
+	size_t n = items_count(m), at = 0, bytes = WIRE_BYTES;
+	unsigned parts = 0;
+
+	do {
+		size_t used = head + LISTS_BYTES, first = at;
+
+		if (parts == WIRE_PARTS)
+			return 0;
+		for (; at < n; at++) {
+			autobuf struct buf item = {0};
+
+			item_encode(&item, m, at);
+			used += item.len + 1;
+			if (used > bytes && at > first)
+				break;
+		}
+		ends[parts++] = at;
+		bytes = later_bytes;
+	} while (at < n);
+	return parts;
 }
 
 void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg)
 {
 	autobuf struct buf b = {0};
-	size_t n = m->type == WIRE_GOODBYE ? 0 : m->n_subnets, room, ends[LIMIT_SUBNETS], at = 0;
-	unsigned parts = 0;
-	char s[PREFIX_STRLEN];
+	size_t ends[WIRE_PARTS], at = 0;
+	unsigned parts;
 
-	assert(n <= LIMIT_SUBNETS);
+	assert(m->n_subnets <= LIMIT_SUBNETS && m->n_mapped <= LIMIT_SUBNETS && m->n_avoid <= LIMIT_AVOID);
+	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
 	if (!m->host_id[0]) {
-		head_encode(&b, m, 1, 1);
 		fn(arg, b.data, b.len);
 		return;
 	}
-	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
-	room = b.len + 2 < WIRE_BYTES ? WIRE_BYTES - b.len - 2 : 0;
-	do {
-		at += subnets_fit(m, at, n, room);
-		ends[parts++] = at;
-	} while (at < n);
-	at = 0;
+	parts = items_deal(m, b.len, WIRE_BYTES, ends);
+	if (parts == 0)
+		parts = items_deal(m, b.len, LIMIT_DATAGRAM, ends);
+	assert(parts > 0);
 	for (unsigned part = 1; part <= parts; part++) {
 		buf_clear(&b);
 		head_encode(&b, m, part, parts);
-		for (size_t first = at; at < ends[part - 1]; at++)
-			buf_printf(&b, "%s\"%s\"", at > first ? "," : "", prefix_format(&m->subnets[at], s));
-		buf_puts(&b, "]}");
+		items_encode(&b, m, at, ends[part - 1]);
+		at = ends[part - 1];
 		fn(arg, b.data, b.len);
 	}
 }

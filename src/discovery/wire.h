@@ -7,10 +7,15 @@
  *
  *	{"type":"ANNOUNCE","version":1,"stack_id":"shop","host_ip":"192.0.2.1","vni":1000,"timestamp":1700000000,
  *	 "host_id":"32 hex","host_name":"nas","port":4789,"vtep_mac":"02:..","vtep_ip":"fe80::..","seq":17,
- *	 "uplink":"172.30.0.3","epoch":3,"part":1,"parts":2,"subnets":["10.71.0.0/24"]}
+ *	 "uplink":"172.30.0.3","epoch":3,"part":1,"parts":2,"subnets":["172.18.0.0/16"],
+ *	 "mapped":[["172.18.0.0/16","241.7.0.0/16"]],"avoid":["172.17.0.0/16"]}
  *
- * What does not fit is split: every part carries the same seq and all fields, the subnets are dealt out. A part is not
- * longer than WIRE_BYTES, since the older programs read into a buffer of that size.
+ * mapped: a subnet of the stack and the prefix by which all others reach it as well; avoid: routes of the host that are
+ * in the way of a stack of the VNI. Who does not know them reads the rest.
+ *
+ * What does not fit is split: every part carries the same seq and all fields, the elements of subnets, mapped and avoid
+ * are dealt out. A part is not longer than WIRE_BYTES, since the older programs read into a buffer of that size; only
+ * where that makes more than WIRE_PARTS, all parts but the first are as long as LIMIT_DATAGRAM.
  *
  * Pure: bytes in, struct out and back. Whether the sender may say what it says is the core's business.
  */
@@ -19,12 +24,13 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "state/discovery.h"
 #include "state/identity.h"
 #include "state/limits.h"
 
 #define WIRE_VERSION	1
 #define WIRE_BYTES	1024 /* sent; less than LIMIT_DATAGRAM */
-#define WIRE_PARTS	16   /* LIMIT_SUBNETS of the longest kind beside the longest names make 10 */
+#define WIRE_PARTS	16   /* as much as there can be of the longest kind, beside the longest names, makes 14 */
 #define WIRE_HOST_NAME	64   /* bytes, NUL included */
 #define WIRE_VXLAN_PORT 4789 /* of who does not say */
 
@@ -49,7 +55,11 @@ struct wire_msg {
 	uint8_t part, parts; /* 1..parts */
 	uint64_t seq;
 	size_t n_subnets;
-	struct prefix subnets[LIMIT_SUBNETS]; /* host bits cleared */
+	struct prefix subnets[LIMIT_SUBNETS]; /* host bits cleared, as in the others */
+	size_t n_mapped;
+	struct mapped mapped[LIMIT_SUBNETS]; /* of each pair both are of one family and length */
+	size_t n_avoid;
+	struct prefix avoid[LIMIT_AVOID];
 };
 
 /**
@@ -63,7 +73,8 @@ int wire_decode(const char *data, size_t len, struct wire_msg *ret, struct err *
 
 /** wire_fn - One datagram to send; @data is borrowed */
 typedef void wire_fn(void *arg, const char *data, size_t len);
-/** wire_encode() - Write @m (part and parts are ignored) as one datagram or several; a GOODBYE has no subnets */
+/** wire_encode() - Write @m (part and parts are ignored) as one datagram or several; a GOODBYE has no subnets,
+ * and nothing of what goes with them */
 void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg);
 
 /** wire_host_id_valid() - 32 lower-case hex digits? */
