@@ -12,6 +12,7 @@
 #include "state/host.h"
 #include "state/identity.h"
 #include "state/inventory.h"
+#include "state/records.h"
 #include "state/router.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -22,6 +23,9 @@ enum cli_option { /* beyond --format and --help, which every verb has */
 		  OPT_DRY_RUN = 4,
 		  OPT_PURGE = 8,
 		  OPT_HERE = 16,
+		  OPT_FROM = 32, /* these have a value */
+		  OPT_COUNT = 64,
+		  OPT_SIZE = 128,
 };
 
 /** struct cli - One call of one verb */
@@ -30,6 +34,9 @@ struct cli {
 	struct config config;
 	bool json;
 	int options;	      /* enum cli_option that were given */
+	const char *arg;      /* what stands behind the verb, or NULL */
+	const char *from;     /* --from, or NULL */
+	uint32_t count, size; /* --count, --size */
 	wall_t now;	      /* DOCKER_ROUTER_NOW (seconds since 1970) stands in for the clock in tests */
 	struct state_dir dir; /* fd -1: there is none, see dir_why */
 	struct err dir_why;
@@ -41,11 +48,22 @@ int verb_peers(struct cli *c);
 int verb_routes(struct cli *c);
 int verb_map(struct cli *c);
 int verb_stacks(struct cli *c);
+int verb_records(struct cli *c);
+int verb_resolve(struct cli *c);
+int verb_ping(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_down(struct cli *c);
 int verb_version(struct cli *c);
 
-enum state_file { FILE_INVENTORY, FILE_DISCOVERY, FILE_ROUTER, FILE_HOST, FILE_N_ };
+enum state_file {
+	FILE_INVENTORY,
+	FILE_DISCOVERY,
+	FILE_ROUTER,
+	FILE_HOST,
+	FILE_ALWAYS_N_, /* those that are there wherever the host runs; the next only with the role names */
+	FILE_RECORDS = FILE_ALWAYS_N_,
+	FILE_N_
+};
 
 /** struct state_files - The files of STATE_DIR, those that could be read; the others are empty */
 struct state_files {
@@ -53,14 +71,19 @@ struct state_files {
 	struct discovery discovery;
 	struct router_state router;
 	struct host_state host;
-	int code[FILE_N_]; /* 0, -ENOENT, or why it was not believed */
+	struct records records; /* only after state_files_load_records() */
+	int code[FILE_N_];	/* 0, -ENOENT, or why it was not believed */
 	struct err why[FILE_N_];
 };
 
 /** state_dir_view() - Open STATE_DIR as it is: nothing is made or changed. 0 or -errno */
 int state_dir_view(const char *path, struct state_dir *ret, struct err *err) MUST_USE;
-/** state_files_load() - Read all four; a broken one is told in @ret->why and leaves its struct empty */
+/** state_files_load() - Read all but records.json; a broken one is told in @ret->why and leaves its struct empty */
 void state_files_load(const struct state_dir *d, struct state_files *ret);
+/** state_files_load_records() - records.json too, which can be large: for the verbs that are about names */
+void state_files_load_records(const struct state_dir *d, struct state_files *f);
+/** role_wanted() - Is it one of the roles that the host starts? True also when no host.json tells */
+bool role_wanted(const struct state_files *f, const char *role);
 void state_files_done(struct state_files *f);
 /** state_file_why() - One line for people: which file is missing or broken, and what to do */
 void state_file_why(const struct cli *c, const struct state_files *f, enum state_file file, struct buf *out);
@@ -70,16 +93,33 @@ extern const char *const state_file_names[FILE_N_];
 
 /** host_label() - What people call a host: its name, else its address, else the first digits of its id. Never empty */
 void host_label(const struct state_files *f, const char *host_id, const struct ip *host_ip, char *out, size_t size);
+/** host_ns_enter() - Into the host's network namespace, when this is another one. Return: 0, 1: entered, or -errno */
+int host_ns_enter(const struct state_files *f, char ret_here[static 64]);
 /** container_ns_open() - Its network namespace. Return: fd, -errno when it has ended or we may not */
 int container_ns_open(const struct inv_container *c);
 /** pid_alive() - Is there a process with this id? */
 bool pid_alive(int32_t pid);
 /** container_path() - "nic", "route", "leg", or "none" when the router has nothing for it */
 const char *container_path(const struct router_state *s, const struct inv_stack *stack, const char *container);
+/** mapped_find() - What discovery says about a stack of any host, ours too: its mapped prefixes. Return: their number
+ */
+size_t mapped_find(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
+		   const struct mapped **ret);
+/** cell_mapped() - The next cell: the prefixes by which others reach these subnets */
+void cell_mapped(struct table *t, const struct mapped *m, size_t n);
+json_t *mapped_json(const struct mapped *m, size_t n); /* [{"subnet", "as"}] */
+/** refused_is_mapped() - A subnet that clashes, but whose stack is reached by a mapped prefix: nothing has to be done
+ */
+bool refused_is_mapped(const struct state_files *f, const struct rs_refused *r);
+/** refused_cure() - What ends the clash: which file is to be changed where, and the lines for it ("" when none are
+ * known)
+ */
+void refused_cure(const struct state_files *f, const struct rs_refused *r, struct buf *ret_where,
+		  struct buf *ret_lines);
 /** problems_table() - Rows {source, object, text, cure} of all files */
 struct table *problems_table(const struct state_files *f);
-/** refused_table() - Rows {vni, prefix, stack_id, host, with, cure} */
-struct table *refused_table(const struct state_files *f);
+/** refused_table() - Rows {vni, prefix, stack_id, host, with, cure, mapped}; @all: those that are mapped too */
+struct table *refused_table(const struct state_files *f, bool all);
 /** cures_print() - Refused subnets and problems as text, with both sides and the lines to paste */
 void cures_print(struct output *o, const struct state_files *f);
 /** verb_end() - output_end(), an error told on stderr. Return: @status, or EXIT_FAILED */

@@ -5,11 +5,6 @@
  */
 #include "cli/doctor.h"
 
-#include <fcntl.h>
-#include <sched.h>
-
-#include "io/ns.h"
-
 static const char *const state_words[CHECK_STATE_N_] = {
 	[CHECK_OK] = "ok",	 [CHECK_INFO] = "info",	      [CHECK_WARNING] = "warning",
 	[CHECK_ERROR] = "error", [CHECK_SKIPPED] = "skipped",
@@ -80,32 +75,26 @@ bool doctor_has_ipv6(const struct doctor *d)
 /* sysctls, firewall and interfaces are those of a namespace: look at the host's */
 static void namespace_enter(struct doctor *d)
 {
-	char path[64], here[64];
-	struct err err = {0};
-	const struct host_state *h = &d->files.host;
-	ssize_t n = readlink("/proc/self/ns/net", here, sizeof(here) - 1);
+	char here[64];
+	int code = host_ns_enter(&d->files, here);
 
-	if (d->files.code[FILE_HOST] != 0 || !h->netns[0] || n <= 0)
+	if (code == 0)
 		return;
-	here[n] = 0;
-	if (str_eq(here, h->netns))
-		return;
-	str_print(path, "/proc/%d/ns/net", h->pid);
-	autoclose int fd = d->root && pid_alive(h->pid) ? ns_open(path, &err) : -1;
-	if (fd >= 0 && setns(fd, CLONE_NEWNET) == 0) {
-		doctor_add(d, "namespace", CHECK_INFO, NULL, "checked in the host's network namespace %s", h->netns);
+	if (code == 1) {
+		doctor_add(d, "namespace", CHECK_INFO, NULL, "checked in the host's network namespace %s",
+			   d->files.host.netns);
 		return;
 	}
 	d->other_ns = true;
 	doctor_add(d, "namespace", CHECK_WARNING,
 		   "Run it there: nsenter --net=/run/netns/NAME docker-router doctor, or as root while the host runs.",
-		   "the host works in network namespace %s, this is %s: what depends on it is not checked", h->netns,
-		   here);
+		   "the host works in network namespace %s, this is %s: what depends on it is not checked",
+		   d->files.host.netns, here);
 }
 
 static void check_files(struct doctor *d)
 {
-	for (int i = 0; i < FILE_N_; i++) {
+	for (int i = 0; i < FILE_ALWAYS_N_; i++) {
 		autobuf struct buf why = {0};
 		int code = d->files.code[i];
 		if (code == 0)

@@ -7,23 +7,20 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 
 #include "io/ns.h"
 
 const char *const state_file_names[FILE_N_] = {
-	[FILE_INVENTORY] = STATE_INVENTORY,
-	[FILE_DISCOVERY] = STATE_DISCOVERY,
-	[FILE_ROUTER] = STATE_ROUTER,
-	[FILE_HOST] = STATE_HOST,
+	[FILE_INVENTORY] = STATE_INVENTORY, [FILE_DISCOVERY] = STATE_DISCOVERY, [FILE_ROUTER] = STATE_ROUTER,
+	[FILE_HOST] = STATE_HOST,	    [FILE_RECORDS] = STATE_RECORDS,
 };
 
 static const char *const file_roles[FILE_N_] = {
-	[FILE_INVENTORY] = "inventory",
-	[FILE_DISCOVERY] = "discovery",
-	[FILE_ROUTER] = "the router",
-	[FILE_HOST] = "the host",
+	[FILE_INVENTORY] = "inventory", [FILE_DISCOVERY] = "discovery",	   [FILE_ROUTER] = "the router",
+	[FILE_HOST] = "the host",	[FILE_RECORDS] = "the role names",
 };
 
 int state_dir_view(const char *path, struct state_dir *ret, struct err *err)
@@ -56,8 +53,9 @@ int state_dir_view(const char *path, struct state_dir *ret, struct err *err)
 void state_files_load(const struct state_dir *d, struct state_files *ret)
 {
 	memset(ret, 0, sizeof(*ret));
+	ret->code[FILE_RECORDS] = -ENOENT;
 	if (d->fd < 0) {
-		for (int i = 0; i < FILE_N_; i++)
+		for (int i = 0; i < FILE_ALWAYS_N_; i++)
 			ret->code[i] = -ENOENT;
 		return;
 	}
@@ -69,8 +67,29 @@ void state_files_load(const struct state_dir *d, struct state_files *ret)
 	ret->code[FILE_HOST] = host_state_read(d->fd, &root, &ret->host, &ret->why[FILE_HOST]);
 }
 
+void state_files_load_records(const struct state_dir *d, struct state_files *f)
+{
+	if (d->fd < 0)
+		return;
+	struct file_owner root = owner_of_root(d);
+
+	f->code[FILE_RECORDS] = records_read(d->fd, &root, &f->records, &f->why[FILE_RECORDS]);
+}
+
+bool role_wanted(const struct state_files *f, const char *role)
+{
+	if (f->code[FILE_HOST] != 0)
+		return true;
+	for (size_t i = 0; i < f->host.n_roles; i++) {
+		if (str_eq(f->host.roles[i].role, role))
+			return true;
+	}
+	return false;
+}
+
 void state_files_done(struct state_files *f)
 {
+	records_done(&f->records);
 	inventory_done(&f->inventory);
 	discovery_done(&f->discovery);
 	router_state_done(&f->router);
@@ -80,6 +99,8 @@ void state_file_why(const struct cli *c, const struct state_files *f, enum state
 {
 	if (c->dir.fd < 0)
 		buf_puts(out, c->dir_why.text);
+	else if (file == FILE_RECORDS && f->code[file] == -ENOENT && !role_wanted(f, "names"))
+		buf_puts(out, "names are not answered on this host: ROLES leaves the role names out");
 	else if (f->code[file] == -ENOENT)
 		buf_printf(out, "no %s in %s: is %s running? start it with `docker-router host`",
 			   state_file_names[file], c->dir.path, file_roles[file]);
@@ -126,6 +147,27 @@ bool pid_alive(int32_t pid)
 	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
+int host_ns_enter(const struct state_files *f, char ret_here[static 64])
+{
+	char path[64];
+	struct err err = {0};
+	const struct host_state *h = &f->host;
+	ssize_t n = readlink("/proc/self/ns/net", ret_here, 63);
+
+	if (f->code[FILE_HOST] != 0 || !h->netns[0] || n <= 0)
+		return 0;
+	ret_here[n] = 0;
+	if (str_eq(ret_here, h->netns))
+		return 0;
+	if (geteuid() != 0)
+		return -EPERM;
+	str_print(path, "/proc/%d/ns/net", h->pid);
+	autoclose int fd = pid_alive(h->pid) ? ns_open(path, &err) : -ESRCH;
+	if (fd < 0)
+		return fd;
+	return setns(fd, CLONE_NEWNET) == 0 ? 1 : -errno;
+}
+
 /* As the broker does: Docker's key, the same seen from the host when we are in a container, then the process */
 int container_ns_open(const struct inv_container *c)
 {
@@ -147,6 +189,111 @@ int container_ns_open(const struct inv_container *c)
 	return fd;
 }
 
+size_t mapped_find(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
+		   const struct mapped **ret)
+{
+	const struct discovery *d = &f->discovery;
+
+	for (size_t i = 0; str_eq(host_id, d->self.host_id) && i < d->self.n_stacks; i++) {
+		const struct self_stack *s = &d->self.stacks[i];
+		if (s->vni == vni && str_eq(s->stack_id, stack_id)) {
+			*ret = s->mapped;
+			return s->n_mapped;
+		}
+	}
+	for (size_t i = 0; i < d->n_peers; i++) {
+		const struct peer *p = &d->peers[i];
+		if (p->vni == vni && str_eq(p->host_id, host_id) && str_eq(p->stack_id, stack_id)) {
+			*ret = p->mapped;
+			return p->n_mapped;
+		}
+	}
+	*ret = NULL;
+	return 0;
+}
+
+json_t *mapped_json(const struct mapped *m, size_t n)
+{
+	char subnet[PREFIX_STRLEN], as[PREFIX_STRLEN];
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *o = json_object();
+		json_object_set_new(o, "subnet", json_string(prefix_format(&m[i].subnet, subnet)));
+		json_object_set_new(o, "as", json_string(prefix_format(&m[i].as, as)));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+void cell_mapped(struct table *t, const struct mapped *m, size_t n)
+{
+	autobuf struct buf b = {0};
+	char as[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%s%s", i ? ", " : "", prefix_format(&m[i].as, as));
+	cell_value(t, mapped_json(m, n), b.data ? b.data : "");
+}
+
+bool refused_is_mapped(const struct state_files *f, const struct rs_refused *r)
+{
+	const struct mapped *m;
+	size_t n = mapped_find(f, r->host_id, r->stack_id, r->vni, &m);
+
+	for (size_t i = 0; i < n; i++) {
+		if (prefix_cmp(&m[i].subnet, &r->prefix) != 0)
+			continue;
+		for (size_t j = 0; j < f->router.n_refused; j++) {
+			const struct rs_refused *other = &f->router.refused[j];
+			if (other->vni == r->vni && prefix_cmp(&other->prefix, &m[i].as) == 0 &&
+			    str_eq(other->host_id, r->host_id))
+				return false;
+		}
+		return true;
+	}
+	return false;
+}
+
+/* Docker's default bridge has no Compose file */
+static bool is_default_bridge(const struct state_files *f, const struct rs_refused *r)
+{
+	if (strstr(r->with, " dev docker0 of this host"))
+		return true;
+	for (size_t i = 0; str_eq(r->host_id, f->discovery.self.host_id) && i < f->inventory.n_stacks; i++) {
+		const struct inv_stack *s = &f->inventory.stacks[i];
+		for (size_t j = 0; j < s->n_networks; j++) {
+			for (size_t k = 0; k < s->networks[j].n_subnets; k++) {
+				if (prefix_cmp(&s->networks[j].subnets[k], &r->prefix) == 0)
+					return str_eq(s->networks[j].bridge, "docker0");
+			}
+		}
+	}
+	return false;
+}
+
+void refused_cure(const struct state_files *f, const struct rs_refused *r, struct buf *ret_where, struct buf *ret_lines)
+{
+	const char *free_one = strstr(r->cure, "subnet: ");
+	struct prefix p;
+	char host[80], ip[IP_STRLEN];
+
+	host_label(f, r->host_id, NULL, host, sizeof(host));
+	if (free_one && is_default_bridge(f, r) && prefix_parse(free_one + strlen("subnet: "), &p) == 0) {
+		buf_puts(ret_where,
+			 "Docker's default bridge has it; a free one, for /etc/docker/daemon.json of this host, "
+			 "then restart dockerd:");
+		p.ip.b[p.ip.family == AF_INET ? 3 : 15] |= 1; /* the bridge's own address */
+		if (p.ip.family == AF_INET)
+			buf_printf(ret_lines, "{\"bip\": \"%s/%u\"}", ip_format(&p.ip, ip), p.len);
+		else
+			buf_printf(ret_lines, "{\"fixed-cidr-v6\": \"%s/%u\"}", ip_format(&p.ip, ip), p.len);
+		return;
+	}
+	buf_printf(ret_where, "a free one, for the Compose file of stack %s on %s:", r->stack_id, host);
+	buf_puts(ret_lines, r->cure);
+}
+
 static void problems_rows(struct table *t, const char *source, const struct problems *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
@@ -166,27 +313,34 @@ struct table *problems_table(const struct state_files *f)
 	problems_rows(t, "inventory", &f->inventory.problems);
 	problems_rows(t, "discovery", &f->discovery.problems);
 	problems_rows(t, "router", &f->router.problems);
+	problems_rows(t, "names", &f->records.problems);
 	return t;
 }
 
-struct table *refused_table(const struct state_files *f)
+struct table *refused_table(const struct state_files *f, bool all)
 {
-	static const struct column columns[] = {{"vni", "VNI", COL_RIGHT}, {"prefix", "SUBNET", 0},
-						{"stack_id", "STACK", 0},  {"host", "HOST", 0},
-						{"with", "WITH", 0},	   {"cure", "", COL_JSON}};
+	static const struct column columns[] = {
+		{"vni", "VNI", COL_RIGHT}, {"prefix", "SUBNET", 0}, {"stack_id", "STACK", 0}, {"host", "HOST", 0},
+		{"with", "WITH", 0},	   {"cure", "", COL_JSON},  {"mapped", "", COL_JSON}};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
 
 	for (size_t i = 0; i < f->router.n_refused; i++) {
 		const struct rs_refused *r = &f->router.refused[i];
+		autobuf struct buf where = {0}, cure = {0};
+		bool mapped = refused_is_mapped(f, r);
 		char host[80];
 
+		if (mapped && !all)
+			continue;
+		refused_cure(f, r, &where, &cure);
 		host_label(f, r->host_id, NULL, host, sizeof(host));
 		cell_int(t, r->vni);
 		cell_prefixes(t, &r->prefix, 1);
 		cell_str(t, r->stack_id);
 		cell_str(t, host);
 		cell_str(t, r->with);
-		cell_str(t, r->cure);
+		cell_str(t, cure.data);
+		cell_value(t, json_boolean(mapped), "");
 	}
 	return t;
 }
@@ -201,29 +355,37 @@ static void problems_print(struct output *o, const struct problems *p)
 
 void cures_print(struct output *o, const struct state_files *f)
 {
+	bool begun = false;
+
 	for (size_t i = 0; i < f->router.n_refused; i++) {
 		const struct rs_refused *r = &f->router.refused[i];
+		autobuf struct buf where = {0}, cure = {0};
 		char prefix[PREFIX_STRLEN], host[80];
 
-		if (i == 0) {
+		if (refused_is_mapped(f, r))
+			continue;
+		if (!begun) {
 			output_gap(o);
 			output_line(o, "Refused subnets: they clash, and what was there first stays");
 		}
+		begun = true;
+		refused_cure(f, r, &where, &cure);
 		host_label(f, r->host_id, NULL, host, sizeof(host));
 		output_line(o, "  VNI %u: %s of stack %s on %s clashes with %s", r->vni,
 			    prefix_format(&r->prefix, prefix), r->stack_id, host, r->with);
-		if (r->cure[0]) {
-			output_line(o, "    a free one, for the Compose file of stack %s on %s:", r->stack_id, host);
-			output_block(o, 6, r->cure);
+		if (cure.len) {
+			output_line(o, "    %s", where.data);
+			output_block(o, 6, cure.data);
 		}
 	}
-	if (f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n == 0)
+	if (f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n + f->records.problems.n == 0)
 		return;
 	output_gap(o);
 	output_line(o, "Problems");
 	problems_print(o, &f->inventory.problems);
 	problems_print(o, &f->discovery.problems);
 	problems_print(o, &f->router.problems);
+	problems_print(o, &f->records.problems);
 }
 
 int verb_end(const struct cli *c, struct output *o, int status)

@@ -11,49 +11,68 @@ extern char **environ;
 struct verb {
 	const char *name;
 	int (*run)(struct cli *c);
-	int options;  /* enum cli_option that it knows */
-	int settings; /* enum option_role: whose settings it uses */
+	const char *arg; /* what may stand behind it, "[X]", or must, "X"; NULL: nothing */
+	int options;	 /* enum cli_option that it knows */
+	int settings;	 /* enum option_role: whose settings it uses */
 	const char *summary;
 	const char *help; /* more, for VERB --help */
 };
 
 static const struct verb verbs[] = {
-	{"status", verb_status, 0, FOR_CLI, "roles, engines, counts, problems and their cures",
+	{"status", verb_status, NULL, 0, FOR_CLI, "roles, engines, counts, problems and their cures",
 	 "Says what runs here, from the state files alone. Problems stand at the end, each with what to do about it;\n"
 	 "for subnets that clash these are the lines to paste into the Compose file.\n"},
-	{"peers", verb_peers, 0, FOR_CLI, "stacks of other hosts, as discovery sees them", NULL},
-	{"routes", verb_routes, 0, FOR_CLI, "which subnet is reached by which stack on which host", NULL},
-	{"map", verb_map, OPT_ASCII, FOR_CLI, "draw hosts, stacks and the VNIs between them",
+	{"peers", verb_peers, NULL, 0, FOR_CLI, "stacks of other hosts, as discovery sees them", NULL},
+	{"routes", verb_routes, NULL, 0, FOR_CLI, "which subnet is reached by which stack on which host", NULL},
+	{"map", verb_map, NULL, OPT_ASCII, FOR_CLI, "draw hosts, stacks and the VNIs between them",
 	 "A box is a host (this one first), a line down is a VNI, a dot is a stack on it. Stale hosts are dashed.\n"
 	 "Beyond 12 hosts, or where the terminal is too narrow, the same as a list.\n"},
-	{"stacks", verb_stacks, 0, FOR_CLI, "stacks of this host: networks, containers, the path of each", NULL},
-	{"doctor", verb_doctor, OPT_KERNEL_OPTIONS, FOR_CLI | FOR_DISCOVERY | FOR_ROUTER,
+	{"stacks", verb_stacks, NULL, 0, FOR_CLI, "stacks of this host: networks, containers, the path of each", NULL},
+	{"records", verb_records, "[NAME]", 0, FOR_CLI, "which names there are, and what they stand for",
+	 "NAME is one of them, web.shop, or only web: that name in every stack. A stack that is mapped is reached by "
+	 "the\n"
+	 "address under MAPPED; the one under ADDRESSES is what its container has.\n"},
+	{"resolve", verb_resolve, "NAME", OPT_FROM, FOR_CLI, "what a container gets that asks for a name, and why",
+	 "NAME as a container asks for it: web.shop, shop, web.shop@nas, any of them below NAMES_DOMAIN, or an "
+	 "address.\n"
+	 "Nobody is asked: it reads what the role names answers. Ends with 1 when nothing is called so.\n"},
+	{"ping", verb_ping, "NAME|ADDRESS", OPT_COUNT | OPT_SIZE, FOR_CLI,
+	 "the way to a container: each hop, its latency and loss, and the path MTU",
+	 "Sends ICMP echoes from this host through the overlay, one for each hop, and larger ones until they do not "
+	 "fit.\n"
+	 "Needs root. Ends with 1 when the container does not answer.\n"},
+	{"doctor", verb_doctor, NULL, OPT_KERNEL_OPTIONS, FOR_CLI | FOR_DISCOVERY | FOR_ROUTER,
 	 "check what the overlay depends on; name cause and cure",
 	 "Ends with 1 when a check says error. As root it tries more: kernel features in a namespace of its own, and\n"
 	 "whether VXLAN gets through to the peers. It changes nothing and takes 5 seconds at most.\n"},
-	{"down", verb_down, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, FOR_CLI,
+	{"down", verb_down, NULL, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, FOR_CLI,
 	 "stop the host and remove every trace from the kernel",
 	 "Keeps host_id, so that the host is the same to its peers when it comes back.\n"},
-	{"version", verb_version, 0, FOR_CLI, "release, kernel, libraries, formats", NULL},
+	{"version", verb_version, NULL, 0, FOR_CLI, "release, kernel, libraries, formats", NULL},
 };
 
 struct flag {
 	const char *name;
 	enum cli_option option;
+	const char *value; /* what follows it, or NULL */
 	const char *help;
 };
 
 static const struct flag flags[] = {
-	{"--ascii", OPT_ASCII, "draw without Unicode (taken by itself where the locale is not UTF-8)"},
-	{"--kernel-options", OPT_KERNEL_OPTIONS, "only list the kernel options that are needed, for who builds images"},
-	{"--dry-run", OPT_DRY_RUN, "only print what would be removed"},
-	{"--purge", OPT_PURGE, "remove host_id and an empty STATE_DIR too"},
-	{"--here", OPT_HERE, "this is the host's network namespace, whatever host.json says"},
+	{"--ascii", OPT_ASCII, NULL, "draw without Unicode (taken by itself where the locale is not UTF-8)"},
+	{"--kernel-options", OPT_KERNEL_OPTIONS, NULL,
+	 "only list the kernel options that are needed, for who builds images"},
+	{"--dry-run", OPT_DRY_RUN, NULL, "only print what would be removed"},
+	{"--purge", OPT_PURGE, NULL, "remove host_id and an empty STATE_DIR too"},
+	{"--from", OPT_FROM, "CONTAINER", "a container of this host, by name or id: what that one gets"},
+	{"--count", OPT_COUNT, "N", "echoes for each hop, 1 to 1000 (5)"},
+	{"--size", OPT_SIZE, "BYTES", "of each, behind its headers, 0 to 65000 (56)"},
+	{"--here", OPT_HERE, NULL, "this is the host's network namespace, whatever host.json says"},
 };
 
 static void usage_print(FILE *out)
 {
-	fputs("usage: docker-router VERB [options]\n\n", out);
+	fputs("Usage: docker-router VERB [OPTION...]\n\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].summary);
 	fputs("\nEvery verb prints a table, or JSON with --format json; docker-router VERB --help tells more.\n"
@@ -63,13 +82,17 @@ static void usage_print(FILE *out)
 
 static void verb_help(const struct verb *v)
 {
-	printf("usage: docker-router %s [options]\n\n%s\n", v->name, v->summary);
+	printf("Usage: docker-router %s%s%s [OPTION...]\n\n%s\n", v->name, v->arg ? " " : "", v->arg ? v->arg : "",
+	       v->summary);
 	if (v->help)
 		printf("\n%s", v->help);
 	printf("\n  %-20s %s\n", "--format table|json", "for people (default) or for programs");
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		char name[40];
+		str_print(name, "%s%s%s", flags[i].name, flags[i].value ? " " : "",
+			  flags[i].value ? flags[i].value : "");
 		if (v->options & flags[i].option)
-			printf("  %-20s %s\n", flags[i].name, flags[i].help);
+			printf("  %-20s %s\n", name, flags[i].help);
 	}
 	printf("\nOptions, or the environment variables of the same name:\n");
 	config_print_options(stdout, v->settings, false);
@@ -94,23 +117,86 @@ static int format_parse(struct cli *c, const char *value)
 	return usage_error(c->verb, "--format takes table or json, not ", value ? value : "nothing");
 }
 
-static enum cli_option flag_find(const struct verb *v, const char *arg)
+/* @value: set to what stands behind a '=' */
+static const struct flag *flag_find(const struct verb *v, const char *arg, const char **value)
 {
+	size_t len = strcspn(arg, "=");
+
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-		if ((v->options & flags[i].option) && str_eq(flags[i].name, arg))
-			return flags[i].option;
+		if ((v->options & flags[i].option) && strlen(flags[i].name) == len &&
+		    strncmp(flags[i].name, arg, len) == 0 && (flags[i].value || !arg[len])) {
+			*value = arg[len] ? arg + len + 1 : NULL;
+			return &flags[i];
+		}
+	}
+	return NULL;
+}
+
+/* Return: 0 or EXIT_USAGE */
+static int flag_set(struct cli *c, const struct flag *f, const char *value)
+{
+	uint64_t n = 0;
+
+	c->options |= (int)f->option;
+	if (f->value && !value) {
+		fprintf(stderr, "docker-router %s: %s needs a value: %s\n", c->verb, f->name, f->value);
+		return EXIT_USAGE;
+	}
+	if (f->option == OPT_FROM)
+		c->from = value;
+	if (f->option == OPT_COUNT && parse_u64(value, 1, 1000, &n) != 0)
+		return usage_error(c->verb, "--count takes 1 to 1000, not ", value);
+	if (f->option == OPT_COUNT)
+		c->count = (uint32_t)n;
+	if (f->option == OPT_SIZE && parse_u64(value, 0, 65000, &n) != 0)
+		return usage_error(c->verb, "--size takes 0 to 65000, not ", value);
+	if (f->option == OPT_SIZE)
+		c->size = (uint32_t)n;
+	return 0;
+}
+
+/*
+ * What is left of argv is for the settings, but for the one argument of the verb: config_load() ends in front of it,
+ * and goes on without it. Return: 0 or EXIT_USAGE
+ */
+static int settings_parse(struct cli *c, const struct verb *v, int n, char **rest)
+{
+	int first = 0;
+	struct err err = {0};
+
+	for (;;) {
+		if (config_load(v->settings, v->name, n, rest, environ, &c->config, &first, &err) != 0) {
+			autobuf struct buf safe = {0};
+			text_safe(&safe, err.text, false);
+			fprintf(stderr, "docker-router %s: %s\n", v->name, safe.data);
+			return EXIT_USAGE;
+		}
+		if (first >= n)
+			break;
+		config_done(&c->config);
+		if (!v->arg || c->arg)
+			return usage_error(v->name, "does not know what to do with ", rest[first]);
+		c->arg = rest[first];
+		memmove(rest + first, rest + first + 1, (size_t)(n - first) * sizeof(*rest));
+		n--;
+	}
+	if (v->arg && v->arg[0] != '[' && !c->arg) {
+		fprintf(stderr, "docker-router %s: %s is missing; see --help\n", v->name, v->arg);
+		config_done(&c->config);
+		return EXIT_USAGE;
 	}
 	return 0;
 }
 
-/* Our own options are taken out of argv, what is left is for the settings. Return: 0, or an exit status + 1 */
+/* Our own options are taken out of argv. Return: 0, or an exit status + 1 */
 static int options_parse(struct cli *c, const struct verb *v, int argc, char **argv)
 {
 	autofree char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
-	int n = 0, first = 0;
-	struct err err = {0};
+	const char *value = NULL;
+	int n = 0, code;
 
 	for (int i = 0; i < argc; i++) {
+		const struct flag *f = flag_find(v, argv[i], &value);
 		if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h")) {
 			verb_help(v);
 			return EXIT_DONE + 1;
@@ -121,24 +207,17 @@ static int options_parse(struct cli *c, const struct verb *v, int argc, char **a
 		} else if (strncmp(argv[i], "--format=", 9) == 0) {
 			if (format_parse(c, argv[i] + 9) != 0)
 				return EXIT_USAGE + 1;
-		} else if (flag_find(v, argv[i])) {
-			c->options |= (int)flag_find(v, argv[i]);
+		} else if (f) {
+			if (f->value && !value && i + 1 < argc)
+				value = argv[++i];
+			if (flag_set(c, f, value) != 0)
+				return EXIT_USAGE + 1;
 		} else {
 			rest[n++] = argv[i];
 		}
 	}
-	if (config_load(v->settings, v->name, n, rest, environ, &c->config, &first, &err) != 0) {
-		autobuf struct buf safe = {0};
-		text_safe(&safe, err.text, false);
-		fprintf(stderr, "docker-router %s: %s\n", v->name, safe.data);
-		return EXIT_USAGE + 1;
-	}
-	if (first < n) {
-		usage_error(v->name, "does not know what to do with ", rest[first]);
-		config_done(&c->config);
-		return EXIT_USAGE + 1;
-	}
-	return 0;
+	code = settings_parse(c, v, n, rest);
+	return code ? code + 1 : 0;
 }
 
 static wall_t now_get(void)
@@ -170,7 +249,7 @@ int main(int argc, char **argv)
 	if (!verb)
 		return usage_error("", "no such verb: ", argv[1]);
 
-	struct cli c = {.verb = verb->name, .now = now_get(), .dir.fd = -1};
+	struct cli c = {.verb = verb->name, .now = now_get(), .dir.fd = -1, .count = 5, .size = 56};
 	log_init("cli", LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
 	signal(SIGPIPE, SIG_IGN); /* `... | head` ends as an error of write, not as a signal in the middle of `down` */
 	int code = options_parse(&c, verb, argc - 2, argv + 2);

@@ -53,16 +53,20 @@ static int refused_cmp(const void *pa, const void *pb)
 	return c ? c : strcmp(a->stack_id, b->stack_id);
 }
 
-/* One refused subnet marks its stack */
-static void refused_mark(const struct router_state *r, struct map *m)
+/* One refused subnet marks its stack, unless a mapped prefix stands in for it */
+static void refused_mark(const struct state_files *f, struct map *m)
 {
+	const struct router_state *r = &f->router;
 	autofree const struct rs_refused **order = xcalloc(r->n_refused + 1, sizeof(struct rs_refused *));
 	struct rs_refused key = {0};
 	const struct rs_refused *pkey = &key;
+	size_t n = 0;
 
-	for (size_t i = 0; i < r->n_refused; i++)
-		order[i] = &r->refused[i];
-	qsort(order, r->n_refused, sizeof(struct rs_refused *), refused_cmp);
+	for (size_t i = 0; i < r->n_refused; i++) {
+		if (!refused_is_mapped(f, &r->refused[i]))
+			order[n++] = &r->refused[i];
+	}
+	qsort(order, n, sizeof(struct rs_refused *), refused_cmp);
 	for (size_t i = 0; i < m->n_members; i++) {
 		struct map_host *h = &m->hosts[m->members[i].host];
 		struct map_stack *s = &h->stacks[m->members[i].stack];
@@ -70,7 +74,7 @@ static void refused_mark(const struct router_state *r, struct map *m)
 		key.vni = s->vni;
 		str_copy(key.host_id, h->host_id);
 		str_copy(key.stack_id, s->stack_id);
-		if (bsearch(&pkey, order, r->n_refused, sizeof(struct rs_refused *), refused_cmp))
+		if (bsearch(&pkey, order, n, sizeof(struct rs_refused *), refused_cmp))
 			s->link = MAP_REFUSED;
 	}
 }
@@ -83,6 +87,8 @@ static void local_stacks(const struct state_files *f, struct map_host *h)
 			struct map_stack *s = stack_add(h, own->stack_id, own->vni);
 			s->subnets = own->subnets;
 			s->n_subnets = own->n_subnets;
+			s->mapped = own->mapped;
+			s->n_mapped = own->n_mapped;
 		}
 		return;
 	}
@@ -100,6 +106,7 @@ static void local_stacks(const struct state_files *f, struct map_host *h)
 				s->all[s->n_subnets++] = own->networks[j].subnets[k];
 		}
 		s->containers = (int64_t)own->n_containers;
+		s->n_mapped = mapped_find(f, h->host_id, s->stack_id, s->vni, &s->mapped);
 	}
 }
 
@@ -143,6 +150,8 @@ static void peer_hosts(const struct state_files *f, struct map *m)
 		struct map_stack *s = stack_add(h, p->stack_id, p->vni);
 		s->subnets = p->subnets;
 		s->n_subnets = p->n_subnets;
+		s->mapped = p->mapped;
+		s->n_mapped = p->n_mapped;
 		s->link = p->status == PEER_STALE ? MAP_STALE : MAP_LINKED;
 		h->stale = h->stale && p->status == PEER_STALE;
 	}
@@ -181,7 +190,7 @@ void map_build(const struct state_files *f, struct map *ret)
 		qsort(m.members, m.n_members, sizeof(*m.members), member_cmp);
 	for (size_t i = 0; i < m.n_members; i++)
 		m.n_vnis += i == 0 || m.members[i].vni != m.members[i - 1].vni;
-	refused_mark(&f->router, &m);
+	refused_mark(f, &m);
 	*ret = m;
 }
 
@@ -210,6 +219,7 @@ static json_t *stack_json(const struct map_stack *s)
 	json_object_set_new(o, "stack_id", json_text(s->stack_id));
 	json_object_set_new(o, "vni", json_integer(s->vni));
 	json_put_prefixes(o, "subnets", s->subnets, s->n_subnets);
+	json_object_set_new(o, "mapped", mapped_json(s->mapped, s->n_mapped));
 	json_object_set_new(o, "status", json_string(link_words[s->link]));
 	json_object_set_new(o, "containers", s->containers < 0 ? json_null() : json_integer(s->containers));
 	return o;

@@ -15,6 +15,8 @@ struct map_stack {
 	uint32_t vni;
 	const struct prefix *subnets; /* borrowed from the state files, or from @all */
 	size_t n_subnets;
+	const struct mapped *mapped; /* borrowed; of subnets that need not be among @subnets: MAPPING=always */
+	size_t n_mapped;
 	struct prefix *all; /* of a local stack with several networks; owned */
 	int64_t containers; /* -1: unknown */
 	enum map_link link;

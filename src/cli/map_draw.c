@@ -28,6 +28,7 @@ static const struct glyphs ascii = {"+", "+", "+", "+", "-", "|", "+", "+", "*",
 
 #define NAME_MAX_COLUMNS 24 /* of a stack's name */
 #define HOST_MAX_COLUMNS 40
+#define SUBNETS_MAX	 2 /* of a stack; more are counted */
 #define RAIL_GAP	 4 /* from the boxes to the first rail, and between two */
 
 /* One text line inside a box */
@@ -59,16 +60,49 @@ static size_t max_size(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
-/* "10.71.0.0/24, fd00::/64 +2" */
-static void subnets_text(struct buf *b, const struct map_stack *s)
+static const struct mapped *mapped_of(const struct map_stack *s, const struct prefix *subnet)
+{
+	for (size_t i = 0; i < s->n_mapped; i++) {
+		if (prefix_cmp(&s->mapped[i].subnet, subnet) == 0)
+			return &s->mapped[i];
+	}
+	return NULL;
+}
+
+static bool subnet_listed(const struct map_stack *s, const struct prefix *subnet)
+{
+	for (size_t i = 0; i < s->n_subnets; i++) {
+		if (prefix_cmp(&s->subnets[i], subnet) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void subnet_add(struct buf *b, size_t n, const struct prefix *subnet, const struct mapped *m)
 {
 	char text[PREFIX_STRLEN];
 
-	for (size_t i = 0; i < s->n_subnets && i < 2; i++)
-		buf_printf(b, "%s%s", i ? ", " : "", prefix_format(&s->subnets[i], text));
-	if (s->n_subnets > 2)
-		buf_printf(b, " +%zu", s->n_subnets - 2);
-	if (s->n_subnets == 0)
+	if (n >= SUBNETS_MAX)
+		return;
+	buf_printf(b, "%s%s", n ? ", " : "", prefix_format(subnet, text));
+	if (m)
+		buf_printf(b, " as %s", prefix_format(&m->as, text));
+}
+
+/* "172.18.0.0/16 as 241.7.0.0/16, fd00::/64 +2" */
+static void subnets_text(struct buf *b, const struct map_stack *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_subnets; i++)
+		subnet_add(b, n++, &s->subnets[i], mapped_of(s, &s->subnets[i]));
+	for (size_t i = 0; i < s->n_mapped; i++) {
+		if (!subnet_listed(s, &s->mapped[i].subnet))
+			subnet_add(b, n++, &s->mapped[i].subnet, &s->mapped[i]);
+	}
+	if (n > SUBNETS_MAX)
+		buf_printf(b, " +%zu", n - SUBNETS_MAX);
+	if (n == 0)
 		buf_puts(b, "no subnet");
 }
 

@@ -22,6 +22,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		{"host_name", "HOST", COL_SHRINK},
 		{"host_ip", "ADDRESS", 0},
 		{"subnets", "SUBNETS", COL_SHRINK},
+		{"mapped", "MAPPED", COL_HIDE | COL_SHRINK},
 		{"status", "STATUS", 0},
 		{"last_seen", "AGE", COL_RIGHT},
 		{"source", "SOURCE", 0},
@@ -30,6 +31,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		{"vtep_mac", "", COL_JSON},
 		{"vtep_ip", "", COL_JSON},
 		{"seq", "", COL_JSON},
+		{"avoid", "", COL_JSON},
 	};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
 
@@ -42,6 +44,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		cell_str(t, p->host_name);
 		cell_ip(t, &p->host_ip);
 		cell_prefixes(t, p->subnets, p->n_subnets);
+		cell_mapped(t, p->mapped, p->n_mapped);
 		cell_str(t, peer_status_names[p->status]);
 		cell_age(t, p->last_seen, c->now);
 		cell_str(t, peer_source_names[p->source]);
@@ -50,6 +53,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		cell_mac(t, &p->vtep_mac);
 		cell_ip(t, &p->vtep_ip);
 		cell_int(t, (int64_t)p->seq);
+		cell_prefixes(t, p->avoid, p->n_avoid);
 	}
 	return t;
 }
@@ -114,7 +118,7 @@ int verb_routes(struct cli *c)
 		output_table(&o, "routes", NULL, "No routes: no stack here, and none that was announced fits.",
 			     routes_table(&f));
 		output_table(&o, "refused", "Refused, since they clash (`docker-router status` prints the cure)", NULL,
-			     refused_table(&f));
+			     refused_table(&f, c->json));
 		status = verb_end(c, &o, EXIT_DONE);
 	}
 	state_files_done(&f);

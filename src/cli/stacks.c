@@ -33,6 +33,23 @@ const char *container_path(const struct router_state *s, const struct inv_stack 
 	return leg_has(v, stack->stack_id, NULL) ? "leg" : "none";
 }
 
+/* The prefixes by which others reach the subnets of this network: the stack may have more of them */
+static void cell_network_mapped(struct table *t, const struct state_files *f, const struct inv_stack *s,
+				const struct inv_network *n)
+{
+	const struct mapped *all;
+	size_t n_all = mapped_find(f, f->discovery.self.host_id, s->stack_id, s->vni, &all), n_own = 0;
+	autofree struct mapped *own = xcalloc(n_all + 1, sizeof(*own));
+
+	for (size_t i = 0; i < n_all; i++) {
+		for (size_t j = 0; j < n->n_subnets; j++) {
+			if (prefix_cmp(&n->subnets[j], &all[i].subnet) == 0)
+				own[n_own++] = all[i];
+		}
+	}
+	cell_mapped(t, own, n_own);
+}
+
 static struct table *networks_table(const struct state_files *f)
 {
 	static const struct column columns[] = {
@@ -41,6 +58,7 @@ static struct table *networks_table(const struct state_files *f)
 		{"network", "NETWORK", COL_SHRINK},
 		{"bridge", "BRIDGE", 0},
 		{"subnets", "SUBNETS", COL_SHRINK},
+		{"mapped", "MAPPED", COL_HIDE | COL_SHRINK},
 		{"mtu", "MTU", COL_RIGHT},
 		{"path_mtu", "PATH MTU", COL_RIGHT},
 		{"leg", "LEG", 0},
@@ -63,6 +81,7 @@ static struct table *networks_table(const struct state_files *f)
 			cell_str(t, n->name);
 			cell_str(t, n->bridge);
 			cell_prefixes(t, n->subnets, n->n_subnets);
+			cell_network_mapped(t, f, s, n);
 			if (n->mtu)
 				cell_int(t, n->mtu);
 			else

@@ -11,7 +11,8 @@ static const char *const engine_words[ENGINE_STATE_N_] = {
 };
 
 struct counts {
-	size_t stacks, networks, containers, peers, stale, hosts, vnis, routes, refused, pending;
+	size_t stacks, networks, containers, peers, stale, hosts, vnis, routes, refused, pending, mapped, names,
+		answered;
 };
 
 static int peer_host_cmp(const void *pa, const void *pb)
@@ -52,7 +53,13 @@ static struct counts counts_make(const struct state_files *f)
 	n.vnis = f->router.n_vnis;
 	for (size_t i = 0; i < f->router.n_vnis; i++)
 		n.routes += f->router.vnis[i].n_routes;
-	n.refused = f->router.n_refused;
+	for (size_t i = 0; i < f->router.n_refused; i++)
+		n.refused += !refused_is_mapped(f, &f->router.refused[i]);
+	for (size_t i = 0; i < f->discovery.self.n_stacks; i++)
+		n.mapped += f->discovery.self.stacks[i].n_mapped > 0;
+	n.names = f->records.n_records;
+	for (size_t i = 0; i < f->records.n_containers; i++)
+		n.answered += f->records.containers[i].answered;
 	n.pending = f->router.n_pending;
 	return n;
 }
@@ -156,6 +163,9 @@ static json_t *counts_json(const struct counts *n)
 	json_object_set_new(o, "routes", json_integer((json_int_t)n->routes));
 	json_object_set_new(o, "refused", json_integer((json_int_t)n->refused));
 	json_object_set_new(o, "pending", json_integer((json_int_t)n->pending));
+	json_object_set_new(o, "mapped", json_integer((json_int_t)n->mapped));
+	json_object_set_new(o, "names", json_integer((json_int_t)n->names));
+	json_object_set_new(o, "answered", json_integer((json_int_t)n->answered));
 	return o;
 }
 
@@ -163,7 +173,7 @@ static json_t *missing_json(const struct cli *c, const struct state_files *f)
 {
 	json_t *list = json_array();
 
-	for (int i = 0; i < FILE_N_; i++) {
+	for (int i = 0; i < FILE_ALWAYS_N_; i++) {
 		autobuf struct buf why = {0};
 		if (f->code[i] == 0)
 			continue;
@@ -186,7 +196,7 @@ static void missing_print(const struct cli *c, struct output *o, const struct st
 {
 	bool gap = false;
 
-	for (int i = 0; i < FILE_N_; i++) {
+	for (int i = 0; i < FILE_ALWAYS_N_; i++) {
 		autobuf struct buf why = {0};
 		if (f->code[i] == 0 || (i == FILE_HOST && roles_alone(f)))
 			continue;
@@ -217,8 +227,8 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    plural(n->hosts), n->stale);
 	}
 	if (f->code[FILE_INVENTORY] == 0)
-		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s", n->stacks, n->networks,
-			    plural(n->networks), n->containers, plural(n->containers));
+		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s; %zu mapped", n->stacks,
+			    n->networks, plural(n->networks), n->containers, plural(n->containers), n->mapped);
 	if (f->code[FILE_ROUTER] == 0) {
 		output_line(o, "Router     %zu VNI%s, %zu route%s, %zu refused, %zu waiting; datapath %s", n->vnis,
 			    plural(n->vnis), n->routes, plural(n->routes), n->refused, n->pending,
@@ -227,6 +237,13 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    text_age(f->router.last_update, c->now, age), (unsigned long long)f->router.runs,
 			    plural(f->router.runs), (unsigned long long)f->router.operations,
 			    plural(f->router.operations), (unsigned long long)f->router.failed);
+	}
+	if (f->code[FILE_RECORDS] == 0) {
+		output_line(o, "Names      %zu, below %s too; answered in %zu of %zu container%s", n->names,
+			    f->records.domain[0] ? f->records.domain : "no domain", n->answered,
+			    f->records.n_containers, plural(f->records.n_containers));
+		if (f->records.listen_error && f->records.listen_error[0])
+			output_line(o, "           not for the host itself: %s", f->records.listen_error);
 	}
 }
 
@@ -237,7 +254,8 @@ int verb_status(struct cli *c)
 	size_t found = 0;
 
 	state_files_load(&c->dir, &f);
-	for (int i = 0; i < FILE_N_; i++)
+	state_files_load_records(&c->dir, &f);
+	for (int i = 0; i < FILE_ALWAYS_N_; i++)
 		found += f.code[i] != -ENOENT;
 	if (!found) {
 		(void)state_files_need(c, &f, FILE_HOST);
@@ -249,7 +267,7 @@ int verb_status(struct cli *c)
 	output_value(&o, "host", host_json(&f));
 	output_value(&o, "counts", counts_json(&n));
 	output_value(&o, "missing", missing_json(c, &f));
-	output_value(&o, "refused", table_json(refused_table(&f)));
+	output_value(&o, "refused", table_json(refused_table(&f, true)));
 	output_value(&o, "problems", table_json(problems_table(&f)));
 	summary_print(c, &o, &f, &n);
 	output_table(&o, "roles", "", NULL, roles_table(c, &f));

@@ -31,11 +31,21 @@ session() { # STATE_DIR
 		stacks
 		map
 		map --ascii
+		records
+		records web
+		resolve web.shop
+		resolve WEB.Shop@nas.docker-router.internal. --from c2bbbbbb
+		resolve shop --from shop_web_1
+		resolve 241.9.0.2
+		resolve wbe.shop
 		status --format json
 		peers --format json
 		routes --format json
 		stacks --format json
 		map --format json
+		records --format json
+		resolve web.shop --format json
+		resolve nobody.here --format json
 	END
 }
 
