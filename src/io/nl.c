@@ -16,6 +16,7 @@
 #include "io/nl.h"
 
 #include <assert.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -405,6 +406,81 @@ int nl_commit(struct nl *nl, nl_fail_fn *fail, void *arg)
 	}
 	free(failures);
 	return broken ? broken : (int)n;
+}
+
+/* --- transactions of nf_tables --- */
+
+static void nl_bracket(struct buf *b, uint16_t type, uint32_t seq)
+{
+	_Alignas(struct nlmsghdr) char bytes[64];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(bytes);
+	struct nfgenmsg *nfg = mnl_nlmsg_put_extra_header(h, sizeof(*nfg));
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST;
+	h->nlmsg_seq = seq;
+	nfg->nfgen_family = AF_UNSPEC;
+	nfg->version = NFNETLINK_V0;
+	nfg->res_id = htons(NFNL_SUBSYS_NFTABLES);
+	buf_append(b, bytes, NLMSG_ALIGN(h->nlmsg_len));
+}
+
+/* Number the messages; the last one asks for an ack: the end of a transaction has none to give before Linux 6.10 */
+static uint32_t nl_number(struct nl *nl, char *messages, size_t len)
+{
+	struct nlmsghdr *last = NULL;
+	int left = (int)len;
+
+	for (struct nlmsghdr *h = (void *)messages; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		h->nlmsg_seq = nl->seq++;
+		last = h;
+	}
+	assert(last && left == 0);
+	last->nlmsg_flags |= NLM_F_ACK;
+	return last->nlmsg_seq;
+}
+
+/* Return: 0, 1 when the last one is done, or -errno */
+static int nl_transaction_answers(const void *in, int n, uint32_t first, uint32_t last, struct err *err)
+{
+	char text[160];
+
+	for (const struct nlmsghdr *h = in; mnl_nlmsg_ok(h, n); h = mnl_nlmsg_next(h, &n)) {
+		if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_seq - first > last - first)
+			continue;
+		int code = nl_answer(h, text, sizeof(text));
+		if (code < 0)
+			return err_errno(err, code, "%s", text[0] ? text : "nf_tables");
+		if (h->nlmsg_seq == last)
+			return 1;
+	}
+	return 0;
+}
+
+int nl_transaction(struct nl *nl, const void *messages, size_t len, struct err *err)
+{
+	char in[NL_RECEIVE_BYTES] __attribute__((aligned(8)));
+	int64_t deadline_us = mono_now().us + NL_DEADLINE_US;
+	autobuf struct buf b = {0};
+	uint32_t first = nl->seq++;
+
+	assert(!nl->open);
+	nl_bracket(&b, NFNL_MSG_BATCH_BEGIN, first);
+	size_t at = b.len;
+	buf_append(&b, messages, len);
+	uint32_t last = nl_number(nl, b.data + at, len);
+	nl_bracket(&b, NFNL_MSG_BATCH_END, nl->seq++);
+	int rc = nl_send(nl, b.data, b.len);
+	if (rc < 0)
+		return err_errno(err, rc, "send to nf_tables");
+	while (rc == 0) {
+		int n = nl_receive_until(nl, in, sizeof(in), deadline_us);
+		if (n < 0 && n != -EMSGSIZE) /* cut: an echo that nobody asked for */
+			return err_errno(err, n, "answer of nf_tables");
+		if (n > 0) /* after an error, what else there is to say is passed over by its number */
+			rc = nl_transaction_answers(in, n, first, last, err);
+	}
+	return rc < 0 ? rc : 0;
 }
 
 /* --- dumps --- */

@@ -45,6 +45,13 @@ typedef void nl_fail_fn(void *arg, void *cookie, int code, const char *extack);
  */
 int nl_commit(struct nl *nl, nl_fail_fn *fail, void *arg) MUST_USE;
 
+/**
+ * nl_transaction() - Send messages to nf_tables as one transaction: all of them are carried out, or none
+ * @messages: complete ones, each aligned; not empty. Their numbers and acks are set here
+ * Return: 0, or -errno of the first that the kernel refused, its words in @err
+ */
+int nl_transaction(struct nl *nl, const void *messages, size_t len, struct err *err) MUST_USE;
+
 /** nl_msg_fn - One message of a dump or an event. */
 typedef void nl_msg_fn(void *arg, const struct nlmsghdr *nlh);
 /**

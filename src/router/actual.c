@@ -269,6 +269,7 @@ static void nft_table_done(struct nft_table *t)
 		free(t->sets[i].v);
 	free(t->sets);
 	free(t->json);
+	buf_done(&t->raw);
 	*t = (struct nft_table){0};
 }
 

@@ -146,9 +146,23 @@ void desired_make_alone(const struct desired_input *in, struct desired *ret)
 	v->n_devices = 1;
 	desired_add_peers(&here, ret, net, in->config->vni, ALONE_DEVICE, &in->discovery->self.host_ip);
 
-	struct ruleset_vni vni = {in->config->vni, in->config->vxlan_port};
-	ruleset_alone(&vni, in->config->stack_subnets, in->config->n_stack_subnets, ports.uplink_dev,
-		      epochs_seen(in->discovery), &net->nft);
+	struct ruleset_alone ra = {.vni = {in->config->vni, in->config->vxlan_port},
+				   .stack = in->config->stack_subnets,
+				   .n_stack = in->config->n_stack_subnets,
+				   .stack_dev = ports.stack_dev,
+				   .uplink_dev = ports.uplink_dev,
+				   .epochs = epochs_seen(in->discovery)};
+	struct ruleset_mapped *mapped;
+	mapped_make(&ret->claims, in->config->vni, &mapped, &ra.n_mapped);
+	ra.mapped = mapped;
+	for (size_t i = 0; i < ra.n_mapped; i++) {
+		struct entry route = entry_make(ENTRY_ROUTE, ports.stack_dev, &mapped[i].as);
+		route.table = 254;
+		entry_set_put(&net->entries, &route);
+	}
+	ruleset_alone(&ra, &net->nft);
+	free(mapped);
+	mapped_fill(&ret->claims, in->config->vni, &net->nft);
 	guard_fill(in->discovery, &net->nft);
 	for (size_t i = 0; i < in->discovery->n_peers; i++)
 		if (!ip_is_none(&in->discovery->peers[i].uplink))

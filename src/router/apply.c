@@ -37,7 +37,8 @@ struct run {
 	size_t n_nets, cap_nets;
 	struct link *links;
 	struct entry *entries;
-	struct nft_table *tables;
+	struct nft_table *tables; /* only what nft's JSON cannot say is filled, and the number of rules */
+	size_t n_tables;
 	size_t n_awaited;	/* nft transactions that what follows must wait for */
 	bool *failed;		/* as ops: of the batch under way */
 	struct net_id *touched; /* nets whose links changed and were not read again */
@@ -106,6 +107,7 @@ static void run_copy_ops(struct run *run, const struct plan *plan)
 		}
 		if (op->nft) {
 			run->tables[n_tables].n_rules = op->nft->n_rules;
+			buf_append(&run->tables[n_tables].raw, op->nft->raw.data, op->nft->raw.len);
 			op->nft = &run->tables[n_tables++];
 		}
 		if (op->nft_json)
@@ -131,6 +133,7 @@ static struct run *run_new(const struct plan *plan, apply_done_fn *fn, void *arg
 	run->links = xcalloc(n_links + 1, sizeof(*run->links));
 	run->entries = xcalloc(n_entries + 1, sizeof(*run->entries));
 	run->tables = xcalloc(n_tables + 1, sizeof(*run->tables));
+	run->n_tables = n_tables;
 	run_copy_ops(run, plan);
 	return run;
 }
@@ -148,6 +151,8 @@ static void run_free(struct run *run)
 	free(run->failed);
 	free(run->links);
 	free(run->entries);
+	for (size_t i = 0; i < run->n_tables; i++)
+		buf_done(&run->tables[i].raw);
 	free(run->tables);
 	free(run->touched);
 	apply_result_done(&run->result);
@@ -221,6 +226,17 @@ static void first_line(const char *text, char *ret, size_t size)
 	snprintf(ret, size, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
+/* The rules that no JSON can say, behind the transaction that has made their chains */
+static int nft_raw(struct apply *a, const struct op *op, struct err *err)
+{
+	struct nl *nl = observe_net_nf(a->observe, &op->net->id);
+
+	if (op->kind != OP_NFT_REPLACE || !op->nft || !op->nft->raw.len)
+		return 0;
+	return nl ? nl_transaction(nl, op->nft->raw.data, op->nft->raw.len, err)
+		  : err_set(err, -ENODEV, "the namespace is not open");
+}
+
 static void nft_ended(struct nft_call *call, int code, const char *text)
 {
 	struct apply *a = call->a;
@@ -240,7 +256,8 @@ static void nft_ended(struct nft_call *call, int code, const char *text)
 		first_line(text && text[0] ? text : strerror(-code), line, sizeof(line));
 		run_fail(run, op, code, line);
 	} else {
-		run->result.done++;
+		struct err err = {0};
+		run_ended(run, op, nft_raw(a, op, &err), &err);
 	}
 	free(op->nft_json); /* may be the largest thing we have */
 	op->nft_json = NULL;

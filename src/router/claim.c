@@ -65,6 +65,12 @@ static bool held_before(const struct router_state *s, const struct claim *c)
 		    str_eq(r->host_id, c->host_id) && str_eq(r->stack_id, c->stack_id))
 			return true;
 	}
+	for (size_t i = 0; s && i < s->n_held; i++) {
+		const struct rs_held *h = &s->held[i];
+		if (h->vni == c->vni && prefix_cmp(&h->prefix, &c->prefix) == 0 && str_eq(h->host_id, c->host_id) &&
+		    str_eq(h->stack_id, c->stack_id))
+			return true;
+	}
 	return false;
 }
 
@@ -91,6 +97,7 @@ static bool is_subnet(const struct prefix *p)
 static void add(struct claims *cs, const struct claim_input *in, struct claim c)
 {
 	c.prefix = prefix_mask(c.prefix);
+	c.real = c.mapped ? prefix_mask(c.real) : c.prefix;
 	remember(in, &c);
 	if (!is_subnet(&c.prefix)) {
 		c.refused = true;
@@ -101,9 +108,32 @@ static void add(struct claims *cs, const struct claim_input *in, struct claim c)
 	cs->v[cs->n++] = c;
 }
 
-static void collect(const struct claim_input *in, struct claims *cs)
+/* The network of ours that a subnet which discovery has mapped is of; NULL: it has just gone, or is about to come */
+static const struct inv_network *network_of(const struct inventory *inv, const struct self_stack *self,
+					    const struct prefix *subnet)
 {
-	for (size_t i = 0; i < in->inventory->n_stacks; i++) {
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		const struct inv_stack *s = &inv->stacks[i];
+		if (s->vni != self->vni || !str_eq(s->stack_id, self->stack_id))
+			continue;
+		for (size_t j = 0; j < s->n_networks; j++)
+			for (size_t k = 0; k < s->networks[j].n_subnets; k++) {
+				struct prefix p = prefix_mask(s->networks[j].subnets[k]);
+				if (prefix_cmp(&p, subnet) == 0)
+					return &s->networks[j];
+			}
+	}
+	return NULL;
+}
+
+static bool is_mapping(const struct mapped *m)
+{
+	return m->subnet.ip.family == m->as.ip.family && m->subnet.len == m->as.len;
+}
+
+static void collect_ours(const struct claim_input *in, struct claims *cs)
+{
+	for (size_t i = 0; in->mapping != MAPPING_ALWAYS && i < in->inventory->n_stacks; i++) {
 		const struct inv_stack *s = &in->inventory->stacks[i];
 		for (size_t j = 0; j < s->n_networks; j++)
 			for (size_t k = 0; k < s->networks[j].n_subnets; k++)
@@ -114,17 +144,42 @@ static void collect(const struct claim_input *in, struct claims *cs)
 						   .stack_id = s->stack_id,
 						   .network = &s->networks[j]});
 	}
+	for (size_t i = 0; in->mapping != MAPPING_NEVER && i < in->discovery->self.n_stacks; i++) {
+		const struct self_stack *s = &in->discovery->self.stacks[i];
+		for (size_t k = 0; k < s->n_mapped; k++) {
+			const struct inv_network *nw = network_of(in->inventory, s, &s->mapped[k].subnet);
+			if (nw && is_mapping(&s->mapped[k]))
+				add(cs, in,
+				    (struct claim){.vni = s->vni,
+						   .prefix = s->mapped[k].as,
+						   .host_id = in->host_id,
+						   .stack_id = s->stack_id,
+						   .network = nw,
+						   .mapped = true,
+						   .real = s->mapped[k].subnet});
+		}
+	}
+}
+
+static void collect(const struct claim_input *in, struct claims *cs)
+{
+	collect_ours(in, cs);
 	for (size_t i = 0; i < in->discovery->n_peers; i++) {
 		const struct peer *p = &in->discovery->peers[i];
+		struct claim c = {.vni = p->vni, .host_id = p->host_id, .stack_id = p->stack_id, .peer = p};
 		if (!p->host_id[0])
 			continue;
-		for (size_t k = 0; k < p->n_subnets; k++)
-			add(cs, in,
-			    (struct claim){.vni = p->vni,
-					   .prefix = p->subnets[k],
-					   .host_id = p->host_id,
-					   .stack_id = p->stack_id,
-					   .peer = p});
+		for (size_t k = 0; k < p->n_subnets; k++) {
+			c.prefix = p->subnets[k];
+			add(cs, in, c);
+		}
+		c.mapped = true;
+		for (size_t k = 0; k < p->n_mapped; k++) {
+			c.prefix = p->mapped[k].as;
+			c.real = p->mapped[k].subnet;
+			if (is_mapping(&p->mapped[k]))
+				add(cs, in, c);
+		}
 	}
 	if (cs->n)
 		qsort(cs->v, cs->n, sizeof(*cs->v), claim_cmp);
@@ -282,6 +337,22 @@ static const struct foreign_route *foreign_overlap(const struct foreign_index *i
 	return i < ix->n && prefix_contains(p, &ix->v[i].dst) ? &ix->v[i] : NULL;
 }
 
+/* Tell a subnet and the mapped prefix that stands for it of each other. */
+static void pair_mapped(struct claims *cs)
+{
+	for (size_t i = 0; i < cs->n; i++) {
+		struct claim *m = &cs->v[i], key = *m;
+		if (!m->mapped || !cs->n)
+			continue;
+		key.prefix = m->real;
+		struct claim *c = bsearch(&key, cs->v, cs->n, sizeof(*cs->v), claim_cmp);
+		if (!c || c->mapped)
+			continue;
+		c->other |= !m->refused;
+		m->other |= !c->refused;
+	}
+}
+
 void claims_settle(const struct claim_input *in, struct claims *ret)
 {
 	struct foreign_index ix;
@@ -314,6 +385,7 @@ void claims_settle(const struct claim_input *in, struct claims *ret)
 			c->with = xasprintf("route %s dev %s of this host", prefix_format(&f->dst, p), f->dev);
 		}
 	}
+	pair_mapped(ret);
 	free(ix.v);
 }
 

@@ -13,13 +13,15 @@
  *     since a new bridge shows up as a route before the inventory says whose it is;
  *   - a claim of a stack that overlaps another of the same stack is no clash.
  *
- * A refused claim of a stack of our own takes its network off the overlay: it gets no leg. Accepted claims of different
- * owners never overlap. Pure: no I/O.
+ * A mapped prefix (see struct mapped) is a claim like any other. A refused subnet that an accepted mapped claim stands
+ * for is off the overlay, but its network is not; one without takes its network off: it gets no leg. Accepted claims of
+ * different owners never overlap. Pure: no I/O.
  */
 #ifndef ROUTER_CLAIM_H
 #define ROUTER_CLAIM_H
 
 #include "router/net.h"
+#include "state/config.h"
 #include "state/discovery.h"
 #include "state/inventory.h"
 #include "state/router.h"
@@ -33,8 +35,11 @@ struct claim {
 	const struct peer *peer;	   /* NULL: ours */
 	const struct inv_network *network; /* NULL: a peer's */
 	bool established, refused;
-	int64_t since_us; /* accepted: since when, for struct rs_route */
-	char *with;	  /* refused: by whom, in words */
+	bool mapped;	    /* @prefix stands for @real */
+	bool other;	    /* the other one of the two, the subnet or its mapped prefix, is accepted */
+	struct prefix real; /* mapped: the subnet; else as @prefix */
+	int64_t since_us;   /* accepted: since when, for struct rs_route */
+	char *with;	    /* refused: by whom, in words */
 };
 
 struct claims {
@@ -45,7 +50,8 @@ struct claims {
 /** struct claim_input - All borrowed */
 struct claim_input {
 	const char *host_id;
-	int64_t now_us; /* of the monotonic clock; 0: what was accepted before is established */
+	int64_t now_us;	      /* of the monotonic clock; 0: what was accepted before is established */
+	enum mapping mapping; /* always: our subnets are no claims, never: our mapped prefixes are none */
 	const struct inventory *inventory;
 	const struct discovery *discovery;
 	const struct router_state *before;   /* may be NULL */

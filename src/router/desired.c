@@ -118,11 +118,45 @@ struct rs_vni *state_vni(struct router_state *s, uint32_t vni)
 	return v;
 }
 
+static void tell_refused(struct router_state *s, const struct claims *cs, const struct claim *c,
+			 const struct claim_input *in)
+{
+	struct buf cure = {0};
+
+	if (s->n_refused >= LIMIT_PROBLEMS)
+		return;
+	struct rs_refused *r = xgrow(&s->refused, s->n_refused, &s->cap_refused);
+	s->n_refused++;
+	r->vni = c->vni;
+	r->prefix = c->prefix;
+	str_copy(r->host_id, c->host_id);
+	str_copy(r->stack_id, c->stack_id);
+	r->established = c->established;
+	r->with = xstrdup(c->with);
+	if (!c->mapped) /* a mapped prefix is discovery's to move */
+		claim_cure(&cure, cs, c, in);
+	r->cure = cure.data ? cure.data : xstrdup("");
+}
+
+/* Its mapped prefix is the answer. What it had before it clashed with a route of this host is remembered. */
+static void hold_refused(struct router_state *s, const struct claim *c)
+{
+	if (!c->established)
+		return;
+	struct rs_held *h = xgrow(&s->held, s->n_held, &s->cap_held);
+	s->n_held++;
+	h->vni = c->vni;
+	h->prefix = c->prefix;
+	str_copy(h->host_id, c->host_id);
+	str_copy(h->stack_id, c->stack_id);
+}
+
 void desired_settle(const struct desired_input *in, struct desired *ret)
 {
 	const struct net *host = net_list_find(in->actual, &net_id_host);
 	struct claim_input ci = {.host_id = in->host_id,
 				 .now_us = in->now_us,
+				 .mapping = in->config->mapping,
 				 .inventory = in->inventory,
 				 .discovery = in->discovery,
 				 .before = in->before,
@@ -133,26 +167,18 @@ void desired_settle(const struct desired_input *in, struct desired *ret)
 	for (size_t i = 0; i < ret->claims.n; i++) {
 		const struct claim *c = &ret->claims.v[i];
 		if (c->refused) {
-			if (ret->state.n_refused >= LIMIT_PROBLEMS)
-				continue;
-			struct rs_refused *r =
-				xgrow(&ret->state.refused, ret->state.n_refused, &ret->state.cap_refused);
-			struct buf cure = {0};
-			ret->state.n_refused++;
-			r->vni = c->vni;
-			r->prefix = c->prefix;
-			str_copy(r->host_id, c->host_id);
-			str_copy(r->stack_id, c->stack_id);
-			r->established = c->established;
-			r->with = xstrdup(c->with);
-			claim_cure(&cure, &ret->claims, c, &ci);
-			r->cure = cure.data ? cure.data : xstrdup("");
+			if (c->other && !c->mapped)
+				hold_refused(&ret->state, c);
+			else
+				tell_refused(&ret->state, &ret->claims, c, &ci);
 			continue;
 		}
 		struct rs_vni *v = state_vni(&ret->state, c->vni);
 		struct rs_route *r = xgrow(&v->routes, v->n_routes, &v->cap_routes);
 		v->n_routes++;
 		r->prefix = c->prefix;
+		if (c->mapped)
+			r->subnet = c->real;
 		str_copy(r->host_id, c->host_id);
 		str_copy(r->stack_id, c->stack_id);
 		if (c->peer)
@@ -203,6 +229,15 @@ static uint32_t spreading_metric(const char *host_id)
 	return 1 + (uint32_t)(hash64(host_id, strlen(host_id), 0x6d6574) & 0x3fffffff);
 }
 
+/* Two-container form: the stack's network is one of our own interfaces. */
+static bool overlaps_stack(const struct config *c, const struct prefix *p)
+{
+	for (size_t i = 0; i < c->n_stack_subnets; i++)
+		if (prefix_overlaps(&c->stack_subnets[i], p))
+			return true;
+	return false;
+}
+
 void desired_add_peers(const struct desired_input *in, struct desired *d, struct net *net, uint32_t vni,
 		       const char *dev, const struct ip *same_host_via)
 {
@@ -210,7 +245,7 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 
 	for (claims_of(&d->claims, vni, &i, &to); i < to; i++) {
 		const struct claim *c = &d->claims.v[i];
-		if (c->refused || !c->peer)
+		if (c->refused || !c->peer || (same_host_via && overlaps_stack(in->config, &c->prefix)))
 			continue;
 		struct ip outer = c->peer->vxlan_endpoint.ip;
 		uint16_t port = c->peer->vxlan_endpoint.port;
@@ -238,6 +273,15 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 			route.pref = spreading_metric(c->peer->host_id);
 		entry_set_put(&net->entries, &route);
 	}
+}
+
+/* A prefix of others that holds addresses of the network's own is not for those inside: to them it is next door. */
+bool overlaps_own(const struct inv_network *nw, const struct prefix *p)
+{
+	for (size_t i = 0; i < nw->n_subnets; i++)
+		if (prefix_overlaps(&nw->subnets[i], p))
+			return true;
+	return false;
 }
 
 /* Everything that one network of one stack needs, on the host and in the router namespace. */
@@ -305,7 +349,7 @@ static void add_leg(const struct desired_input *in, struct desired *d, struct ne
 		struct entry route = entry_make(ENTRY_ROUTE, ns_end, &c->prefix);
 		route.table = 254;
 		entry_set_put(&vni_net->entries, &route);
-		struct entry rule = entry_make(ENTRY_RULE, "lo", &c->prefix);
+		struct entry rule = entry_make(ENTRY_RULE, "lo", &c->real);
 		rule.pref = RULE_PREF_SOURCE;
 		rule.table = table;
 		if (c->prefix.ip.family == AF_INET || !bridge->ipv6_off)
@@ -344,7 +388,7 @@ static void add_host_routes(const struct desired_input *in, struct desired *d, s
 			for (size_t i = from; i < to; i++) {
 				const struct claim *c = &d->claims.v[i];
 				uint8_t family = c->prefix.ip.family;
-				if (c->refused || c->network == nw || !(family == AF_INET ? v4 : v6))
+				if (c->refused || !(family == AF_INET ? v4 : v6) || overlaps_own(nw, &c->prefix))
 					continue;
 				struct entry r = entry_make(ENTRY_ROUTE, nw->bridge, &c->prefix);
 				r.table = table;
@@ -364,10 +408,13 @@ static void add_host_routes(const struct desired_input *in, struct desired *d, s
 					sh.mtu = 0;
 					entry_set_put(&host->entries, &sh);
 				}
-				/* The host's own processes: by the first network of the VNI that gives them an address.
+				/*
+				 * The host's own processes: by the first network of the VNI that gives them an address;
+				 * to a mapped prefix of our own by its own.
 				 */
 				const struct ip *gw = gateway_of(nw, family);
-				if (!c->peer || !gw || parts_is_local(parts, &c->prefix))
+				if (!gw || parts_is_local(parts, &c->prefix) ||
+				    (!c->peer && (!c->mapped || c->network != nw)))
 					continue;
 				r.table = TABLE_HOST;
 				memcpy(r.src, gw->b, sizeof(r.src));

@@ -22,6 +22,8 @@ void name_derive(char out[static 16], const char *kind, const char *id);
 struct net_id net_id_vni(uint32_t vni);
 /** has_family() - Has the network an accepted prefix of that family? */
 bool has_family(const struct claims *cs, const struct inv_network *net, uint8_t family);
+/** overlaps_own() - Does @p hold addresses of the network itself? */
+bool overlaps_own(const struct inv_network *nw, const struct prefix *p);
 /** claims_of() - The range of a VNI's claims */
 void claims_of(const struct claims *cs, uint32_t vni, size_t *ret_from, size_t *ret_to);
 struct rs_vni *state_vni(struct router_state *s, uint32_t vni);
@@ -45,6 +47,9 @@ void parts_finish(struct host_parts *p, const struct desired_input *in, struct d
 /** guard_fill(), sets_finish() - Peers of the VNIs into their guard sets; sort them, drop doubles and overlaps */
 void guard_fill(const struct discovery *disc, struct nft_table *t);
 void guard_add(struct nft_table *t, uint32_t vni, const struct ip *ip);
+/** mapped_make() - Our accepted mapped prefixes of a VNI, to be freed. mapped_fill() - Those of all into the sets */
+void mapped_make(const struct claims *cs, uint32_t vni, struct ruleset_mapped **ret, size_t *ret_n);
+void mapped_fill(const struct claims *cs, uint32_t vni, struct nft_table *t);
 /** epochs_seen(), epochs_fill() - Has a peer an epoch? Those that have into the sets of its bits */
 bool epochs_seen(const struct discovery *disc);
 void epochs_fill(const struct discovery *disc, struct nft_table *t);

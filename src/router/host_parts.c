@@ -61,6 +61,14 @@ static bool shadow_free(const struct host_parts *p, const struct prefix *s)
 	return true;
 }
 
+/* Mapped prefixes have the first half of the pool. */
+static struct prefix second_half(struct prefix pool)
+{
+	pool.ip.b[pool.len / 8] |= (uint8_t)(0x80 >> pool.len % 8);
+	pool.len++;
+	return pool;
+}
+
 /*
  * A shadow of the same length out of SHADOW_POOL, its place from a hash, so that it is the same after a restart. Needed
  * where Docker 28 would drop what is for the true address, since a container of another bridge of this host has it: for
@@ -68,18 +76,19 @@ static bool shadow_free(const struct host_parts *p, const struct prefix *s)
  */
 static void add_shadow(struct host_parts *p, const struct desired_input *in, const struct claim *c)
 {
-	const struct prefix *pool = c->prefix.ip.family == AF_INET ? &in->config->shadow4 : &in->config->shadow6;
+	struct prefix pool = c->prefix.ip.family == AF_INET ? in->config->shadow4 : in->config->shadow6;
 	struct prefix s;
 	char seed[160];
 
-	if (ip_is_none(&pool->ip) || c->prefix.len < pool->len)
+	if (ip_is_none(&pool.ip) || c->prefix.len <= pool.len)
 		return;
-	unsigned bits = c->prefix.len - pool->len;
+	pool = second_half(prefix_mask(pool));
+	unsigned bits = c->prefix.len - pool.len;
 	uint64_t n = bits >= 32 ? UINT64_C(1) << 32 : UINT64_C(1) << bits;
 	int len = str_print(seed, "%s/%u", c->network ? c->network->id : c->host_id, c->prefix.ip.family);
 	uint64_t at = hash64(seed, (size_t)len, 0x736861) % n;
 	for (uint64_t attempt = 0; attempt < n && attempt < 4096; attempt++, at = (at + 1) % n) {
-		if (!prefix_nth(pool, c->prefix.len, at, &s) || !shadow_free(p, &s))
+		if (!prefix_nth(&pool, c->prefix.len, at, &s) || !shadow_free(p, &s))
 			continue;
 		struct shadow_of *o = xgrow(&p->shadows, p->n_shadows, &p->cap_shadows);
 		p->n_shadows++;
@@ -97,9 +106,12 @@ struct host_parts *parts_new(const struct desired_input *in, const struct desire
 	for (size_t i = 0; i < in->inventory->n_stacks; i++)
 		for (size_t j = 0; j < in->inventory->stacks[i].n_networks; j++)
 			add_table(p, in->inventory->stacks[i].networks[j].id);
-	for (size_t i = 0; i < d->claims.n; i++)
-		if (!d->claims.v[i].refused && (d->claims.v[i].network || parts_is_local(p, &d->claims.v[i].prefix)))
-			add_shadow(p, in, &d->claims.v[i]);
+	for (size_t i = 0; i < d->claims.n; i++) {
+		const struct claim *c = &d->claims.v[i];
+		/* A mapped prefix is nobody's true address. */
+		if (!c->refused && !c->mapped && (c->network || parts_is_local(p, &c->prefix)))
+			add_shadow(p, in, c);
+	}
 	return p;
 }
 
@@ -253,10 +265,52 @@ void sets_finish(struct nft_table *t)
 
 static void fill_overlay(const struct desired *d, struct nft_table *t)
 {
-	for (size_t i = 0; i < d->claims.n; i++)
-		if (!d->claims.v[i].refused)
-			set_add(t, d->claims.v[i].prefix.ip.family == AF_INET ? "overlay4" : "overlay6",
-				&d->claims.v[i].prefix);
+	for (size_t i = 0; i < d->claims.n; i++) {
+		const struct claim *c = &d->claims.v[i];
+		const char *name = c->prefix.ip.family == AF_INET ? "overlay4" : "overlay6";
+		if (c->refused)
+			continue;
+		set_add(t, name, &c->prefix);
+		if (c->mapped && c->network) /* as they are between the router namespace and the containers */
+			set_add(t, name, &c->real);
+	}
+}
+
+void mapped_make(const struct claims *cs, uint32_t vni, struct ruleset_mapped **ret, size_t *ret_n)
+{
+	size_t n = 0, i, to;
+
+	claims_of(cs, vni, &i, &to);
+	*ret = xcalloc(to - i + 1, sizeof(**ret));
+	for (; i < to; i++) {
+		const struct claim *c = &cs->v[i];
+		if (c->network && c->mapped && !c->refused)
+			(*ret)[n++] = (struct ruleset_mapped){.subnet = c->real, .as = c->prefix, .held = c->other};
+	}
+	*ret_n = n;
+}
+
+void mapped_fill(const struct claims *cs, uint32_t vni, struct nft_table *t)
+{
+	size_t i, to;
+
+	for (claims_of(cs, vni, &i, &to); i < to; i++) {
+		const struct claim *c = &cs->v[i];
+		bool v4 = c->prefix.ip.family == AF_INET;
+		if (c->refused)
+			continue;
+		if (c->mapped)
+			set_add(t, v4 ? "mapped4" : "mapped6", &c->prefix);
+		set_add(t, v4 ? "members4" : "members6", &c->prefix);
+	}
+}
+
+static const char *tunnel_of(const struct net *n)
+{
+	for (size_t i = 0; i < n->n_links; i++)
+		if (n->links[i].kind == LINK_VXLAN)
+			return n->links[i].name;
+	return "";
 }
 
 void parts_finish(struct host_parts *p, const struct desired_input *in, struct desired *d, struct net *host)
@@ -279,7 +333,14 @@ void parts_finish(struct host_parts *p, const struct desired_input *in, struct d
 		for (size_t j = 0; j < p->n_used; j++)
 			if (p->used_vni[j] == n->id.vni)
 				mine[n_mine++] = p->used[j];
-		ruleset_router(mine, n_mine, &n->nft);
+		struct ruleset_router rr = {.shadows = mine, .n_shadows = n_mine, .tunnel = tunnel_of(n)};
+		struct ruleset_mapped *mapped;
+		mapped_make(&d->claims, n->id.vni, &mapped, &rr.n_mapped);
+		rr.mapped = mapped;
+		ruleset_router(&rr, &n->nft);
+		mapped_fill(&d->claims, n->id.vni, &n->nft);
+		sets_finish(&n->nft);
+		free(mapped);
 		free(mine);
 	}
 	rh.vnis = vnis;

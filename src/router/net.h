@@ -131,7 +131,7 @@ struct nft_set {
  * struct nft_table - Our table in one namespace
  * @fingerprint: of everything but the sets' elements; in the kernel it is the comment of the one rule in the chain
  *               "fingerprint": "docker-router:" and 16 hex digits (nft 1.0.6 loses a table's comment in JSON)
- * @n_rules: number of rules, to see in the kernel whether one was taken away
+ * @n_rules: number of rules, those of @raw included, to see in the kernel whether one was taken away
  */
 struct nft_table {
 	bool present;
@@ -139,6 +139,7 @@ struct nft_table {
 	size_t n_rules;
 	char *json; /* desired only: an array of nft commands (libnftables JSON) that adds the table, its sets without
 		       elements, chains and rules */
+	struct buf raw; /* desired only: rules that this JSON has no words for, as netlink messages; see inner.h */
 	struct nft_set *sets;
 	size_t n_sets, cap_sets;
 };

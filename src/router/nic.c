@@ -15,19 +15,42 @@ struct plug {
 	struct net_id id;
 };
 
-static bool own_prefix(const struct inventory *inv, const struct claim *c, const struct plug *plug)
+static bool is_on(const struct inventory *inv, const struct inv_container *c, const char *network_id)
 {
-	if (!c->network)
-		return false;
 	for (size_t i = 0; i < inv->n_stacks; i++) {
 		const struct inv_stack *s = &inv->stacks[i];
 		for (size_t j = 0; j < s->n_containers; j++) {
 			const struct inv_container *ct = &s->containers[j];
-			for (size_t k = 0; str_eq(ct->id, plug->c->id) && k < ct->n_interfaces; k++)
-				if (str_eq(ct->interfaces[k].network_id, c->network->id))
+			for (size_t k = 0; str_eq(ct->id, c->id) && k < ct->n_interfaces; k++)
+				if (str_eq(ct->interfaces[k].network_id, network_id))
 					return true;
 		}
 	}
+	return false;
+}
+
+/* struct own - What a container reaches over its own interfaces */
+struct own {
+	const struct inv_network **v;
+	size_t n, cap;
+};
+
+static void own_collect(const struct inventory *inv, const struct inv_container *c, struct own *ret)
+{
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		for (size_t j = 0; j < inv->stacks[i].n_networks; j++) {
+			if (!is_on(inv, c, inv->stacks[i].networks[j].id))
+				continue;
+			*xgrow(&ret->v, ret->n, &ret->cap) = &inv->stacks[i].networks[j];
+			ret->n++;
+		}
+}
+
+static bool own_overlaps(const struct own *own, const struct prefix *p)
+{
+	for (size_t i = 0; i < own->n; i++)
+		if (overlaps_own(own->v[i], p))
+			return true;
 	return false;
 }
 
@@ -47,9 +70,20 @@ static bool accepted(const struct claims *cs, uint32_t vni, const struct ip *ip)
 {
 	size_t i, to;
 	for (claims_of(cs, vni, &i, &to); i < to; i++)
-		if (!cs->v[i].refused && cs->v[i].network && prefix_has_ip(&cs->v[i].prefix, ip))
+		if (!cs->v[i].refused && cs->v[i].network && prefix_has_ip(&cs->v[i].real, ip))
 			return true;
 	return false;
+}
+
+/* The address that a prefix of ours, mapped or not, gives to one of its containers; false: it is not for this one */
+static bool address_in(const struct claim *c, const struct ip *ip, struct ip *ret)
+{
+	if (c->refused || !c->network || !prefix_has_ip(&c->real, ip))
+		return false;
+	*ret = c->prefix.ip;
+	for (unsigned bit = c->prefix.len; bit < ip_bits(ip->family); bit++)
+		ret->b[bit / 8] |= ip->b[bit / 8] & (uint8_t)(0x80 >> bit % 8);
+	return true;
 }
 
 /*
@@ -60,12 +94,14 @@ static void add_routes(const struct desired_input *in, struct desired *d, struct
 		       uint8_t family, const char *dev, const struct ip *src)
 {
 	uint32_t mtu = overlay_mtu(in);
+	struct own own = {0};
 	bool found = false;
 	size_t i, to;
 
+	own_collect(in->inventory, plug->c, &own);
 	for (claims_of(&d->claims, plug->vni, &i, &to); i < to; i++) {
 		const struct claim *c = &d->claims.v[i];
-		if (c->refused || c->prefix.ip.family != family || own_prefix(in->inventory, c, plug))
+		if (c->refused || c->prefix.ip.family != family || own_overlaps(&own, &c->prefix))
 			continue;
 		struct entry r = entry_make(ENTRY_ROUTE, dev, &c->prefix);
 		r.table = TABLE_CONTAINER;
@@ -76,6 +112,7 @@ static void add_routes(const struct desired_input *in, struct desired *d, struct
 		entry_set_put(&ct->entries, &r);
 		found = true;
 	}
+	free(own.v);
 	if (!found)
 		return;
 	struct entry rule = entry_make(ENTRY_RULE, "", NULL);
@@ -86,6 +123,22 @@ static void add_routes(const struct desired_input *in, struct desired *d, struct
 	rule.pref = RULE_PREF_BRIDGE;
 	rule.table = TABLE_CONTAINER;
 	entry_set_put(&ct->entries, &rule);
+}
+
+/* In the router namespace: all addresses that lead to this one. */
+static void add_own_routes(struct desired *d, struct net *vn, uint32_t vni, const char *dev, const struct ip *ip)
+{
+	size_t i, to;
+
+	for (claims_of(&d->claims, vni, &i, &to); i < to; i++) {
+		struct ip at;
+		if (!address_in(&d->claims.v[i], ip, &at))
+			continue;
+		struct prefix p = prefix_host(&at);
+		struct entry r = entry_make(ENTRY_ROUTE, dev, &p);
+		r.table = 254;
+		entry_set_put(&vn->entries, &r);
+	}
 }
 
 static void report(struct desired *d, const struct plug *plug, const char *name, const char *grade)
@@ -152,11 +205,8 @@ static void add_nic(const struct desired_input *in, struct desired *d, const str
 			const struct ip *ip = &plug->c->interfaces[i].addresses[j];
 			if (!accepted(&d->claims, plug->vni, ip) || (ip->family == AF_INET6 && !six))
 				continue;
-			struct prefix p = prefix_host(ip);
-			struct entry r = entry_make(ENTRY_ROUTE, outside, &p);
-			r.table = 254;
-			add_neigh(vn, outside, ip, &in_mac);
-			entry_set_put(&vn->entries, &r);
+			add_neigh(vn, outside, ip, &in_mac); /* a mapped one is the true one again by then */
+			add_own_routes(d, vn, plug->vni, outside, ip);
 		}
 	report(d, plug, inside, "nic");
 }

@@ -308,6 +308,13 @@ struct nl *observe_net_nl(const struct observe *o, const struct net_id *id)
 	return w ? w->nl[WATCH_RT] : NULL;
 }
 
+struct nl *observe_net_nf(const struct observe *o, const struct net_id *id)
+{
+	const struct watch *w = watch_ready(o, id);
+
+	return w ? w->nl[WATCH_NF] : NULL;
+}
+
 void observe_resync(struct observe *o, const struct net_id *id)
 {
 	for (size_t i = 0; i < o->n_watches; i++)

@@ -45,8 +45,9 @@ const struct net_list *observe_nets(const struct observe *o);
 bool observe_settled(const struct observe *o);
 /** observe_net_fd() - Namespace descriptor of a ready net (borrowed), -1 when there is no broker: our own */
 int observe_net_fd(const struct observe *o, const struct net_id *id);
-/** observe_net_nl() - Request socket of a ready net (borrowed) */
+/** observe_net_nl(), observe_net_nf() - Request sockets of a ready net, rtnetlink and nf_tables (borrowed); or NULL */
 struct nl *observe_net_nl(const struct observe *o, const struct net_id *id);
+struct nl *observe_net_nf(const struct observe *o, const struct net_id *id);
 /** observe_resync() - Dump again (NULL: all) */
 void observe_resync(struct observe *o, const struct net_id *id);
 /** observe_links() - Re-read the links of one net now, synchronously (apply needs the ifindexes of what it made) */

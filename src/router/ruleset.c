@@ -6,12 +6,14 @@
 
 #include <inttypes.h>
 
+#include "router/inner.h"
+
 #define PRIORITY_BELOW_RAW (-310)
 #define OBJ		   "\"family\":\"inet\",\"table\":\"" ROUTER_NFT_TABLE "\""
 
 /* Collects the commands of one table. */
 struct rules {
-	struct buf b;
+	struct buf b, raw;
 	size_t n_rules;
 };
 
@@ -55,35 +57,36 @@ static void set(struct rules *r, struct nft_table *t, const char *name, uint8_t 
 #define RAW_SPORT	      "{\"payload\":{\"base\":\"th\",\"offset\":0,\"len\":16}}"
 #define TUNNEL_FLAGS	      "{\"payload\":{\"base\":\"th\",\"offset\":64,\"len\":32}}"
 #define TUNNEL_VNI	      "{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}"
+#define IIFNAME		      "{\"meta\":{\"key\":\"iifname\"}}"
 #define IS_LOCAL	      MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
 
-/* Rewrites the prefix of the destination, host bits kept; no conntrack, and the checksums follow (nft_payload.c). */
-static void rewrite(struct rules *r, const char *chain_name, const char *iif, const struct prefix *from,
-		    const struct prefix *to)
+/*
+ * Rewrites the prefix of an address ("saddr" or "daddr"), host bits kept; no conntrack, and the checksums follow
+ * (nft_payload.c). @match: what else must be so, each with a comma behind it.
+ */
+static void rewrite(struct rules *r, const char *chain_name, const char *match, const char *field,
+		    const struct prefix *from, const struct prefix *to)
 {
 	const char *proto = from->ip.family == AF_INET ? "ip" : "ip6";
 	char a[IP_STRLEN], m[IP_STRLEN], t[IP_STRLEN];
-	autobuf struct buf match = {0};
 	struct ip host_mask = {.family = from->ip.family};
 
 	for (unsigned bit = from->len; bit < ip_bits(from->ip.family); bit++)
 		host_mask.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	if (iif[0])
-		buf_printf(&match, MATCH("{\"meta\":{\"key\":\"iifname\"}}", "\"%s\"") ",", iif);
 	command(r, "rule",
 		"\"chain\":\"%s\",\"expr\":[%s{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\"protocol\":\"%s\","
-		"\"field\":\"daddr\"}},\"right\":{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}}},"
-		"{\"mangle\":{\"key\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"value\":{\"^\":[{\"&\":"
+		"\"field\":\"%s\"}},\"right\":{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}}},"
+		"{\"mangle\":{\"key\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"%s\"}},\"value\":{\"^\":[{\"&\":"
 		"["
-		"{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}},\"%s\"]},\"%s\"]}}}]",
-		chain_name, match.data ? match.data : "", proto, ip_format(&from->ip, a), from->len, proto, proto,
+		"{\"payload\":{\"protocol\":\"%s\",\"field\":\"%s\"}},\"%s\"]},\"%s\"]}}}]",
+		chain_name, match, proto, field, ip_format(&from->ip, a), from->len, proto, field, proto, field,
 		ip_format(&host_mask, m), ip_format(&to->ip, t));
 }
 
 /* Ends a table: its fingerprint is a hash of all commands before it. */
 static void finish(struct rules *r, struct nft_table *t)
 {
-	t->fingerprint = hash64(r->b.data, r->b.len, 0);
+	t->fingerprint = hash64(r->b.data, r->b.len, r->raw.len ? hash64(r->raw.data, r->raw.len, 0) : 0);
 	if (!t->fingerprint)
 		t->fingerprint = 1; /* 0 means: not known */
 	chain(r, "fingerprint", NULL, NULL, 0);
@@ -92,6 +95,7 @@ static void finish(struct rules *r, struct nft_table *t)
 		t->fingerprint);
 	t->n_rules = r->n_rules;
 	t->json = r->b.data;
+	t->raw = r->raw;
 	t->present = true;
 }
 
@@ -192,8 +196,11 @@ void ruleset_host(const struct ruleset_host *in, struct nft_table *t)
 	command(&r, "rule",
 		"\"chain\":\"prerouting\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), "\"@overlay6\"") "," MATCH(
 			PAYLOAD("ip6", "daddr"), "\"@overlay6\"") ",{\"notrack\":null}]");
-	for (size_t i = 0; i < in->n_shadows; i++)
-		rewrite(&r, "prerouting", in->shadows[i].bridge, &in->shadows[i].real, &in->shadows[i].shadow);
+	for (size_t i = 0; i < in->n_shadows; i++) {
+		char match[128];
+		str_print(match, MATCH(IIFNAME, "\"%s\"") ",", in->shadows[i].bridge);
+		rewrite(&r, "prerouting", match, "daddr", &in->shadows[i].real, &in->shadows[i].shadow);
+	}
 	for (size_t i = 0; i < in->n_bridges; i++) {
 		command(&r, "rule",
 			"\"chain\":\"output\",\"expr\":[" MATCH("{\"meta\":{\"key\":\"oifname\"}}", "\"%s\"") "," MATCH(
@@ -218,43 +225,154 @@ static void clamp_mss(struct rules *r)
 					"\"value\":{\"rt\":{\"key\":\"mtu\"}}}}]");
 }
 
-void ruleset_alone(const struct ruleset_vni *vni, const struct prefix *stack, size_t n_stack, const char *uplink_dev,
-		   bool epochs, struct nft_table *t)
+/* struct mapper - The rules for mapped subnets in one namespace */
+struct mapper {
+	const struct ruleset_mapped *v;
+	size_t n;
+	const char *from_stack; /* a match, with a comma behind it: comes from a stack */
+	const char *unheld; /* sets that a subnet which is not held is mapped for, without 4 or 6; NULL: everything */
+	bool router_has_address; /* in a stack's subnet */
+};
+
+/* The set that the other end must be in, or NULL */
+static const char *map_set(const struct mapper *m, const struct ruleset_mapped *at, char name[static 16])
+{
+	const char *base = at->held ? "mapped" : m->unheld;
+
+	if (!base)
+		return NULL;
+	snprintf(name, 16, "%s%d", base, at->subnet.ip.family == AF_INET ? 4 : 6);
+	return name;
+}
+
+static void map_source(struct rules *r, const struct mapper *m, const char *chain_name, const char *match)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const char *proto = m->v[i].subnet.ip.family == AF_INET ? "ip" : "ip6";
+		char name[16];
+		const char *other = map_set(m, &m->v[i], name);
+		autobuf struct buf all = {0};
+		buf_puts(&all, match);
+		if (other)
+			buf_printf(&all,
+				   MATCH("{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}}", "\"@%s\"") ",",
+				   proto, other);
+		rewrite(r, chain_name, all.data, "saddr", &m->v[i].subnet, &m->v[i].as);
+	}
+}
+
+/* RFC 792: unreachable, time exceeded, parameter problem. RFC 4443: these, and packet too big */
+#define ERRORS4 MATCH(PAYLOAD("icmp", "type"), "{\"set\":[3,11,12]}")
+#define ERRORS6 MATCH(PAYLOAD("icmpv6", "type"), "{\"set\":[1,2,3,4]}")
+
+static void map_errors(struct rules *r, const char *chain_name, const char *match, const char *direction)
+{
+	command(r, "rule", "\"chain\":\"%s\",\"expr\":[%s" ERRORS4 ",{\"jump\":{\"target\":\"errors4-%s\"}}]",
+		chain_name, match, direction);
+	command(r, "rule", "\"chain\":\"%s\",\"expr\":[%s" ERRORS6 ",{\"jump\":{\"target\":\"errors6-%s\"}}]",
+		chain_name, match, direction);
+}
+
+static void map_inner(struct rules *r, const struct mapper *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		bool v4 = m->v[i].subnet.ip.family == AF_INET;
+		char name[16];
+		const struct inner_rule from = {.chain = v4 ? "errors4-from" : "errors6-from",
+						.set = map_set(m, &m->v[i], name),
+						.from = m->v[i].subnet,
+						.to = m->v[i].as};
+		const struct inner_rule to = {.chain = v4 ? "errors4-to" : "errors6-to",
+					      .source = true,
+					      .from = m->v[i].as,
+					      .to = m->v[i].subnet};
+		inner_encode(&r->raw, &from);
+		inner_encode(&r->raw, &to);
+		r->n_rules += 2;
+	}
+}
+
+/*
+ * The chains "prerouting" and "output" must be there. What this namespace itself says in an error passes output alone:
+ * a container that does not answer is missed after its address has become the true one.
+ */
+static void map(struct rules *r, struct nft_table *t, const struct mapper *m)
+{
+	static const char *const chains[] = {"errors4-from", "errors6-from", "errors4-to", "errors6-to"};
+
+	set(r, t, "mapped4", AF_INET, true);
+	set(r, t, "mapped6", AF_INET6, true);
+	for (int six = 0; m->unheld && six < 2; six++) {
+		char name[16];
+		str_print(name, "%s%d", m->unheld, six ? 6 : 4);
+		set(r, t, name, six ? AF_INET6 : AF_INET, true);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(chains); i++)
+		chain(r, chains[i], NULL, NULL, 0);
+	chain(r, "to-stack", "postrouting", "filter", PRIORITY_BELOW_RAW);
+	map_source(r, m, "prerouting", m->from_stack);
+	if (m->router_has_address)
+		map_source(r, m, "output", "");
+	for (size_t i = 0; i < m->n; i++)
+		rewrite(r, "to-stack", "", "daddr", &m->v[i].as, &m->v[i].subnet);
+	map_errors(r, "prerouting", m->from_stack, "from");
+	map_errors(r, "output", "", "from");
+	map_errors(r, "to-stack", "", "to");
+	map_inner(r, m);
+}
+
+void ruleset_alone(const struct ruleset_alone *alone, struct nft_table *t)
 {
 	struct rules r = {0};
-	struct ruleset_host in = {.vnis = vni, .n_vnis = 1, .port = vni->port, .epochs = epochs};
-	char a[IP_STRLEN];
+	struct ruleset_host in = {.vnis = &alone->vni, .n_vnis = 1, .port = alone->vni.port, .epochs = alone->epochs};
+	char a[IP_STRLEN], from_stack[128];
 
 	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
 	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
 	guard(&r, t, &in);
 	clamp_mss(&r);
 	chain(&r, "postrouting", "postrouting", "nat", 100);
-	for (size_t i = 0; i < n_stack; i++)
+	for (size_t i = 0; i < alone->n_stack; i++)
 		command(&r, "rule",
 			"\"chain\":\"postrouting\",\"expr\":[" MATCH(
 				"{\"meta\":{\"key\":\"oifname\"}}",
 				"\"%s\"") "," MATCH("{\"payload\":{\"protocol\":\"%s\",\"field\":\"saddr\"}}",
 						    "{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}") ",{\"masquerade\":"
 												 "null}]",
-			uplink_dev, stack[i].ip.family == AF_INET ? "ip" : "ip6", ip_format(&stack[i].ip, a),
-			stack[i].len);
+			alone->uplink_dev, alone->stack[i].ip.family == AF_INET ? "ip" : "ip6",
+			ip_format(&alone->stack[i].ip, a), alone->stack[i].len);
+	/* Its stack has other things to say than to the overlay: those go out with the true address. */
+	str_print(from_stack, MATCH(IIFNAME, "\"%s\"") ",", alone->stack_dev);
+	if (alone->n_mapped)
+		map(&r, t,
+		    &(struct mapper){.v = alone->mapped,
+				     .n = alone->n_mapped,
+				     .from_stack = from_stack,
+				     .unheld = "members",
+				     .router_has_address = true});
 	finish(&r, t);
 }
 
-void ruleset_router(const struct shadow *shadows, size_t n_shadows, struct nft_table *t)
+void ruleset_router(const struct ruleset_router *in, struct nft_table *t)
 {
 	struct rules r = {0};
+	char from_stack[128] = "";
 
 	clamp_mss(&r);
-	if (n_shadows)
+	if (in->n_shadows || in->n_mapped)
 		chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
-	for (size_t i = 0; i < n_shadows; i++) {
+	for (size_t i = 0; i < in->n_shadows; i++) {
 		bool again = false; /* one real prefix has one shadow, whoever asks for it */
 		for (size_t j = 0; j < i && !again; j++)
-			again = prefix_cmp(&shadows[j].shadow, &shadows[i].shadow) == 0;
+			again = prefix_cmp(&in->shadows[j].shadow, &in->shadows[i].shadow) == 0;
 		if (!again)
-			rewrite(&r, "prerouting", "", &shadows[i].shadow, &shadows[i].real);
+			rewrite(&r, "prerouting", "", "daddr", &in->shadows[i].shadow, &in->shadows[i].real);
+	}
+	if (in->tunnel[0])
+		str_print(from_stack, "{\"match\":{\"op\":\"!=\",\"left\":" IIFNAME ",\"right\":\"%s\"}},", in->tunnel);
+	if (in->n_mapped) {
+		chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
+		map(&r, t, &(struct mapper){.v = in->mapped, .n = in->n_mapped, .from_stack = from_stack});
 	}
 	finish(&r, t);
 }

@@ -24,6 +24,7 @@ void router_state_done(struct router_state *s)
 		free(s->refused[i].cure);
 	}
 	free(s->refused);
+	free(s->held);
 	for (size_t i = 0; i < s->n_pending; i++) {
 		free(s->pending[i].operation);
 		free(s->pending[i].why);
@@ -85,6 +86,8 @@ static json_t *routes_to_json(const struct rs_vni *v)
 	for (size_t i = 0; i < v->n_routes; i++) {
 		json_t *o = json_object();
 		put_prefix(o, "prefix", &v->routes[i].prefix);
+		if (!ip_is_none(&v->routes[i].subnet.ip))
+			put_prefix(o, "subnet", &v->routes[i].subnet);
 		json_put_str(o, "host_id", v->routes[i].host_id);
 		json_put_str(o, "stack_id", v->routes[i].stack_id);
 		json_put_ip(o, "host_ip", &v->routes[i].host_ip);
@@ -120,6 +123,16 @@ static json_t *refused_to_json(const struct rs_refused *r)
 	return o;
 }
 
+static json_t *held_to_json(const struct rs_held *h)
+{
+	json_t *o = json_object();
+	json_put_int(o, "vni", h->vni);
+	put_prefix(o, "prefix", &h->prefix);
+	json_put_str(o, "host_id", h->host_id);
+	json_put_str(o, "stack_id", h->stack_id);
+	return o;
+}
+
 json_t *router_state_to_json(const struct router_state *s)
 {
 	json_t *o = json_object(), *plan = json_object(), *vnis = json_array(), *refused = json_array(),
@@ -138,6 +151,12 @@ json_t *router_state_to_json(const struct router_state *s)
 	for (size_t i = 0; i < s->n_refused; i++)
 		json_array_append_new(refused, refused_to_json(&s->refused[i]));
 	json_put(o, "refused", refused);
+	if (s->n_held) {
+		json_t *held = json_array();
+		for (size_t i = 0; i < s->n_held; i++)
+			json_array_append_new(held, held_to_json(&s->held[i]));
+		json_put(o, "held", held);
+	}
 	for (size_t i = 0; i < s->n_pending; i++) {
 		json_t *p = json_object();
 		json_put_str(p, "operation", s->pending[i].operation ? s->pending[i].operation : "");
@@ -197,6 +216,7 @@ static int route_from_json(const json_t *o, struct rs_route *t, struct err *err)
 {
 	int r;
 	if ((r = prefix_from_json(o, "prefix", &t->prefix, err)) < 0 ||
+	    (json_object_get(o, "subnet") && (r = prefix_from_json(o, "subnet", &t->subnet, err)) < 0) ||
 	    (r = json_required(json_get_str(o, "host_id", t->host_id, sizeof(t->host_id), err), "host_id", err)) < 0 ||
 	    (r = json_required(json_get_str(o, "stack_id", t->stack_id, sizeof(t->stack_id), err), "stack_id", err)) <
 		    0 ||
@@ -310,6 +330,18 @@ static int refused_from_json(const json_t *o, struct rs_refused *f, struct err *
 	return 0;
 }
 
+static int held_from_json(const json_t *o, struct rs_held *h, struct err *err)
+{
+	int64_t vni;
+	int r;
+	if ((r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
+	    (r = prefix_from_json(o, "prefix", &h->prefix, err)) < 0 ||
+	    (r = json_required(json_get_str(o, "host_id", h->host_id, sizeof(h->host_id), err), "host_id", err)) < 0)
+		return r;
+	h->vni = (uint32_t)vni;
+	return json_required(json_get_str(o, "stack_id", h->stack_id, sizeof(h->stack_id), err), "stack_id", err);
+}
+
 static int pending_from_json(const json_t *o, struct rs_pending *p, struct err *err)
 {
 	char operation[512], why[512] = "";
@@ -348,6 +380,19 @@ static void refused_all_from_json(const json_t *root, struct router_state *s)
 			left_out(&s->problems, "refused", i, &why);
 		else
 			s->n_refused++;
+	}
+}
+
+static void held_all_from_json(const json_t *root, struct router_state *s)
+{
+	const json_t *array = json_get_array(root, "held", &s->problems, STATE_ROUTER);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && s->n_held < LIMIT_PEERS; i++) {
+		struct err why = {0};
+		if (held_from_json(json_array_get(array, i), xgrow(&s->held, s->n_held, &s->cap_held), &why) < 0)
+			left_out(&s->problems, "held", i, &why);
+		else
+			s->n_held++;
 	}
 }
 
@@ -390,6 +435,7 @@ int router_state_from_json(const json_t *root, struct router_state *ret, struct 
 	s.last_us = counter(plan, "last_us");
 	vnis_from_json(root, &s);
 	refused_all_from_json(root, &s);
+	held_all_from_json(root, &s);
 	pending_all_from_json(root, &s);
 	*ret = s;
 	return 0;

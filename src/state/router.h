@@ -8,9 +8,11 @@
  *	   "devices":[{"name":"vx1000","local":"192.0.2.1","port":4789}],
  *	   "legs":[{"stack_id":"shop","network":"shop_default","bridge":"br-0123","name":"drl-89ab"}],
  *	   "nics":[{"container":"shop_web_1","name":"dr1000","grade":"nic"}],
- *	   "routes":[{"prefix":"10.72.0.0/24","host_id":"...","stack_id":"blog","host_ip":"192.0.2.2"}]}],
+ *	   "routes":[{"prefix":"10.72.0.0/24","host_id":"...","stack_id":"blog","host_ip":"192.0.2.2"},
+ *	     {"prefix":"241.7.0.0/16","subnet":"172.18.0.0/16","host_id":"...","stack_id":"wiki","host_ip":"192.0.2.3"}]}],
  *	 "refused":[{"vni":1000,"prefix":"172.18.0.0/16","host_id":"...","stack_id":"blog",
  *	   "with":"stack shop on nas (..)","cure":"ipam lines"}],
+ *	 "held":[{"vni":1000,"prefix":"172.19.0.0/16","host_id":"...","stack_id":"wiki"}],
  *	 "pending":[{"operation":"...","why":"..."}],"problems":[...]}
  */
 #ifndef STATE_ROUTER_H
@@ -32,6 +34,7 @@ struct rs_nic {
 };
 struct rs_route {
 	struct prefix prefix;
+	struct prefix subnet; /* of a mapped prefix: what it stands for; else none */
 	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
 	struct ip host_ip; /* none: a stack of this host */
 	int64_t since_us;  /* of the monotonic clock; not in the file: what is read from there is established */
@@ -42,6 +45,15 @@ struct rs_refused {
 	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
 	bool established; /* has the better claim still when the route of this host is gone that it clashes with */
 	char *with, *cure;
+	/* not in the file: since when, of the monotonic clock, and whether the log has it; see router/refused.h */
+	int64_t since_us;
+	bool told;
+};
+/** struct rs_held - Refused as by rs_refused.established, but its mapped prefix is there: nothing to tell anybody */
+struct rs_held {
+	uint32_t vni;
+	struct prefix prefix;
+	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
 };
 struct rs_pending {
 	char *operation, *why;
@@ -67,6 +79,8 @@ struct router_state {
 	size_t n_vnis, cap_vnis;
 	struct rs_refused *refused;
 	size_t n_refused, cap_refused;
+	struct rs_held *held;
+	size_t n_held, cap_held;
 	struct rs_pending *pending;
 	size_t n_pending, cap_pending;
 	struct problems problems;
