@@ -156,6 +156,30 @@ static int plugin_args(int argc, char **argv)
 	return i < argc && str_eq(argv[i], "router") ? i + 1 : 1;
 }
 
+/*
+ * `--format json status` is `status --format json`: options in front of the command go behind it. All have a value that
+ * may stand apart, but those named here. Return: the index of the command in @args; @argc when there is none
+ */
+static int options_turn(int argc, char **args)
+{
+	static const char *const alone[] = {"--ascii", "--kernel-options", "--dry-run", "--purge",
+					    "--here",  "--help",	   "-h"};
+	int n = 0;
+
+	while (n < argc && args[n][0] == '-') {
+		bool value = !strchr(args[n], '=');
+		for (size_t i = 0; i < ARRAY_LEN(alone); i++)
+			value = value && !str_eq(args[n], alone[i]);
+		n += value ? 2 : 1;
+	}
+	if (n == 0 || n >= argc)
+		return n == 0 ? 0 : argc;
+	char *command = args[n];
+	memmove(args + 1, args, (size_t)n * sizeof(*args));
+	args[0] = command;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *self = "docker-router";
@@ -186,6 +210,8 @@ int main(int argc, char **argv)
 	}
 	if (str_eq(name, "--version"))
 		name = "version";
+	else if (options_turn(argc - first, argv + first) == 0)
+		name = argv[first];
 	char help[] = "--help", *help_args[] = {help, NULL};
 	bool wants_help = str_eq(name, "help");
 	if (wants_help)

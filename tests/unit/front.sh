@@ -23,7 +23,7 @@ check() {
 	fi
 }
 
-echo 1..16
+echo 1..18
 check 'no command: help, exit 2' 2 '^Usage: docker-router COMMAND' "$front"
 check 'help' 0 '^  peers ' "$front" --help
 check 'unknown command' 2 'unknown command "statsu"; did you mean status?' "$front" statsu
@@ -49,6 +49,9 @@ ln -s src/docker-router "$dir/build/docker-router"
 check 'a role gets its arguments' 0 '^docker-router-router [0-9]*: --dry-run x$' "$dir/build/docker-router" router --dry-run x
 check 'a verb keeps its name' 0 '^docker-router-cli [0-9]*: peers --format json$' \
 	"$dir/build/docker-router" peers --format json
+check 'options in front of a verb' 0 '^docker-router-cli [0-9]*: map --ascii --format json --state-dir status x$' \
+	"$dir/build/docker-router" --ascii --format json --state-dir status map x
+check 'options and no command' 2 'unknown command "--state-dir"' "$dir/build/docker-router" --state-dir down
 check 'help of a command' 0 '^docker-router-router [0-9]*: --help$' "$dir/build/docker-router" help router
 check 'the pid is the one that was started' 0 same sh -c '
 	"$1" router >"$2" & pid=$!
