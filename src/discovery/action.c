@@ -3,13 +3,14 @@
  * What comes out of the core: the queue of actions, log lines that strangers cannot multiply, problems for the file.
  */
 #include "discovery/core_state.h"
+#include "discovery/names.h"
 
 const char *const core_count_names[COUNT_N_] = {
 	[COUNT_RECEIVED] = "received", [COUNT_OWN] = "own",	  [COUNT_SHAPE] = "shape",
 	[COUNT_VERSION] = "version",   [COUNT_FIELD] = "field",	  [COUNT_SENDER] = "sender",
 	[COUNT_IDENTITY] = "identity", [COUNT_CLAIM] = "claim",	  [COUNT_RATE] = "rate",
 	[COUNT_FULL] = "full",	       [COUNT_SUBNET] = "subnet", [COUNT_OLD] = "old",
-	[COUNT_PART] = "part",
+	[COUNT_PART] = "part",	       [COUNT_NAMES] = "names",
 };
 
 /* What the log says for each kind of refusal */
@@ -23,6 +24,7 @@ static const char *const refusals[COUNT_N_] = {
 	[COUNT_RATE] = "datagrams dropped: too many from one address",
 	[COUNT_FULL] = "peer refused: too many",
 	[COUNT_SUBNET] = "subnet refused",
+	[COUNT_NAMES] = "name refused",
 	[COUNT_PART] = "datagram refused: part",
 };
 
@@ -78,6 +80,10 @@ bool core_next_action(struct core *core, struct action *ret)
 		if (core->changed) {
 			core->changed = false;
 			*ret = (struct action){.kind = ACTION_CHANGED};
+			return true;
+		}
+		if (names_changed(core)) {
+			*ret = (struct action){.kind = ACTION_NAMES};
 			return true;
 		}
 		/* After a storm of actions the room that they needed is given back */

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "discovery/core_state.h"
+#include "discovery/names.h"
 
 /* Stacks per step and the time between steps, when many are to be said at once: receivers' buffers are finite */
 #define STEP_STACKS 64
@@ -155,6 +156,7 @@ void announce_refresh(struct core *core, struct core_now now, bool moved)
 	}
 	announce_query(core, now.mono.us);
 	locals_announce(core, now.mono.us, resends(core));
+	names_online(core, now.mono.us);
 	announce_next(core, now.mono.us);
 }
 
@@ -295,6 +297,7 @@ static void answer_send(struct core *core, struct core_now now, const struct end
 		}
 		local_send(core, now, core->locals[i], WIRE_RESPONSE, to);
 	}
+	names_answer(core, to);
 }
 
 /* Never more often than every few seconds: one answer is for all who asked until then */
@@ -306,6 +309,7 @@ static void answer_by_group(struct core *core, int64_t now_us, int64_t delay_us)
 		return;
 	core->group_answer_us = at_us > earliest_us ? at_us : earliest_us;
 	locals_announce(core, core->group_answer_us, 1);
+	names_again(core, core->group_answer_us);
 }
 
 void announce_answer(struct core *core, struct core_now now, struct host *h, const struct endpoint *to,
@@ -384,6 +388,7 @@ void announce_timer(struct core *core, struct core_now now)
 	}
 	if (core->online && core->announce_us <= now.mono.us) {
 		locals_announce(core, now.mono.us, 1);
+		names_interval(core, now.mono.us);
 		announce_next(core, now.mono.us);
 	}
 	locals_timer(core, now);

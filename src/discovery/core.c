@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "discovery/core_state.h"
+#include "discovery/names.h"
 
 /* A timer this late means that the process or the machine slept: silence was ours, not the peers' */
 #define SLEPT_US    (5 * USEC_PER_SEC)
@@ -24,6 +25,7 @@ struct core *core_new(const struct core_config *config)
 	core->patience_us = INT64_MIN;
 	core->group_answer_us = INT64_MIN / 2;
 	peers_init(&core->peers, config->timeout_us, core_random(core));
+	core->names = names_state_new();
 	return core;
 }
 
@@ -42,6 +44,7 @@ void core_free(struct core *core)
 		free(core->notes[i].cure);
 		free(core->notes[i].text);
 	}
+	names_state_free(core->names);
 	peers_done(&core->peers);
 	free(core->actions);
 	free(core->locals);
@@ -127,13 +130,15 @@ void core_timer(struct core *core, struct core_now now)
 	}
 	receive_timer(core, now);
 	announce_timer(core, now);
+	names_timer(core, now);
 	notes_expire(core, now.mono.us);
 }
 
 int64_t core_due(const struct core *core)
 {
-	int64_t a = announce_due(core), b = receive_due(core), due_us = a < b ? a : b;
+	int64_t a = announce_due(core), b = receive_due(core), c = names_due(core), due_us = a < b ? a : b;
 
+	due_us = c < due_us ? c : due_us;
 	for (size_t i = 0; i < core->n_notes; i++) {
 		if (core->notes[i].until_us < due_us)
 			due_us = core->notes[i].until_us;

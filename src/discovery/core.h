@@ -38,6 +38,7 @@
 #include "base/log.h"
 #include "discovery/wire.h"
 #include "state/discovery.h"
+#include "state/names.h"
 
 struct core;
 
@@ -87,11 +88,15 @@ struct core_addresses {
 
 /** core_load() - Before core_start(): who was known when the file was written. Own stacks are not taken from it */
 void core_load(struct core *core, struct core_now now, const struct discovery *d);
+/** core_names_load() - After core_load(): the names of who is known */
+void core_names_load(struct core *core, struct core_now now, const struct names *n);
 void core_start(struct core *core, struct core_now now);
 /** core_stop() - Say GOODBYE, or not; ACTION_STOPPED follows */
 void core_stop(struct core *core, struct core_now now);
 /** core_stacks() - The stacks that we have now: compared with what we had */
 void core_stacks(struct core *core, struct core_now now, const struct local_stack *stacks, size_t n);
+/** core_names() - The names of all our stacks: compared with what we had; takes the contents of those that changed */
+void core_names(struct core *core, struct core_now now, struct name_stack *stacks, size_t n);
 void core_addresses(struct core *core, struct core_now now, const struct core_addresses *addresses);
 /** core_datagram() - @by_group: it was sent to the multicast group, not to us alone. @data may be cut off by the socket
  */
@@ -107,6 +112,7 @@ enum action_kind {
 	ACTION_SEND_GROUP, /* data to the group, and to all of core_unicast() */
 	ACTION_SEND,	   /* data to @to */
 	ACTION_CHANGED,	   /* the file has to be written soon */
+	ACTION_NAMES,	   /* names.json has to be written soon */
 	ACTION_LOG,
 	ACTION_STOPPED, /* all that had to be said is said */
 	ACTION_KIND_N_
@@ -137,6 +143,9 @@ void core_unicast(const struct core *core, core_unicast_fn *fn, void *arg);
 void core_export(struct core *core, struct core_now now, struct discovery *ret);
 void core_export_done(struct discovery *d);
 
+/** core_names_export() - The names that peers tell, for the file, sorted; names_done() when no longer needed */
+void core_names_export(struct core *core, struct core_now now, struct names *ret);
+
 /** core_touched() - Was anybody heard since the last core_export(), without anything else having changed? */
 bool core_touched(const struct core *core);
 
@@ -153,6 +162,7 @@ enum core_count {
 	COUNT_FULL,	/* more peers than the bounds allow */
 	COUNT_SUBNET,	/* subnets refused */
 	COUNT_OLD,	/* older than what is known */
+	COUNT_NAMES,	/* names refused: outside of their stack's subnets, or of nobody known */
 	COUNT_PART,	/* parts that never met the others, or do not fit together */
 	COUNT_N_
 };

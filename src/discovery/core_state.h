@@ -4,6 +4,7 @@
  *
  *	core.c      events, the timer, what is exported
  *	announce.c  what we say: own stacks, questions, answers
+ *	names.h     names, both ways
  *	receive.c   what others say: checks, peers
  *	action.c    the queue of actions, log lines, problems, random numbers
  */
@@ -87,6 +88,7 @@ struct core {
 	struct partial *partials[LIMIT_PARTIALS];
 	size_t n_partials;
 	int64_t patience_us; /* after a sleep: nobody is called stale or gone before this */
+	struct names_state *names;
 	/* what comes out */
 	struct action *actions;
 	size_t action_head, n_actions, cap_actions; /* those before action_head are done */

@@ -120,6 +120,8 @@ static void role_drain(struct role *r)
 		case ACTION_CHANGED:
 			role_write_soon(r);
 			break;
+		case ACTION_NAMES:
+			break;
 		case ACTION_LOG:
 			role_say(&a);
 			break;

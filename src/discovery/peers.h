@@ -31,7 +31,7 @@ bool bucket_pass(struct bucket *b, int64_t now_us);
 
 struct source {
 	struct ip ip; /* none: a free place */
-	struct bucket in, out;
+	struct bucket in, out, names_in, names_out;
 	uint32_t n_peers;
 	uint32_t older, newer; /* of those without a peer, by last use */
 };

@@ -7,135 +7,7 @@
 #include <assert.h>
 
 #include "discovery/core_state.h"
-
-#define V4(a, b, c, d, l)                  \
-	{                                  \
-		{AF_INET, {a, b, c, d}}, l \
-	}
-#define V6(a, b, l)                   \
-	{                             \
-		{AF_INET6, {a, b}}, l \
-	}
-
-/* What no stack can have as its subnet, or part of it */
-static const struct {
-	struct prefix prefix;
-	const char *why;
-} subnets_bad[] = {
-	{V4(0, 0, 0, 0, 8), "holds unspecified addresses"},
-	{V4(127, 0, 0, 0, 8), "holds loopback addresses"},
-	{V4(169, 254, 0, 0, 16), "holds link-local addresses"},
-	{V4(224, 0, 0, 0, 4), "holds multicast addresses"},
-	{V4(255, 255, 255, 255, 32), "holds the broadcast address"},
-	{V6(0x00, 0x00, 16), "holds loopback, unspecified or mapped addresses"},
-	{V6(0xfe, 0x80, 10), "holds link-local addresses"},
-	{V6(0xff, 0x00, 8), "holds multicast addresses"},
-};
-
-/* --- subnets --- */
-
-/* Why a peer may not have this subnet, or NULL; @text is room for it */
-static const char *subnet_refusal(const struct core *core, const struct prefix *p, const struct ip *host_ip, char *text,
-				  size_t size)
-{
-	char s[PREFIX_STRLEN];
-
-	if (p->len < (p->ip.family == AF_INET ? 8 : 16)) {
-		snprintf(text, size, "shorter than %s", p->ip.family == AF_INET ? "/8" : "/16");
-		return text;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(subnets_bad); i++) {
-		if (prefix_overlaps(&subnets_bad[i].prefix, p))
-			return subnets_bad[i].why;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(core->config.reserved); i++) {
-		if (core->config.reserved[i].len > 0 && prefix_overlaps(&core->config.reserved[i], p)) {
-			snprintf(text, size, "overlaps %s of SHADOW_POOL", prefix_format(&core->config.reserved[i], s));
-			return text;
-		}
-	}
-	for (size_t i = 0; i < core->n_underlay; i++) {
-		if (prefix_overlaps(&core->underlay[i], p)) {
-			snprintf(text, size, "overlaps our own network %s", prefix_format(&core->underlay[i], s));
-			return text;
-		}
-	}
-	if (prefix_has_ip(p, host_ip))
-		return "holds the peer's own host address";
-	return NULL;
-}
-
-/* Keep of @p what may stay. Return: how many did; each refusal is told when @say */
-static size_t subnets_filter(struct core *core, int64_t now_us, const struct peer *peer, struct prefix *p, size_t n,
-			     bool say)
-{
-	struct endpoint from = {.ip = peer->host_ip};
-	size_t kept = 0;
-	char text[160], s[PREFIX_STRLEN];
-
-	for (size_t i = 0; i < n; i++) {
-		const char *why = subnet_refusal(core, &p[i], &peer->host_ip, text, sizeof(text));
-		autofree char *who = NULL;
-
-		if (!why) {
-			p[kept++] = p[i];
-			continue;
-		}
-		who = peer_text(peer);
-		prefix_format(&p[i], s);
-		if (say)
-			core_refuse(core, now_us, COUNT_SUBNET, &from, "subnets \"%s\" of %s: %s", s, who, why);
-		core_note(core, now_us, who, "Give that stack another subnet.", "subnet %s is refused: %s", s, why);
-	}
-	return kept;
-}
-
-static int prefix_order(const void *a, const void *b)
-{
-	return prefix_cmp(a, b);
-}
-
-static size_t subnets_sort(struct prefix *p, size_t n)
-{
-	size_t kept = 0;
-
-	qsort(p, n, sizeof(*p), prefix_order);
-	for (size_t i = 0; i < n; i++) {
-		if (kept == 0 || prefix_cmp(&p[kept - 1], &p[i]) != 0)
-			p[kept++] = p[i];
-	}
-	return kept;
-}
-
-static bool subnets_set(struct peer *peer, const struct prefix *p, size_t n)
-{
-	bool same = peer->n_subnets == n;
-
-	for (size_t i = 0; same && i < n; i++)
-		same = prefix_cmp(&peer->subnets[i], &p[i]) == 0;
-	if (same)
-		return false;
-	free(peer->subnets);
-	peer->subnets = n ? xmemdup(p, n * sizeof(*p)) : NULL;
-	peer->n_subnets = (uint16_t)n;
-	return true;
-}
-
-void receive_underlay(struct core *core, int64_t now_us)
-{
-	for (size_t i = 0; i < core->peers.n_entries; i++) {
-		struct entry *e = &core->peers.entries[i];
-		size_t n;
-
-		if (!e->used || e->gone)
-			continue;
-		n = subnets_filter(core, now_us, &e->peer, e->peer.subnets, e->peer.n_subnets, true);
-		if (n == e->peer.n_subnets)
-			continue;
-		e->peer.n_subnets = (uint16_t)n;
-		core->changed = true;
-	}
-}
+#include "discovery/names.h"
 
 /* --- who sends --- */
 
@@ -259,99 +131,6 @@ static void claims_timer(struct core *core, struct core_now now)
 	}
 }
 
-/* --- parts --- */
-
-static void partial_drop(struct core *core, size_t nth)
-{
-	free(core->partials[nth]);
-	core->partials[nth] = core->partials[--core->n_partials];
-	core->partials[core->n_partials] = NULL;
-}
-
-static void partial_close(struct core *core, const struct partial *p)
-{
-	for (size_t i = 0; i < core->n_partials; i++) {
-		if (core->partials[i] == p) {
-			partial_drop(core, i);
-			return;
-		}
-	}
-}
-
-static bool partial_same(const struct partial *p, const struct endpoint *from, const struct wire_msg *m)
-{
-	return ip_cmp(&p->from.ip, &from->ip) == 0 && p->msg.vni == m->vni && str_eq(p->msg.host_id, m->host_id) &&
-	       str_eq(p->msg.stack_id, m->stack_id);
-}
-
-/* Find or make room. NULL: this source has too many open */
-static struct partial *partial_open(struct core *core, int64_t now_us, const struct endpoint *from,
-				    const struct wire_msg *m)
-{
-	size_t oldest = 0, of_source = 0;
-	struct partial *p;
-
-	for (size_t i = core->n_partials; i-- > 0;) {
-		p = core->partials[i];
-		if (partial_same(p, from, m)) {
-			if (p->msg.seq == m->seq && p->msg.parts == m->parts && now_us - p->since_us < PARTIAL_US)
-				return p;
-			partial_drop(core, i);
-		} else if (now_us - p->since_us >= PARTIAL_US) {
-			core->counts[COUNT_PART]++;
-			partial_drop(core, i);
-		}
-	}
-	for (size_t i = 0; i < core->n_partials; i++) {
-		of_source += ip_cmp(&core->partials[i]->from.ip, &from->ip) == 0;
-		if (core->partials[i]->since_us < core->partials[oldest]->since_us)
-			oldest = i;
-	}
-	if (of_source >= LIMIT_PARTIALS_PER_SOURCE)
-		return NULL;
-	if (core->n_partials == LIMIT_PARTIALS) {
-		core->counts[COUNT_PART]++;
-		partial_drop(core, oldest);
-	}
-	p = xcalloc(1, sizeof(*p));
-	p->msg = *m;
-	p->msg.n_subnets = 0;
-	p->from = *from;
-	p->since_us = now_us;
-	core->partials[core->n_partials++] = p;
-	return p;
-}
-
-/* Put a part to the others. Return: true when *m holds the whole */
-static bool parts_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m)
-{
-	struct partial *p;
-
-	if (m->parts == 1)
-		return true;
-	p = partial_open(core, now_us, from, m);
-	if (!p) {
-		core_refuse(core, now_us, COUNT_PART, from, "part: more than %d messages in parts at once",
-			    LIMIT_PARTIALS_PER_SOURCE);
-		return false;
-	}
-	if (p->have & (1u << (m->part - 1)))
-		return false;
-	if (p->msg.n_subnets + m->n_subnets > LIMIT_SUBNETS) {
-		core_refuse(core, now_us, COUNT_PART, from, "subnets: more than %d in all parts", LIMIT_SUBNETS);
-		partial_close(core, p);
-		return false;
-	}
-	p->have |= 1u << (m->part - 1);
-	memcpy(&p->msg.subnets[p->msg.n_subnets], m->subnets, m->n_subnets * sizeof(m->subnets[0]));
-	p->msg.n_subnets += m->n_subnets;
-	if (p->have != (1u << p->msg.parts) - 1)
-		return false;
-	*m = p->msg;
-	partial_close(core, p);
-	return true;
-}
-
 /* --- peers --- */
 
 static struct peer_key msg_key(const struct wire_msg *m)
@@ -463,6 +242,8 @@ static int peer_apply(struct core *core, struct core_now now, const struct endpo
 		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer is back", &e->peer, NULL);
 	else if (changed)
 		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer changed", &e->peer, NULL);
+	if (changed)
+		names_peer_changed(core, place);
 	if (new_peer || changed || e->peer.status != PEER_ACTIVE)
 		core->changed = true;
 	e->peer.status = PEER_ACTIVE;
@@ -485,6 +266,7 @@ static void peer_goodbye(struct core *core, struct core_now now, const struct wi
 	}
 	core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer said goodbye", &e->peer, NULL);
 	e->peer.seq = m->seq;
+	names_peer_gone(core, place);
 	peers_bury(&core->peers, place, m->host_id[0] != '\0', now.mono.us);
 	core->changed = true;
 }
@@ -543,8 +325,10 @@ static bool decode(struct core *core, int64_t now_us, const struct endpoint *fro
 }
 
 /* What has to be checked before a datagram is parsed */
-static bool admit(struct core *core, int64_t now_us, const struct endpoint *from)
+static bool admit(struct core *core, int64_t now_us, const struct endpoint *from, bool names)
 {
+	struct source *source;
+
 	if (ip_cmp(&from->ip, &core->host_ip) == 0 && from->port == core->port && core->port != 0) {
 		core->counts[COUNT_OWN]++;
 		return false;
@@ -553,7 +337,8 @@ static bool admit(struct core *core, int64_t now_us, const struct endpoint *from
 		core_refuse(core, now_us, COUNT_SENDER, from, "source address: a unicast address and port is allowed");
 		return false;
 	}
-	if (!bucket_pass(&peers_source(&core->peers, &from->ip)->in, now_us)) {
+	source = peers_source(&core->peers, &from->ip);
+	if (names && source->n_peers > 0 ? !names_admit(source, now_us) : !bucket_pass(&source->in, now_us)) {
 		core_refuse(core, now_us, COUNT_RATE, from, "%d a second are allowed, %d at once", SOURCE_RATE,
 			    SOURCE_BURST);
 		return false;
@@ -566,12 +351,17 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 {
 	struct wire_msg m;
 	uint32_t host;
-	bool first;
+	bool first, names = wire_names_is(data, len);
 	int taken = -1; /* as peer_apply() says */
 
 	core->counts[COUNT_RECEIVED]++;
-	if (!admit(core, now.mono.us, from) || !decode(core, now.mono.us, from, data, len, &m) ||
-	    !sender_check(core, now.mono.us, from, &m))
+	if (!admit(core, now.mono.us, from, names))
+		return;
+	if (names) {
+		names_datagram(core, now, from, data, len);
+		return;
+	}
+	if (!decode(core, now.mono.us, from, data, len, &m) || !sender_check(core, now.mono.us, from, &m))
 		return;
 	first = m.part == 1; /* a question in parts is answered once */
 	host = peers_host(&core->peers, m.host_id, &m.host_ip);
@@ -682,6 +472,8 @@ static void peer_silent(void *arg, struct entry *e, bool gone)
 	int64_t silent_s = (s->now_us - e->heard_us) / USEC_PER_SEC;
 
 	s->core->changed = true;
+	if (gone)
+		names_peer_gone(s->core, (uint32_t)(e - s->core->peers.entries));
 	core_say_peer(s->core, s->now_us, LOG_LEVEL_INFO, gone ? "peer has gone" : "peer is stale", &e->peer,
 		      xasprintf("silent for %lld s", (long long)silent_s));
 }

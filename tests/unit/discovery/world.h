@@ -34,7 +34,7 @@ struct node {
 	bool isolated, deaf; /* deaf: multicast of others does not reach it */
 	struct local_stack stacks[4];
 	size_t n_stacks;
-	size_t n_logs, n_sent, n_changed;
+	size_t n_logs, n_sent, n_changed, n_names_changed;
 	bool stopped;
 	char last_log[512];
 };
@@ -126,6 +126,9 @@ static inline void node_drain(struct world *w, struct node *n)
 			break;
 		case ACTION_CHANGED:
 			n->n_changed++;
+			break;
+		case ACTION_NAMES:
+			n->n_names_changed++;
 			break;
 		case ACTION_LOG:
 			n->n_logs++;
