@@ -114,16 +114,27 @@ static void check_files(struct doctor *d)
 static void check_refused(struct doctor *d)
 {
 	const struct router_state *r = &d->files.router;
+	size_t bad = 0;
 
 	for (size_t i = 0; i < r->n_refused; i++) {
 		const struct rs_refused *x = &r->refused[i];
+		autobuf struct buf where = {0}, lines = {0};
 		char prefix[PREFIX_STRLEN], host[80];
 
+		if (refused_is_mapped(&d->files, x))
+			continue;
+		bad++;
+		refused_cure(&d->files, x, &where, &lines);
+		autofree char *cure = xasprintf(
+			"%s%s%s%s",
+			d->cli->config.mapping == MAPPING_NEVER ? "MAPPING=auto on all hosts of the VNI, or " : "",
+			lines.len ? where.data : "another subnet for one of the two.", lines.len ? "\n" : "",
+			lines.len ? lines.data : "");
 		host_label(&d->files, x->host_id, NULL, host, sizeof(host));
-		doctor_add(d, "subnets", CHECK_ERROR, x->cure, "VNI %u: %s of stack %s on %s clashes with %s", x->vni,
+		doctor_add(d, "subnets", CHECK_ERROR, cure, "VNI %u: %s of stack %s on %s clashes with %s", x->vni,
 			   prefix_format(&x->prefix, prefix), x->stack_id, host, x->with);
 	}
-	if (d->files.code[FILE_ROUTER] == 0 && r->n_refused == 0)
+	if (d->files.code[FILE_ROUTER] == 0 && bad == 0)
 		doctor_add(d, "subnets", CHECK_OK, NULL, "no subnet clashes");
 	for (size_t i = 0; i < r->n_pending; i++)
 		doctor_add(d, "waiting", CHECK_WARNING, NULL, "%s: %s", r->pending[i].operation, r->pending[i].why);
@@ -223,6 +234,7 @@ int verb_doctor(struct cli *c)
 	if (c->options & OPT_KERNEL_OPTIONS)
 		return kernel_options_print(c);
 	state_files_load(&c->dir, &d.files);
+	state_files_load_records(&c->dir, &d.files);
 	check_files(&d);
 	namespace_enter(&d);
 	doctor_step(&d, "roles");
@@ -244,7 +256,10 @@ int verb_doctor(struct cli *c)
 	check_problems(&d, "inventory", &d.files.inventory.problems);
 	check_problems(&d, "discovery", &d.files.discovery.problems);
 	check_problems(&d, "router", &d.files.router.problems);
+	check_problems(&d, "names", &d.files.records.problems);
 	check_discovery(&d);
+	doctor_pool(&d);
+	doctor_names(&d);
 	doctor_step(&d, "the peers' discovery port");
 	doctor_discovery_port(&d);
 	doctor_step(&d, "the way to the peers");

@@ -73,6 +73,13 @@ void firewall_parse(const char *save, const char *bridge, struct firewall_view *
 void doctor_discovery_port(struct doctor *d);
 void doctor_vxlan_port(struct doctor *d);
 
+/* doctor_names.c */
+void doctor_names(struct doctor *d);
+void doctor_pool(struct doctor *d);
+/** doctor_peer_refuses() - Do all our subnets in the VNI clash with what the peer has or knows, so that it has no way
+ * to us whatever the firewall? @ret_why: which with which */
+bool doctor_peer_refuses(const struct doctor *d, uint32_t vni, const struct peer *peer, struct buf *ret_why);
+
 /** doctor_has_ipv6() - Does a stack of this host have an IPv6 subnet? */
 bool doctor_has_ipv6(const struct doctor *d);
 

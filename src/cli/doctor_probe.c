@@ -323,6 +323,21 @@ static void echo_rows(struct doctor *d, const struct rs_vni *v, const struct rs_
 		fine += ts->v[i].answered;
 		if (ts->v[i].answered)
 			continue;
+		autobuf struct buf why = {0};
+		if (doctor_peer_refuses(d, v->vni, p, &why)) {
+			doctor_add(
+				d, "VXLAN", CHECK_ERROR,
+				d->cli->config.mapping == MAPPING_NEVER
+					? "No firewall is to blame. Set MAPPING=auto on all hosts of the VNI; or give "
+					  "one of "
+					  "the two another subnet, docker-router doctor on that host prints a free one."
+					: "No firewall is to blame. Give one of the two another subnet: docker-router "
+					  "doctor "
+					  "on that host prints a free one.",
+				"%s can take none of our subnets in VNI %u, so it does not answer: %s",
+				peer_name(p, name), v->vni, why.data);
+			continue;
+		}
 		autofree char *cure =
 			xasprintf("Open UDP %u from %s on %s, and UDP %u from %s here. Between hosts on a hoster's "
 				  "network look at its "

@@ -66,7 +66,7 @@ static bool question_trim(const char *domain, const char *question, char out[sta
 	return out[0];
 }
 
-/* @question is @name, perhaps with @host behind it */
+/* @question is @name, perhaps with @host, or what stands before its first dot, behind it */
 static bool is_called(const char *question, const char *name, const char *host)
 {
 	size_t n = strlen(name);
@@ -75,7 +75,12 @@ static bool is_called(const char *question, const char *name, const char *host)
 		return false;
 	if (!question[n])
 		return true;
-	return host[0] && (question[n] == '@' || question[n] == '.') && strcasecmp(question + n + 1, host) == 0;
+	if (!host[0] || (question[n] != '@' && question[n] != '.'))
+		return false;
+	size_t brief = strcspn(host, ".");
+	question += n + 1;
+	return strcasecmp(question, host) == 0 ||
+	       (strncasecmp(question, host, brief) == 0 && strlen(question) == brief);
 }
 
 void lookup_name(const struct records *r, const char *question, struct scope scope, struct lookup *ret)

@@ -78,8 +78,9 @@ int verb_peers(struct cli *c)
 static struct table *routes_table(const struct state_files *f)
 {
 	static const struct column columns[] = {
-		{"vni", "VNI", COL_RIGHT},    {"prefix", "PREFIX", 0}, {"stack_id", "STACK", COL_SHRINK},
-		{"host", "HOST", COL_SHRINK}, {"via", "VIA", 0},       {"host_id", "", COL_JSON},
+		{"vni", "VNI", COL_RIGHT},	    {"prefix", "PREFIX", 0}, {"stack_id", "STACK", COL_SHRINK},
+		{"host", "HOST", COL_SHRINK},	    {"via", "VIA", 0},	     {"host_id", "", COL_JSON},
+		{"subnet", "STANDS FOR", COL_HIDE},
 	};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
 
@@ -101,6 +102,10 @@ static struct table *routes_table(const struct state_files *f)
 			else
 				cell_ip(t, &r->host_ip);
 			cell_str(t, r->host_id);
+			if (ip_is_none(&r->subnet.ip))
+				cell_value(t, json_null(), "");
+			else
+				cell_str(t, prefix_format(&r->subnet, prefix));
 		}
 	}
 	return t;

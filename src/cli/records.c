@@ -261,6 +261,34 @@ static void notes_of_answer(struct notes *n, const struct records *r, const stru
 			 r->domain[0] ? " Below " : "", r->domain, r->domain[0] ? " it is this one for sure." : "");
 }
 
+/* Why names says that those of this stack are not answered as they stand, or NULL */
+static const char *held_back(const struct records *r, const char *stack_id)
+{
+	autofree char *object = xasprintf("stack %s", stack_id);
+
+	for (size_t i = 0; i < r->problems.n; i++) {
+		if (str_eq(r->problems.v[i].object, object))
+			return r->problems.v[i].text;
+	}
+	return NULL;
+}
+
+/* Return: how many of the answers somebody gets */
+static size_t notes_of_held_back(struct notes *n, const struct records *r, const struct lookup *l)
+{
+	size_t given = l->n;
+	const char *told = NULL;
+
+	for (size_t i = 0; i < l->n && !l->below_domain; i++) {
+		const char *why = held_back(r, l->v[i]->stack_id);
+		given -= why != NULL;
+		if (why && why != told)
+			note_add(n, "But not by this name. Stack %s: %s", l->v[i]->stack_id, why);
+		told = why;
+	}
+	return given;
+}
+
 static void notes_of_asker(struct notes *n, const struct cli *c, const struct records *r,
 			   const struct record_container *asker)
 {
@@ -286,11 +314,13 @@ static int resolve(struct cli *c, const struct records *r, const struct record_c
 	struct output o;
 	struct ip ip;
 	size_t n_nearest = 0;
+	bool by_address = ip_parse(c->arg, &ip) == 0;
 
-	if (ip_parse(c->arg, &ip) == 0)
+	if (by_address)
 		lookup_address(r, &ip, scope, &l);
 	else
 		lookup_name(r, c->arg, scope, &l);
+	size_t given = l.n;
 	if (l.n == 0) {
 		n_nearest = lookup_nearest(r, c->arg, scope, nearest);
 		if (!c->json)
@@ -305,10 +335,12 @@ static int resolve(struct cli *c, const struct records *r, const struct record_c
 	if (l.n) {
 		output_gap(&o);
 		notes_of_answer(&notes, r, &l, c->arg);
+		if (!by_address)
+			given = notes_of_held_back(&notes, r, &l);
 		notes_of_asker(&notes, c, r, asker);
 	}
 	output_value(&o, "notes", notes.list);
-	int status = verb_end(c, &o, l.n && (!asker || asker->answered) ? EXIT_DONE : EXIT_FAILED);
+	int status = verb_end(c, &o, given && (!asker || asker->answered) ? EXIT_DONE : EXIT_FAILED);
 	lookup_done(&l);
 	return status;
 }

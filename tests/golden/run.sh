@@ -38,6 +38,8 @@ session() { # STATE_DIR
 		resolve shop --from shop_web_1
 		resolve 241.9.0.2
 		resolve wbe.shop
+		resolve www.com
+		resolve www.com.docker-router.internal
 		status --format json
 		peers --format json
 		routes --format json
