@@ -30,7 +30,7 @@ struct ping_answer {
 
 /** ping_make() - An echo request with @payload bytes into @out. Return: its length; the IPv6 checksum is the kernel's
  */
-size_t ping_make(uint8_t family, uint16_t id, uint16_t seq, size_t payload, uint8_t out[static PING_BYTES_MAX]);
+size_t ping_make(uint8_t family, uint16_t id, uint16_t seq, size_t payload, uint8_t *out);
 /**
  * ping_parse() - What arrived on a raw ICMP socket
  * @data: with the IP header (IPv4) or without it (IPv6), as these sockets give it

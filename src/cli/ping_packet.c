@@ -40,7 +40,7 @@ static uint8_t pattern(uint16_t seq, size_t i)
 	return (uint8_t)(seq * 7 + i);
 }
 
-size_t ping_make(uint8_t family, uint16_t id, uint16_t seq, size_t payload, uint8_t out[static PING_BYTES_MAX])
+size_t ping_make(uint8_t family, uint16_t id, uint16_t seq, size_t payload, uint8_t *out)
 {
 	size_t len = PING_HEADER + payload;
 

@@ -260,6 +260,126 @@ static void test_probe(void **state)
 	waitpid(child, &status, 0);
 }
 
+/* --- a peer that cannot take us --- */
+
+static void prefix_put(struct prefix *p, const char *text)
+{
+	assert_int_equal(prefix_parse(text, p), 0);
+}
+
+static void expect_refuses(struct patient *p, bool refuses, const char *why)
+{
+	autobuf struct buf said = {0};
+
+	buf_puts(&said, "");
+	assert_int_equal(doctor_peer_refuses(&p->d, 7, &p->d.files.discovery.peers[0], &said), refuses);
+	if (refuses && !strstr(said.data, why))
+		fail_msg("%s", said.data);
+}
+
+static void test_peer_refuses(void **state)
+{
+	struct patient *p = *state;
+	struct discovery *disc = &p->d.files.discovery;
+	struct self_stack *s = xgrow(&disc->self.stacks, disc->self.n_stacks, &disc->self.cap_stacks);
+
+	disc->self.n_stacks++;
+	s->vni = 7;
+	peer_add(&p->d, "192.0.2.2", "nas", 'b');
+	peer_add(&p->d, "192.0.2.3", "den", 'c');
+	struct peer *peer = &disc->peers[0], *third = &disc->peers[1];
+	expect_refuses(p, false, ""); /* nothing of ours, nothing to refuse */
+
+	s->n_subnets = 1;
+	prefix_put(&s->subnets[0], "172.18.0.0/16");
+	peer->subnets = xcalloc(1, sizeof(struct prefix));
+	prefix_put(peer->subnets, "172.19.0.0/16");
+	peer->n_subnets = 1;
+	expect_refuses(p, false, "");
+	prefix_put(peer->subnets, "172.18.5.0/24");
+	expect_refuses(p, true, "172.18.0.0/16 clashes with 172.18.5.0/24 of stack s on nas");
+
+	peer->n_subnets = 0;
+	peer->avoid = xcalloc(1, sizeof(struct prefix));
+	prefix_put(peer->avoid, "172.16.0.0/12");
+	peer->n_avoid = 1;
+	expect_refuses(p, true, "172.18.0.0/16 clashes with its route 172.16.0.0/12");
+
+	peer->n_avoid = 0;
+	third->subnets = xcalloc(1, sizeof(struct prefix));
+	prefix_put(third->subnets, "172.18.0.0/16");
+	third->n_subnets = 1;
+	expect_refuses(p, true, "of stack s on den");
+	third->vni = 8; /* another VNI is another world */
+	expect_refuses(p, false, "");
+	third->vni = 7;
+
+	s->n_mapped = 1;
+	prefix_put(&s->mapped[0].subnet, "172.18.0.0/16");
+	prefix_put(&s->mapped[0].as, "241.7.0.0/16");
+	expect_refuses(p, false, ""); /* one way is enough */
+}
+
+/* --- names --- */
+
+static void record_put(struct records *r, const char *name, const char *stack, char id, const char *host)
+{
+	struct record *one = xgrow(&r->records, r->n_records, &r->cap_records);
+
+	r->n_records++;
+	str_copy(one->name, name);
+	str_copy(one->stack_id, stack);
+	str_copy(one->host_name, host);
+	memset(one->host_id, id, HOST_ID_LEN);
+	one->vni = 7;
+}
+
+static void container_put(struct records *r, const char *name, bool answered, const char *why)
+{
+	struct record_container *c = xgrow(&r->containers, r->n_containers, &r->cap_containers);
+
+	r->n_containers++;
+	str_copy(c->name, name);
+	c->answered = answered;
+	c->why = xstrdup(why);
+}
+
+static void test_names(void **state)
+{
+	struct patient *p = *state;
+	struct records *r = &p->d.files.records;
+
+	memset(p->d.files.discovery.self.host_id, 'a', HOST_ID_LEN);
+	r->listen_error = xstrdup("Address already in use");
+	assert_int_equal(endpoint_parse("127.0.0.1:4753", 0, &r->listen), 0);
+	container_put(r, "web", true, "");
+	container_put(r, "old", false, "no resolver at 127.0.0.11");
+	record_put(r, "", "shop", 'a', "pi");
+	record_put(r, "", "shop", 'b', "nas");
+	record_put(r, "web", "shop", 'a', "pi");
+	record_put(r, "web", "shop", 'b', "nas");
+	record_put(r, "", "tv", 'c', "den");
+	peer_add(&p->d, "192.0.2.2", "nas", 'b');
+	str_copy(p->d.files.discovery.peers[0].stack_id, "shop");
+	p->d.files.discovery.peers[0].status = PEER_STALE;
+	doctor_names(&p->d);
+
+	const struct check *c = find(&p->d, "names", "container old is not answered: no resolver");
+	assert_non_null(c);
+	assert_int_equal(c->state, CHECK_WARNING);
+	assert_null(find(&p->d, "names", "container web"));
+	c = find(&p->d, "names stub", "127.0.0.1:4753: Address already in use");
+	assert_non_null(c);
+	assert_non_null(strstr(c->cure, "NAMES_LISTEN"));
+	c = find(&p->d, "names", "two stacks called shop, on pi and on nas");
+	assert_non_null(c);
+	assert_int_equal(c->state, CHECK_INFO);
+	assert_non_null(strstr(c->cure, "NAME.shop@pi"));
+	assert_non_null(find(&p->d, "names", "stack shop on nas are answered, which was not heard of"));
+	assert_non_null(find(&p->d, "names", "stack tv on den are answered, which nobody knows any more"));
+	assert_null(find(&p->d, "names", "stack shop on pi are"));
+}
+
 static void test_time_is_bounded(void **state)
 {
 	struct patient *p = *state;
@@ -302,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_firewall),
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peer_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel, setup, teardown),
 	};
