@@ -103,10 +103,17 @@ void core_say(struct core *core, enum log_level level, const char *text, char *a
 	struct action *a = action_add(core, ACTION_LOG);
 
 	a->level = level;
+	a->key = level == LOG_LEVEL_INFO ? "peer" : "from";
 	a->text = text;
 	a->about = about;
 	a->why = why;
 	a->held = held;
+}
+
+void core_say_stack(struct core *core, enum log_level level, const char *text, char *about, char *why)
+{
+	core_say(core, level, text, about, why, 0);
+	core->actions[core->n_actions - 1].key = "stack";
 }
 
 char *peer_text(const struct peer *peer)
@@ -179,6 +186,20 @@ void core_note(struct core *core, int64_t now_us, const char *object, const char
 	core->notes[core->n_notes++] = (struct note){
 		.object = xstrdup(object), .cure = xstrdup(cure), .text = xstrdup(text), .until_us = now_us + NOTE_US};
 	core->changed = true;
+}
+
+void core_note_end(struct core *core, const char *object, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (size_t i = core->n_notes; i-- > 0;) {
+		if (str_eq(core->notes[i].object, object) && str_eq(core->notes[i].text, text))
+			core->notes[i].until_us = 0;
+	}
 }
 
 void notes_expire(struct core *core, int64_t now_us)

@@ -66,14 +66,18 @@ static void local_send(struct core *core, struct core_now now, const struct loca
 			     .epoch = l->stack.epoch,
 			     .port = core->config.vxlan_port,
 			     .seq = l->seq,
-			     .n_subnets = l->stack.n_subnets};
+			     .n_subnets = l->n_subnets,
+			     .n_mapped = l->n_mapped,
+			     .n_avoid = l->n_avoid};
 
 	str_copy(m.stack_id, l->stack.stack_id);
 	str_copy(m.host_id, core->config.host_id);
 	str_copy(m.host_name, core->config.host_name);
 	m.vtep_mac = vtep_mac(m.host_id, m.vni);
 	m.vtep_ip = vtep_ip(m.host_id, m.vni);
-	memcpy(m.subnets, l->stack.subnets, l->stack.n_subnets * sizeof(m.subnets[0]));
+	memcpy(m.subnets, l->subnets, l->n_subnets * sizeof(m.subnets[0]));
+	memcpy(m.mapped, l->mapped, l->n_mapped * sizeof(m.mapped[0]));
+	memcpy(m.avoid, l->avoid, l->n_avoid * sizeof(m.avoid[0]));
 	wire_encode(&m, send_part, &(struct sending){.core = core, .to = to});
 }
 
@@ -123,6 +127,12 @@ static void locals_announce(struct core *core, int64_t now_us, uint8_t times)
 		if (!core->locals[i]->leaving && core->locals[i]->left < times)
 			local_schedule(core, core->locals[i], nth++, now_us, times);
 	}
+}
+
+void announce_local(struct core *core, struct local *l, size_t nth, int64_t now_us)
+{
+	l->seq = seq_next(core);
+	local_schedule(core, l, nth, now_us, resends(core));
 }
 
 static void announce_next(struct core *core, int64_t now_us)
@@ -249,13 +259,21 @@ void announce_stacks(struct core *core, struct core_now now, const struct local_
 			/* NOLINTNEXTLINE(bugprone-sizeof-expression): it holds pointers */
 			*xgrow(&core->locals, core->n_locals, &core->cap_locals) = l;
 			core->n_locals++;
+			str_copy(l->stack.stack_id, s.stack_id);
+			l->stack.vni = s.vni;
+			clash_local(core, l);
 		}
 		l->stack = s;
+		l->n_subnets = s.n_subnets;
+		memcpy(l->subnets, s.subnets, sizeof(s.subnets));
 		l->leaving = false;
 		l->seq = seq_next(core);
 		local_schedule(core, l, nth++, now.mono.us, n > MANY_STACKS ? RESENDS - 1 : RESENDS);
 	}
 	locals_sweep(core);
+	/* Before it is said for the first time */
+	clash_changed(core);
+	clash_settle(core, now);
 	announce_refresh(core, now, false);
 }
 

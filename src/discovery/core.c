@@ -51,6 +51,9 @@ void core_free(struct core *core)
 	free(core->answers);
 	free(core->own);
 	free(core->underlay);
+	free(core->routes);
+	free(core->loaded);
+	problems_done(&core->clash_problems);
 	free(core->peers_config);
 	free(core);
 }
@@ -62,6 +65,8 @@ void core_load(struct core *core, struct core_now now, const struct discovery *d
 	assert(!core->started);
 	if (str_eq(d->self.host_id, core->config.host_id))
 		announce_seq(core, now.wall, d->self.seq);
+	if (str_eq(d->self.host_id, core->config.host_id))
+		clash_load(core, d);
 	receive_load(core, now, d);
 }
 
@@ -71,6 +76,7 @@ void core_start(struct core *core, struct core_now now)
 		announce_seq(core, now.wall, 0);
 	core->started = true;
 	core->changed = true;
+	names_start(core);
 	announce_refresh(core, now, false);
 	core_timer(core, now);
 }
@@ -107,7 +113,7 @@ void core_addresses(struct core *core, struct core_now now, const struct core_ad
 	core->port = a->port;
 	if (moved)
 		core->changed = true;
-	receive_underlay(core, now.mono.us);
+	subnets_underlay(core, now.mono.us);
 	announce_refresh(core, now, moved);
 	core_timer(core, now);
 }
@@ -115,8 +121,19 @@ void core_addresses(struct core *core, struct core_now now, const struct core_ad
 void core_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group, const char *data,
 		   size_t len)
 {
-	if (core->started && !core->stopping)
-		receive_datagram(core, now, from, by_group, data, len);
+	if (!core->started || core->stopping)
+		return;
+	receive_datagram(core, now, from, by_group, data, len);
+	clash_timer(core, now);
+}
+
+void core_routes(struct core *core, struct core_now now, const struct prefix *routes, size_t n)
+{
+	free(core->routes);
+	core->routes = n ? xmemdup(routes, n * sizeof(*routes)) : NULL;
+	core->n_routes = n;
+	clash_changed(core);
+	core_timer(core, now);
 }
 
 void core_timer(struct core *core, struct core_now now)
@@ -129,6 +146,7 @@ void core_timer(struct core *core, struct core_now now)
 			announce_query(core, now.mono.us);
 	}
 	receive_timer(core, now);
+	clash_timer(core, now);
 	announce_timer(core, now);
 	names_timer(core, now);
 	notes_expire(core, now.mono.us);
@@ -136,9 +154,11 @@ void core_timer(struct core *core, struct core_now now)
 
 int64_t core_due(const struct core *core)
 {
-	int64_t a = announce_due(core), b = receive_due(core), c = names_due(core), due_us = a < b ? a : b;
+	int64_t a = announce_due(core), b = receive_due(core), c = names_due(core), d = clash_due(core);
+	int64_t due_us = a < b ? a : b;
 
 	due_us = c < due_us ? c : due_us;
+	due_us = d < due_us ? d : due_us;
 	for (size_t i = 0; i < core->n_notes; i++) {
 		if (core->notes[i].until_us < due_us)
 			due_us = core->notes[i].until_us;
@@ -175,7 +195,8 @@ static void export_self(const struct core *core, struct discovery *d)
 	d->self.vxlan_port = core->config.vxlan_port;
 	d->self.seq = core->seq;
 	for (size_t i = 0; i < core->n_locals; i++) {
-		const struct local_stack *s = &core->locals[i]->stack;
+		const struct local *l = core->locals[i];
+		const struct local_stack *s = &l->stack;
 		struct self_stack *out;
 
 		/* At the end all are kept: `down` says goodbye for them again, whether we did or not */
@@ -185,8 +206,12 @@ static void export_self(const struct core *core, struct discovery *d)
 		d->self.n_stacks++;
 		str_copy(out->stack_id, s->stack_id);
 		out->vni = s->vni;
-		out->n_subnets = s->n_subnets;
-		memcpy(out->subnets, s->subnets, s->n_subnets * sizeof(s->subnets[0]));
+		out->n_subnets = l->n_subnets;
+		memcpy(out->subnets, l->subnets, l->n_subnets * sizeof(l->subnets[0]));
+		out->n_mapped = l->n_mapped;
+		memcpy(out->mapped, l->mapped, l->n_mapped * sizeof(l->mapped[0]));
+		out->n_avoid = l->n_avoid;
+		memcpy(out->avoid, l->avoid, l->n_avoid * sizeof(l->avoid[0]));
 	}
 }
 
@@ -194,6 +219,8 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 {
 	struct discovery d = {.last_update = now.wall};
 
+	/* The file never shows a clash that is already known without what follows from it */
+	clash_settle(core, now);
 	export_self(core, &d);
 	d.cap_peers = core->peers.n_alive + 1;
 	d.peers = xcalloc(d.cap_peers, sizeof(*d.peers));
@@ -216,6 +243,9 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 			"no address to send from: nobody is told of our stacks");
 	for (size_t i = 0; i < core->n_notes; i++)
 		problems_add(&d.problems, core->notes[i].object, core->notes[i].cure, "%s", core->notes[i].text);
+	for (size_t i = 0; i < core->clash_problems.n; i++)
+		problems_add(&d.problems, core->clash_problems.v[i].object, core->clash_problems.v[i].cure, "%s",
+			     core->clash_problems.v[i].text);
 	discovery_sort(&d);
 
 	core->touched = false;

@@ -37,6 +37,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "discovery/wire.h"
+#include "state/config.h"
 #include "state/discovery.h"
 #include "state/names.h"
 
@@ -57,7 +58,8 @@ struct core_config {
 	bool goodbye;		      /* say it when told to stop */
 	const struct endpoint *peers; /* of the mode static; copied */
 	size_t n_peers;
-	struct prefix reserved[2]; /* pools that are used inside every host: no peer may have them; len 0: none */
+	enum mapping mapping;
+	struct prefix reserved[2]; /* SHADOW_POOL: pools that are used inside every host: no peer may have them; len 0: none */
 	uint64_t random;	   /* what random numbers are made from */
 };
 
@@ -86,7 +88,8 @@ struct core_addresses {
 
 /* --- events --- */
 
-/** core_load() - Before core_start(): who was known when the file was written. Own stacks are not taken from it */
+/** core_load() - Before core_start(): who was known when the file was written. Of our stacks only what they were mapped
+ * to */
 void core_load(struct core *core, struct core_now now, const struct discovery *d);
 /** core_names_load() - After core_load(): the names of who is known */
 void core_names_load(struct core *core, struct core_now now, const struct names *n);
@@ -98,6 +101,8 @@ void core_stacks(struct core *core, struct core_now now, const struct local_stac
 /** core_names() - The names of all our stacks: compared with what we had; takes the contents of those that changed */
 void core_names(struct core *core, struct core_now now, struct name_stack *stacks, size_t n);
 void core_addresses(struct core *core, struct core_now now, const struct core_addresses *addresses);
+/** core_routes() - Routes of this host that are neither ours nor a default route, in any order */
+void core_routes(struct core *core, struct core_now now, const struct prefix *routes, size_t n);
 /** core_datagram() - @by_group: it was sent to the multicast group, not to us alone. @data may be cut off by the socket
  */
 void core_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group, const char *data,
@@ -126,6 +131,7 @@ struct action {
 	/* ACTION_LOG; about and why may be NULL */
 	enum log_level level;
 	const char *text; /* a literal */
+	const char *key;  /* what about is: a literal */
 	char *about, *why;
 	uint64_t held; /* lines of this kind that were kept back before it */
 };

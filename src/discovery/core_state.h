@@ -6,6 +6,9 @@
  *	announce.c  what we say: own stacks, questions, answers
  *	names.h     names, both ways
  *	receive.c   what others say: checks, peers
+ *	parts.c     messages in parts
+ *	subnets.c   which prefixes a peer may have
+ *	clash.c     subnets that clash, and what ours are mapped to
  *	action.c    the queue of actions, log lines, problems, random numbers
  */
 #ifndef DISCOVERY_CORE_STATE_H
@@ -32,6 +35,11 @@
 /** struct local - A stack of ours and what is still to be said about it */
 struct local {
 	struct local_stack stack;
+	/* what is announced, see mapping.h */
+	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID];
+	struct mapped mapped[LIMIT_SUBNETS];
+	size_t n_subnets, n_mapped, n_avoid;
+	int64_t moves_us; /* how often it moved lately: counted as in struct bucket */
 	uint64_t seq;
 	bool leaving; /* GOODBYEs are being sent; then it is forgotten */
 	uint8_t left; /* datagrams to send, the next one at send_us */
@@ -87,6 +95,14 @@ struct core {
 	size_t n_claims;
 	struct partial *partials[LIMIT_PARTIALS];
 	size_t n_partials;
+	/* clashes */
+	struct prefix *routes; /* of this host */
+	size_t n_routes;
+	struct self_stack *loaded; /* what our stacks were mapped to before the restart */
+	size_t n_loaded;
+	bool clash_changed; /* something has, that clashes may follow from */
+	int64_t clash_us;   /* and is not looked at before this */
+	struct problems clash_problems;
 	int64_t patience_us; /* after a sleep: nobody is called stale or gone before this */
 	struct names_state *names;
 	/* what comes out */
@@ -112,6 +128,8 @@ void action_send(struct core *core, const struct endpoint *to, const char *data,
 void action_stopped(struct core *core);
 /** core_say() - A log line; takes @about and @why */
 void core_say(struct core *core, enum log_level level, const char *text, char *about, char *why, uint64_t held);
+/** core_say_stack() - The same about a stack of ours */
+void core_say_stack(struct core *core, enum log_level level, const char *text, char *about, char *why);
 /** core_say_peer() - The same about a peer that came or went, unless thousands do */
 void core_say_peer(struct core *core, int64_t now_us, enum log_level level, const char *text, const struct peer *peer,
 		   char *why);
@@ -121,6 +139,8 @@ void core_refuse(struct core *core, int64_t now_us, enum core_count count, const
 /** core_note() - A problem to be told for the next ten minutes */
 void core_note(struct core *core, int64_t now_us, const char *object, const char *cure, const char *fmt, ...)
 	PRINTF(5, 6);
+/** core_note_end() - It is none any more */
+void core_note_end(struct core *core, const char *object, const char *fmt, ...) PRINTF(3, 4);
 void notes_expire(struct core *core, int64_t now_us);
 /** peer_text() - "shop@nas (192.0.2.7), vni 1000"; to be freed */
 char *peer_text(const struct peer *peer);
@@ -131,6 +151,8 @@ char *peer_text(const struct peer *peer);
 void announce_refresh(struct core *core, struct core_now now, bool moved);
 void announce_stacks(struct core *core, struct core_now now, const struct local_stack *stacks, size_t n);
 void announce_stop(struct core *core, struct core_now now);
+/** announce_local() - Something of @l has changed: say it; @nth of those that do so at once */
+void announce_local(struct core *core, struct local *l, size_t nth, int64_t now_us);
 /** announce_query() - Ask the group, three times; announce_ask() - one address, once */
 void announce_query(struct core *core, int64_t now_us);
 void announce_ask(struct core *core, struct core_now now, const struct endpoint *to);
@@ -153,9 +175,40 @@ void announce_seq(struct core *core, wall_t wall, uint64_t seen);
 void receive_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group,
 		      const char *data, size_t len);
 void receive_load(struct core *core, struct core_now now, const struct discovery *d);
-/** receive_underlay() - Our own networks have changed: look at all subnets again */
-void receive_underlay(struct core *core, int64_t now_us);
 void receive_timer(struct core *core, struct core_now now);
 int64_t receive_due(const struct core *core);
+
+/* --- parts.c --- */
+
+/** message_unite() - Put a part to the others. Return: true when *m holds the whole */
+bool message_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m);
+
+/* --- subnets.c --- */
+
+/**
+ * subnets_take() - Give a peer the subnets, mapped prefixes and routes to avoid of @m, as far as it may have them
+ * @m:   is sorted, and what is refused taken out
+ * @say: refusals are logged
+ *
+ * Return: has anything of the peer changed?
+ */
+bool subnets_take(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m, bool say);
+/** subnets_copy() - The lists of a peer into @m */
+void subnets_copy(struct wire_msg *m, const struct peer *peer);
+/** subnets_underlay() - Our own networks have changed: look at all subnets again */
+void subnets_underlay(struct core *core, int64_t now_us);
+
+/* --- clash.c --- */
+
+/** clash_changed() - A stack, a peer or a route has: clash_settle() soon */
+void clash_changed(struct core *core);
+/** clash_load() - What our stacks were mapped to */
+void clash_load(struct core *core, const struct discovery *d);
+/** clash_local() - A stack of ours that is new: what the file says of it */
+void clash_local(const struct core *core, struct local *l);
+/** clash_settle() - Map our stacks, or move them, now, if anything has changed */
+void clash_settle(struct core *core, struct core_now now);
+void clash_timer(struct core *core, struct core_now now);
+int64_t clash_due(const struct core *core);
 
 #endif

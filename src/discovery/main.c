@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "discovery/names_file.h"
 #include "discovery/socket.h"
 #include "state/config.h"
 #include "state/identity.h"
@@ -35,6 +36,7 @@ struct role {
 	char host_id[HOST_ID_LEN + 1], host_name[WIRE_HOST_NAME];
 	bool supervised; /* by `host`: inventory.json will come */
 	struct core *core;
+	struct names_file *names;
 	struct sockets *sockets;
 	struct timer *core_timer, *write_timer, *refresh_timer;
 	struct dirwatch *watch;
@@ -65,7 +67,7 @@ static void role_say(const struct action *a)
 	size_t n = 0;
 
 	if (a->about)
-		kv[n++] = kv_str(a->level == LOG_LEVEL_INFO ? "peer" : "from", a->about);
+		kv[n++] = kv_str(a->key, a->about);
 	if (a->why)
 		kv[n++] = kv_str("why", a->why);
 	if (a->held)
@@ -121,6 +123,7 @@ static void role_drain(struct role *r)
 			role_write_soon(r);
 			break;
 		case ACTION_NAMES:
+			names_file_soon(r->names, r->listening ? LISTEN_US : 0);
 			break;
 		case ACTION_LOG:
 			role_say(&a);
@@ -305,6 +308,19 @@ static void role_stacks(struct role *r)
 	free(stacks);
 }
 
+static void role_names(struct role *r)
+{
+	struct name_stack *names = xcalloc(r->inventory.n_stacks + 1, sizeof(*names));
+	size_t n = 0;
+
+	for (; n < r->inventory.n_stacks && n + 1 < LIMIT_STACKS; n++)
+		names_of_stack(&r->inventory.stacks[n], &names[n]);
+	core_names(r->core, role_now(), names, n);
+	for (size_t i = 0; i < n; i++)
+		name_stack_done(&names[i]);
+	free(names);
+}
+
 /* What it says, or what it said last: stacks do not go because a file does */
 static void role_read_inventory(struct role *r)
 {
@@ -329,6 +345,7 @@ static void role_read_inventory(struct role *r)
 	r->inventory = inv;
 	r->have_inventory = true;
 	role_stacks(r);
+	role_names(r);
 	if (r->listening)
 		role_write_soon(r);
 }
@@ -343,6 +360,8 @@ static void on_state_dir(void *arg, const char *name)
 		if (!file_mark_same(&now, &r->mark))
 			role_write_soon(r);
 	}
+	if (!name || str_eq(name, STATE_NAMES))
+		names_file_seen(r->names);
 	if (name && !str_eq(name, STATE_INVENTORY))
 		return;
 	role_read_inventory(r);
@@ -386,6 +405,7 @@ static void on_sigusr1(void *arg, int signum)
 static void role_stop(struct role *r)
 {
 	role_write(r);
+	names_file_flush(r->names);
 	loop_stop(&r->loop);
 }
 
@@ -445,16 +465,17 @@ static int role_check(const struct role *r, struct err *err)
  * In a sticky directory we cannot replace a file of root's: one written by hand, or by an older program as root. So it
  * becomes ours while that is still possible. What is no plain file is left alone: writing will say so.
  */
-static void file_take_over(const struct state_dir *dir)
+static void file_take_over(const struct state_dir *dir, const char *name)
 {
-	int fd = openat(dir->fd, STATE_DISCOVERY, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dir->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == 0 &&
 	    fchown(fd, dir->uid, dir->gid) < 0)
-		log_warning("discovery.json belongs to root and cannot be taken over", kv_str("why", strerror(errno)));
+		log_warning("a file belongs to root and cannot be taken over", kv_str("file", name),
+			    kv_str("why", strerror(errno)));
 	close(fd);
 }
 
@@ -468,7 +489,8 @@ static int role_open(struct role *r, struct err *err)
 	if (rc < 0)
 		return rc;
 	if (geteuid() == 0) {
-		file_take_over(&r->dir);
+		file_take_over(&r->dir, STATE_DISCOVERY);
+		file_take_over(&r->dir, STATE_NAMES);
 		if (r->dir.fallback)
 			log_warning("there is no user docker-router, running as nobody");
 	}
@@ -492,6 +514,7 @@ static void role_core(struct role *r)
 				     .goodbye = c->goodbye == GOODBYE_STOP,
 				     .peers = c->peers,
 				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
+				     .mapping = c->mapping,
 				     .reserved = {c->shadow4, c->shadow6}};
 
 	str_copy(config.host_id, r->host_id);
@@ -529,6 +552,8 @@ static int role_start(struct role *r, struct err *err)
 	r->sigint = sigwatch_new(&r->loop, SIGINT, on_sigterm, r);
 	r->sigusr1 = sigwatch_new(&r->loop, SIGUSR1, on_sigusr1, r);
 	role_load(r);
+	r->names = names_file_new(&r->loop, &r->dir, r->core);
+	names_file_load(r->names);
 	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, err) < 0)
 		log_warning("STATE_DIR cannot be watched", kv_str("why", err->text));
 	r->sockets = role_sockets(r, on_datagram, on_moved);
@@ -547,6 +572,7 @@ static int role_start(struct role *r, struct err *err)
 static void role_done(struct role *r)
 {
 	sockets_free(r->sockets);
+	names_file_free(r->names);
 	dirwatch_free(r->watch);
 	timer_free(r->core_timer);
 	timer_free(r->write_timer);

@@ -53,6 +53,11 @@ void names_state_free(struct names_state *s)
 	free(s);
 }
 
+void names_start(struct core *core)
+{
+	core->names->changed = true;
+}
+
 bool names_changed(struct core *core)
 {
 	bool changed = core->names->changed;

@@ -65,6 +65,8 @@ void names_peer_gone(struct core *core, uint32_t place);
 
 void names_timer(struct core *core, struct core_now now);
 int64_t names_due(const struct core *core);
+/** names_start() - The file is there from the start, also when it holds nothing */
+void names_start(struct core *core);
 /** names_changed() - Has anything changed since it was last asked? */
 bool names_changed(struct core *core);
 

@@ -31,10 +31,21 @@ void peers_init(struct peers *p, int64_t timeout_us, uint64_t hash_seed)
 			    .idle_newest = TABLE_NONE};
 }
 
+static void lists_free(struct entry *e)
+{
+	free(e->peer.subnets);
+	free(e->peer.mapped);
+	free(e->peer.avoid);
+	free(e->refused);
+	e->peer.subnets = e->peer.avoid = e->refused = NULL;
+	e->peer.mapped = NULL;
+	e->peer.n_subnets = e->peer.n_mapped = e->peer.n_avoid = e->n_refused = 0;
+}
+
 void peers_done(struct peers *p)
 {
 	for (size_t i = 0; i < p->n_entries; i++)
-		free(p->entries[i].peer.subnets);
+		lists_free(&p->entries[i]);
 	free(p->entries);
 	free(p->hosts);
 	free(p->sources);
@@ -219,14 +230,14 @@ uint32_t peers_find(const struct peers *p, const struct peer_key *key)
 }
 
 /* What is there about the peer beside its key is forgotten */
-static void peer_begin(struct peer *peer, const struct peer_key *key)
+static void peer_begin(struct entry *e, const struct peer_key *key)
 {
 	struct peer new = {.vni = key->vni, .host_ip = *key->host_ip};
 
 	str_copy(new.stack_id, key->stack_id);
 	str_copy(new.host_id, key->host_id);
-	free(peer->subnets);
-	*peer = new;
+	lists_free(e);
+	e->peer = new;
 }
 
 static uint32_t entry_new(struct peers *p)
@@ -259,13 +270,13 @@ int peers_add(struct peers *p, const struct peer_key *key, const struct endpoint
 		e = &p->entries[place];
 		e->host = host;
 		p->hosts[host].n_entries++;
-		peer_begin(&e->peer, key);
+		peer_begin(e, key);
 		own = entry_key(e);
 		table_put(&p->entry_table, entry_hash(p, &own), place);
 	} else {
 		e = &p->entries[place];
 		assert(e->gone);
-		peer_begin(&e->peer, key);
+		peer_begin(e, key);
 		p->n_graves--;
 	}
 	e->used = true;
@@ -306,7 +317,7 @@ static void entry_free(struct peers *p, uint32_t place)
 
 	table_remove(&p->entry_table, entry_hash(p, &key), place);
 	host_release(p, e->host);
-	free(e->peer.subnets);
+	lists_free(e);
 	*e = (struct entry){0};
 	*xgrow(&p->free_entries, p->n_free_entries, &p->cap_free_entries) = place;
 	p->n_free_entries++;
@@ -323,9 +334,7 @@ void peers_bury(struct peers *p, uint32_t place, bool grave, int64_t now_us)
 		entry_free(p, place);
 		return;
 	}
-	free(e->peer.subnets);
-	e->peer.subnets = NULL;
-	e->peer.n_subnets = 0;
+	lists_free(e);
 	e->gone = true;
 	e->heard_us = now_us;
 	p->n_graves++;

@@ -56,6 +56,8 @@ struct entry {
 	uint32_t host;
 	int64_t heard_us; /* or gone since */
 	struct peer peer;
+	struct prefix *refused; /* of what it announced: overlaps networks of ours */
+	uint16_t n_refused;
 };
 
 struct peers {

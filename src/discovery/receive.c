@@ -181,11 +181,11 @@ static void peer_full(struct core *core, int64_t now_us, int code, const struct 
 }
 
 /* Take over what the message says. Return: did anything but time and number change? */
-static bool peer_update(struct core *core, int64_t now_us, struct peer *peer, struct wire_msg *m)
+static bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m)
 {
+	struct peer *peer = &e->peer;
 	bool anew = m->seq != peer->seq, changed = false;
 	struct endpoint vxlan = {.ip = m->host_ip, .port = m->port};
-	size_t n;
 
 	if (!str_eq(peer->host_name, m->host_name)) {
 		str_copy(peer->host_name, m->host_name);
@@ -202,9 +202,7 @@ static bool peer_update(struct core *core, int64_t now_us, struct peer *peer, st
 	}
 	peer->vtep_mac = m->vtep_mac;
 	peer->vtep_ip = m->vtep_ip;
-	n = subnets_sort(m->subnets, m->n_subnets);
-	n = subnets_filter(core, now_us, peer, m->subnets, n, anew);
-	if (subnets_set(peer, m->subnets, n))
+	if (subnets_take(core, now_us, e, m, anew))
 		changed = true;
 	if (anew)
 		core->changed = true;
@@ -235,7 +233,7 @@ static int peer_apply(struct core *core, struct core_now now, const struct endpo
 		return -1;
 	}
 	e = &p->entries[place];
-	changed = peer_update(core, now.mono.us, &e->peer, m);
+	changed = peer_update(core, now.mono.us, e, m);
 	if (new_peer)
 		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer appeared", &e->peer, NULL);
 	else if (e->peer.status == PEER_STALE)
@@ -269,6 +267,7 @@ static void peer_goodbye(struct core *core, struct core_now now, const struct wi
 	names_peer_gone(core, place);
 	peers_bury(&core->peers, place, m->host_id[0] != '\0', now.mono.us);
 	core->changed = true;
+	clash_changed(core);
 }
 
 /* Remember how the host was heard: its port may be another since it restarted */
@@ -380,7 +379,7 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 		peer_goodbye(core, now, &m);
 		return;
 	}
-	if (parts_unite(core, now.mono.us, from, &m))
+	if (message_unite(core, now.mono.us, from, &m))
 		taken = peer_apply(core, now, from, &m);
 	host = peers_host(&core->peers, m.host_id, &m.host_ip);
 	if (taken == 1)
@@ -401,7 +400,8 @@ static bool peer_loadable(const struct core *core, const struct peer *peer)
 	struct ip ip;
 
 	if (!name_valid(peer->stack_id) || peer->vni == 0 || peer->vni > VNI_MAX || ip_is_none(&peer->host_ip) ||
-	    ip_is_multicast(&peer->host_ip) || ip_is_unspecified(&peer->host_ip) || peer->n_subnets > LIMIT_SUBNETS)
+	    ip_is_multicast(&peer->host_ip) || ip_is_unspecified(&peer->host_ip) || peer->n_subnets > LIMIT_SUBNETS ||
+	    peer->n_mapped > LIMIT_SUBNETS || peer->n_avoid > LIMIT_AVOID)
 		return false;
 	if (!peer->host_id[0])
 		return true;
@@ -418,11 +418,10 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	struct peer_key key = {
 		.host_id = peer->host_id, .stack_id = peer->stack_id, .host_ip = &peer->host_ip, .vni = peer->vni};
 	int64_t age_us = (now.wall.ms - peer->last_seen.ms) * USEC_PER_MSEC, max_us = core->config.timeout_us / 2;
-	struct prefix subnets[LIMIT_SUBNETS];
+	struct wire_msg m = {0};
 	uint32_t place, host;
 	bool new_host;
 	struct entry *e;
-	size_t n = peer->n_subnets;
 
 	/* The clock may have jumped: whoever is in the file has half the timeout at least to be heard again */
 	age_us = age_us < 0 ? 0 : age_us > max_us ? max_us : age_us;
@@ -434,12 +433,9 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	if (peers_add(&core->peers, &key, &from, now.mono.us - age_us, &place, &new_host) < 0)
 		return;
 	e = &core->peers.entries[place];
-	if (n)
-		memcpy(subnets, peer->subnets, n * sizeof(subnets[0]));
-	n = subnets_sort(subnets, n);
-	n = subnets_filter(core, now.mono.us, peer, subnets, n, true);
-	subnets_set(&e->peer, subnets, n);
 	str_copy(e->peer.host_name, name_valid(peer->host_name) ? peer->host_name : "");
+	subnets_copy(&m, peer);
+	subnets_take(core, now.mono.us, e, &m, true);
 	e->peer.vxlan_endpoint = peer->vxlan_endpoint;
 	if (ip_cmp(&e->peer.vxlan_endpoint.ip, &peer->host_ip) != 0 || e->peer.vxlan_endpoint.port == 0)
 		e->peer.vxlan_endpoint = (struct endpoint){.ip = peer->host_ip, .port = WIRE_VXLAN_PORT};
@@ -472,6 +468,8 @@ static void peer_silent(void *arg, struct entry *e, bool gone)
 	int64_t silent_s = (s->now_us - e->heard_us) / USEC_PER_SEC;
 
 	s->core->changed = true;
+	if (gone)
+		clash_changed(s->core);
 	if (gone)
 		names_peer_gone(s->core, (uint32_t)(e - s->core->peers.entries));
 	core_say_peer(s->core, s->now_us, LOG_LEVEL_INFO, gone ? "peer has gone" : "peer is stale", &e->peer,

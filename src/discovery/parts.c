@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Messages in parts: kept until all parts are there, not long, and few of each sender.
+ */
+#include "discovery/core_state.h"
+
+static void partial_drop(struct core *core, size_t nth)
+{
+	free(core->partials[nth]);
+	core->partials[nth] = core->partials[--core->n_partials];
+	core->partials[core->n_partials] = NULL;
+}
+
+static void partial_close(struct core *core, const struct partial *p)
+{
+	for (size_t i = 0; i < core->n_partials; i++) {
+		if (core->partials[i] == p) {
+			partial_drop(core, i);
+			return;
+		}
+	}
+}
+
+static bool partial_same(const struct partial *p, const struct endpoint *from, const struct wire_msg *m)
+{
+	return ip_cmp(&p->from.ip, &from->ip) == 0 && p->msg.vni == m->vni && str_eq(p->msg.host_id, m->host_id) &&
+	       str_eq(p->msg.stack_id, m->stack_id);
+}
+
+/* Find or make room. NULL: this source has too many open */
+static struct partial *partial_open(struct core *core, int64_t now_us, const struct endpoint *from,
+				    const struct wire_msg *m)
+{
+	size_t oldest = 0, of_source = 0;
+	struct partial *p;
+
+	for (size_t i = core->n_partials; i-- > 0;) {
+		p = core->partials[i];
+		if (partial_same(p, from, m)) {
+			if (p->msg.seq == m->seq && p->msg.parts == m->parts && now_us - p->since_us < PARTIAL_US)
+				return p;
+			partial_drop(core, i);
+		} else if (now_us - p->since_us >= PARTIAL_US) {
+			core->counts[COUNT_PART]++;
+			partial_drop(core, i);
+		}
+	}
+	for (size_t i = 0; i < core->n_partials; i++) {
+		of_source += ip_cmp(&core->partials[i]->from.ip, &from->ip) == 0;
+		if (core->partials[i]->since_us < core->partials[oldest]->since_us)
+			oldest = i;
+	}
+	if (of_source >= LIMIT_PARTIALS_PER_SOURCE)
+		return NULL;
+	if (core->n_partials == LIMIT_PARTIALS) {
+		core->counts[COUNT_PART]++;
+		partial_drop(core, oldest);
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->msg = *m;
+	p->msg.n_subnets = p->msg.n_mapped = p->msg.n_avoid = 0;
+	p->from = *from;
+	p->since_us = now_us;
+	core->partials[core->n_partials++] = p;
+	return p;
+}
+
+bool message_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m)
+{
+	struct partial *p;
+
+	if (m->parts == 1)
+		return true;
+	p = partial_open(core, now_us, from, m);
+	if (!p) {
+		core_refuse(core, now_us, COUNT_PART, from, "part: more than %d messages in parts at once",
+			    LIMIT_PARTIALS_PER_SOURCE);
+		return false;
+	}
+	if (p->have & (1u << (m->part - 1)))
+		return false;
+	if (p->msg.n_subnets + m->n_subnets > LIMIT_SUBNETS || p->msg.n_mapped + m->n_mapped > LIMIT_SUBNETS ||
+	    p->msg.n_avoid + m->n_avoid > LIMIT_AVOID) {
+		core_refuse(core, now_us, COUNT_PART, from,
+			    "more than %d subnets or mapped, or %d to avoid, in all parts", LIMIT_SUBNETS, LIMIT_AVOID);
+		partial_close(core, p);
+		return false;
+	}
+	p->have |= 1u << (m->part - 1);
+	memcpy(&p->msg.subnets[p->msg.n_subnets], m->subnets, m->n_subnets * sizeof(m->subnets[0]));
+	p->msg.n_subnets += m->n_subnets;
+	memcpy(&p->msg.mapped[p->msg.n_mapped], m->mapped, m->n_mapped * sizeof(m->mapped[0]));
+	p->msg.n_mapped += m->n_mapped;
+	memcpy(&p->msg.avoid[p->msg.n_avoid], m->avoid, m->n_avoid * sizeof(m->avoid[0]));
+	p->msg.n_avoid += m->n_avoid;
+	if (p->have != (1u << p->msg.parts) - 1)
+		return false;
+	*m = p->msg;
+	partial_close(core, p);
+	return true;
+}
