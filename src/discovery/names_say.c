@@ -146,7 +146,8 @@ void core_names(struct core *core, struct core_now now, struct name_stack *stack
 		o->seq = ++core->seq; /* the file gets it when it is written the next time */
 		o->going = false;
 		o->next_part = 0;
-		o->left = RESENDS;
+		o->fresh = true;
+		o->left = o->names.n_names > LARGE_NAMES ? RESENDS - 1 : RESENDS;
 		o->empty_rounds = EMPTY_ROUNDS;
 	}
 	core_timer(core, now);
@@ -222,9 +223,11 @@ static bool own_ready(const struct own *o, int64_t now_us)
 	return o->going || (o->left > 0 && o->send_us <= now_us);
 }
 
-/* Some datagrams of a round. Return: how many; *ret_wait: the rate does not allow more */
+/* Some datagrams of a round. Return: how many; *ret_wait: the rate does not allow more. What is news may use all of it,
+ * what is said again a half */
 static size_t own_turn(struct core *core, struct core_now now, struct own *o, size_t room, bool *ret_wait)
 {
+	int64_t burst = o->fresh ? GROUP_BURST : GROUP_BURST / 2;
 	size_t sent = 0;
 
 	if (!o->going) {
@@ -233,7 +236,7 @@ static size_t own_turn(struct core *core, struct core_now now, struct own *o, si
 	}
 	text_make(core, now, o);
 	while (sent < room && o->next_part < o->n_parts) {
-		if (!rate_pass(&core->names->group, now.mono.us, NAMES_RATE * 3 / 4, NAMES_BURST * 3 / 4)) {
+		if (!rate_pass(&core->names->group, now.mono.us, GROUP_RATE, burst)) {
 			*ret_wait = true;
 			return sent;
 		}
@@ -242,7 +245,7 @@ static size_t own_turn(struct core *core, struct core_now now, struct own *o, si
 	}
 	if (o->next_part < o->n_parts)
 		return sent;
-	o->going = false;
+	o->going = o->fresh = false;
 	o->left--;
 	o->send_us = now.mono.us + core_jitter(core, 40 * USEC_PER_MSEC, 120 * USEC_PER_MSEC);
 	if (o->left < RESENDS - 1)
@@ -280,13 +283,15 @@ static size_t rounds_step(struct core *core, struct core_now now, size_t room, b
 	size_t sent = 0;
 
 	*ret_more = false;
-	for (size_t i = 0; i < s->n_own && sent < room && !*ret_wait; i++) {
+	for (size_t i = 0; i < s->n_own && sent < room; i++) {
 		struct own *o = s->own[(s->turn + i) % s->n_own];
+		bool blocked = false;
 
 		if (!own_ready(o, now.mono.us))
 			continue;
-		sent += own_turn(core, now, o, room - sent < TURN_NAMES ? room - sent : TURN_NAMES, ret_wait);
-		*ret_more = *ret_more || own_ready(o, now.mono.us);
+		sent += own_turn(core, now, o, room - sent < TURN_NAMES ? room - sent : TURN_NAMES, &blocked);
+		*ret_more = *ret_more || (!blocked && own_ready(o, now.mono.us));
+		*ret_wait = *ret_wait || blocked;
 	}
 	if (s->n_own)
 		s->turn = (s->turn + 1) % s->n_own;
@@ -337,7 +342,7 @@ void say_timer(struct core *core, struct core_now now)
 	if (s->step_us > now.mono.us || say_due(core) > now.mono.us)
 		return;
 	/* half for each, so that neither holds up the other */
-	while (more && !wait && sent < STEP_NAMES) {
+	while (more && sent < STEP_NAMES) {
 		before = sent;
 		sent += rounds_step(core, now, s->n_answers ? STEP_NAMES / 2 : STEP_NAMES - sent, &more, &wait);
 		if (sent == before || s->n_answers)
@@ -346,7 +351,7 @@ void say_timer(struct core *core, struct core_now now)
 	if (s->n_answers)
 		sent += answers_step(core, now, sent < STEP_NAMES ? STEP_NAMES - sent : 1);
 	texts_sweep(s);
-	s->step_us = now.mono.us + (wait ? 10 * STEP_NAMES_US : STEP_NAMES_US);
+	s->step_us = now.mono.us + (wait && sent == 0 ? 10 * STEP_NAMES_US : STEP_NAMES_US);
 }
 
 int64_t say_due(const struct core *core)

@@ -12,6 +12,9 @@
 #define STEP_NAMES_US	   (2 * USEC_PER_MSEC)
 #define TURN_NAMES	   4 /* datagrams of one set before it is another one's turn */
 #define LIMIT_NAME_ANSWERS 512
+#define LARGE_NAMES	   512 /* more than this are told twice after a change, not three times */
+#define GROUP_RATE	   (NAMES_RATE * 3 / 4)
+#define GROUP_BURST	   (NAMES_BURST * 3 / 4)
 #define EMPTY_ROUNDS	   4
 /* After a change of a set the next waits so long, and longer the more datagrams it takes */
 #define CHANGE_US	    (5 * USEC_PER_MSEC)
@@ -27,6 +30,7 @@ struct own {
 	uint64_t seq;
 	int64_t changed_us;   /* when the last change was or is told first */
 	uint8_t empty_rounds; /* that an empty set is still told of by itself */
+	bool fresh;	      /* its first round since the change is not over */
 	uint8_t left;	      /* rounds to the group, the next at send_us */
 	int64_t send_us;
 	bool going; /* a round is under way, next_part the next of it */
