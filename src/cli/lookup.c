@@ -85,7 +85,7 @@ static bool is_called(const char *question, const char *name, const char *host)
 
 void lookup_name(const struct records *r, const char *question, struct scope scope, struct lookup *ret)
 {
-	char want[QUESTION_BYTES], name[RECORD_NAME_BYTES];
+	char want[QUESTION_BYTES] = "", name[RECORD_NAME_BYTES];
 
 	*ret = (struct lookup){0};
 	if (!question_trim(r->domain, question, want, &ret->below_domain))
@@ -172,7 +172,7 @@ static void nearest_slips(const struct records *r, const char *want, struct scop
 size_t lookup_nearest(const struct records *r, const char *question, struct scope scope,
 		      char ret[static NEAREST_MAX][RECORD_NAME_BYTES])
 {
-	char want[QUESTION_BYTES], name[RECORD_NAME_BYTES];
+	char want[QUESTION_BYTES] = "", name[RECORD_NAME_BYTES];
 	size_t n = 0;
 	bool below;
 

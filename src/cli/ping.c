@@ -441,7 +441,7 @@ static void cell_ms(struct table *t, bool known, int64_t us)
 		return;
 	}
 	str_print(text, "%.2f ms", (double)us / 1000);
-	cell_value(t, json_real((double)us / 1000), text);
+	cell_value(t, json_integer(us), text);
 }
 
 /* Of a way whose end is silent: those that answered, and the next */
@@ -462,8 +462,8 @@ static struct table *hops_table(const struct ping *p)
 {
 	static const struct column columns[] = {
 		{"hop", "HOP", COL_RIGHT},    {"who", "WHO", COL_SHRINK},   {"address", "ADDRESS", COL_HIDE},
-		{"sent", "SENT", COL_RIGHT},  {"lost", "LOST", COL_RIGHT},  {"min_ms", "MIN", COL_RIGHT},
-		{"avg_ms", "AVG", COL_RIGHT}, {"max_ms", "MAX", COL_RIGHT}, {"damaged", "", COL_JSON},
+		{"sent", "SENT", COL_RIGHT},  {"lost", "LOST", COL_RIGHT},  {"min_us", "MIN", COL_RIGHT},
+		{"avg_us", "AVG", COL_RIGHT}, {"max_us", "MAX", COL_RIGHT}, {"damaged", "", COL_JSON},
 		{"answers", "", COL_JSON},
 	};
 	static const char *const words[PING_KIND_N_] = {
