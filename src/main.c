@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{"inventory", "inventory", true, "what runs here: networks, stacks and containers of the Docker Engines"},
 	{"discovery", "discovery", true, "who else is out there: announce our stacks, hear of the peers"},
 	{"router", "router", true, "make the VXLAN devices, routes and firewall that the peers ask for"},
+	{"names", "names", true, "answer containers who is called what, on all hosts"},
 	{"status", "cli", false, "what runs, what was made, what is wrong"},
 	{"peers", "cli", false, "the stacks of other hosts, and when they were last heard"},
 	{"routes", "cli", false, "the prefixes that lead to other stacks, and those refused"},
