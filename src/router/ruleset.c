@@ -52,13 +52,15 @@ static void set(struct rules *r, struct nft_table *t, const char *name, uint8_t 
 	s->interval = interval;
 }
 
-#define PAYLOAD(proto, field) "{\"payload\":{\"protocol\":\"" proto "\",\"field\":\"" field "\"}}"
-#define MATCH(left, right)    "{\"match\":{\"op\":\"==\",\"left\":" left ",\"right\":" right "}}"
-#define RAW_SPORT	      "{\"payload\":{\"base\":\"th\",\"offset\":0,\"len\":16}}"
-#define TUNNEL_FLAGS	      "{\"payload\":{\"base\":\"th\",\"offset\":64,\"len\":32}}"
-#define TUNNEL_VNI	      "{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}"
-#define IIFNAME		      "{\"meta\":{\"key\":\"iifname\"}}"
-#define IS_LOCAL	      MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
+#define PAYLOAD(proto, field)  "{\"payload\":{\"protocol\":\"" proto "\",\"field\":\"" field "\"}}"
+#define MATCH(left, right)     "{\"match\":{\"op\":\"==\",\"left\":" left ",\"right\":" right "}}"
+#define RAW_SPORT	       "{\"payload\":{\"base\":\"th\",\"offset\":0,\"len\":16}}"
+#define TUNNEL_FLAGS	       "{\"payload\":{\"base\":\"th\",\"offset\":64,\"len\":32}}"
+#define TUNNEL_VNI	       "{\"payload\":{\"base\":\"th\",\"offset\":96,\"len\":24}}"
+#define MATCH_NOT(left, right) "{\"match\":{\"op\":\"!=\",\"left\":" left ",\"right\":" right "}}"
+#define OIFNAME		       "{\"meta\":{\"key\":\"oifname\"}}"
+#define IIFNAME		       "{\"meta\":{\"key\":\"iifname\"}}"
+#define IS_LOCAL	       MATCH("{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}}", "\"local\"")
 
 /*
  * Rewrites the prefix of an address ("saddr" or "daddr"), host bits kept; no conntrack, and the checksums follow
@@ -229,7 +231,8 @@ static void clamp_mss(struct rules *r)
 struct mapper {
 	const struct ruleset_mapped *v;
 	size_t n;
-	const char *from_stack; /* a match, with a comma behind it: comes from a stack */
+	/* matches, with a comma behind each: comes from a stack, leaves for one */
+	const char *from_stack, *to_stack;
 	const char *unheld; /* sets that a subnet which is not held is mapped for, without 4 or 6; NULL: everything */
 	bool router_has_address; /* in a stack's subnet */
 };
@@ -317,7 +320,7 @@ static void map(struct rules *r, struct nft_table *t, const struct mapper *m)
 		rewrite(r, "to-stack", "", "daddr", &m->v[i].as, &m->v[i].subnet);
 	map_errors(r, "prerouting", m->from_stack, "from");
 	map_errors(r, "output", "", "from");
-	map_errors(r, "to-stack", "", "to");
+	map_errors(r, "to-stack", m->to_stack, "to");
 	map_inner(r, m);
 }
 
@@ -325,7 +328,7 @@ void ruleset_alone(const struct ruleset_alone *alone, struct nft_table *t)
 {
 	struct rules r = {0};
 	struct ruleset_host in = {.vnis = &alone->vni, .n_vnis = 1, .port = alone->vni.port, .epochs = alone->epochs};
-	char a[IP_STRLEN], from_stack[128];
+	char a[IP_STRLEN], from_stack[128], to_stack[128];
 
 	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
 	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
@@ -343,11 +346,13 @@ void ruleset_alone(const struct ruleset_alone *alone, struct nft_table *t)
 			ip_format(&alone->stack[i].ip, a), alone->stack[i].len);
 	/* Its stack has other things to say than to the overlay: those go out with the true address. */
 	str_print(from_stack, MATCH(IIFNAME, "\"%s\"") ",", alone->stack_dev);
+	str_print(to_stack, MATCH(OIFNAME, "\"%s\"") ",", alone->stack_dev);
 	if (alone->n_mapped)
 		map(&r, t,
 		    &(struct mapper){.v = alone->mapped,
 				     .n = alone->n_mapped,
 				     .from_stack = from_stack,
+				     .to_stack = to_stack,
 				     .unheld = "members",
 				     .router_has_address = true});
 	finish(&r, t);
@@ -356,7 +361,7 @@ void ruleset_alone(const struct ruleset_alone *alone, struct nft_table *t)
 void ruleset_router(const struct ruleset_router *in, struct nft_table *t)
 {
 	struct rules r = {0};
-	char from_stack[128] = "";
+	char from_stack[128] = "", to_stack[128] = "";
 
 	clamp_mss(&r);
 	if (in->n_shadows || in->n_mapped)
@@ -368,11 +373,15 @@ void ruleset_router(const struct ruleset_router *in, struct nft_table *t)
 		if (!again)
 			rewrite(&r, "prerouting", "", "daddr", &in->shadows[i].shadow, &in->shadows[i].real);
 	}
-	if (in->tunnel[0])
-		str_print(from_stack, "{\"match\":{\"op\":\"!=\",\"left\":" IIFNAME ",\"right\":\"%s\"}},", in->tunnel);
+	if (in->tunnel[0]) {
+		str_print(from_stack, MATCH_NOT(IIFNAME, "\"%s\"") ",", in->tunnel);
+		str_print(to_stack, MATCH_NOT(OIFNAME, "\"%s\"") ",", in->tunnel);
+	}
 	if (in->n_mapped) {
 		chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
-		map(&r, t, &(struct mapper){.v = in->mapped, .n = in->n_mapped, .from_stack = from_stack});
+		map(&r, t,
+		    &(struct mapper){
+			    .v = in->mapped, .n = in->n_mapped, .from_stack = from_stack, .to_stack = to_stack});
 	}
 	finish(&r, t);
 }
