@@ -54,7 +54,7 @@ struct router {
 	struct apply *apply;
 	struct dirwatch *watch;
 	struct sigwatch *signals[3];
-	struct timer *replan, *retry, *write;
+	struct timer *replan, *retry, *write, *tell;
 	struct inventory inventory;
 	struct discovery discovery;
 	bool have_inventory, have_discovery;
@@ -472,7 +472,10 @@ static void on_replan(void *arg)
 		return; /* its end is a change */
 	}
 	plan_make(&d.nets, observe_nets(r->observe), &plan);
-	refused_tell(&r->refused_budget, start, &r->discovery, r->runs ? &r->state : NULL, &d.state);
+	int64_t again_us = refused_tell(&r->refused_budget, start, &r->discovery, r->config.mapping,
+					r->runs ? &r->state : NULL, &d.state);
+	if (again_us)
+		timer_start(r->tell, again_us);
 	/* The new state first: claims borrow from the files, and what is established counts from now on. */
 	router_state_done(&r->state);
 	r->state = d.state;
@@ -656,6 +659,7 @@ static int router_init(struct router *r, struct err *err)
 		memset(&r->state, 0, sizeof(r->state));
 	r->replan = timer_new(&r->loop, "replan", on_replan, r);
 	r->retry = timer_new(&r->loop, "retry", on_changed, r);
+	r->tell = timer_new(&r->loop, "tell", on_changed, r);
 	r->write = timer_new(&r->loop, "write", on_write, r);
 	r->observe = observe_new(&r->loop, r->broker, on_changed, r);
 	r->apply = apply_new(&r->loop, r->broker, r->observe);
@@ -685,6 +689,7 @@ static void router_done(struct router *r)
 		on_write(r);
 	timer_free(r->replan);
 	timer_free(r->retry);
+	timer_free(r->tell);
 	timer_free(r->write);
 	for (size_t i = 0; i < ARRAY_LEN(r->signals); i++)
 		sigwatch_free(r->signals[i]);

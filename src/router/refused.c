@@ -10,6 +10,8 @@
 
 #define LINES_A_MINUTE 60
 #define MINUTE_US      (60 * INT64_C(1000000))
+#define MAPPING_US     INT64_C(1000000)	      /* until a clash is mapped, hosts and all */
+#define UNKNOWN_US     (5 * INT64_C(1000000)) /* until discovery has heard of a stack of our own */
 
 static bool same(const struct rs_refused *a, const struct rs_refused *b)
 {
@@ -17,12 +19,25 @@ static bool same(const struct rs_refused *a, const struct rs_refused *b)
 	       str_eq(a->stack_id, b->stack_id) && str_eq(a->with, b->with);
 }
 
-static bool holds(const struct router_state *s, const struct rs_refused *r)
+static const struct rs_refused *find(const struct router_state *s, const struct rs_refused *r)
 {
 	for (size_t i = 0; s && i < s->n_refused; i++)
 		if (same(&s->refused[i], r))
-			return true;
-	return false;
+			return &s->refused[i];
+	return NULL;
+}
+
+/* How long, from its beginning on, a refusal is likely to be mapped yet */
+static int64_t patience(const struct discovery *d, enum mapping mapping, const struct rs_refused *r)
+{
+	if (mapping == MAPPING_NEVER)
+		return 0;
+	if (!str_eq(r->host_id, d->self.host_id))
+		return MAPPING_US;
+	for (size_t i = 0; i < d->self.n_stacks; i++)
+		if (d->self.stacks[i].vni == r->vni && str_eq(d->self.stacks[i].stack_id, r->stack_id))
+			return MAPPING_US;
+	return UNKNOWN_US;
 }
 
 static const char *host_of(const struct discovery *d, const char *host_id)
@@ -44,14 +59,27 @@ static bool may_tell(struct refused_budget *b, int64_t now_us)
 	return b->lines++ < LINES_A_MINUTE;
 }
 
-void refused_tell(struct refused_budget *budget, int64_t now_us, const struct discovery *disc,
-		  const struct router_state *was, const struct router_state *now)
+int64_t refused_tell(struct refused_budget *budget, int64_t now_us, const struct discovery *disc, enum mapping mapping,
+		     const struct router_state *was, struct router_state *now)
 {
 	char prefix[PREFIX_STRLEN], text[512];
+	int64_t again_us = 0;
 
 	for (size_t i = 0; i < now->n_refused; i++) {
-		const struct rs_refused *r = &now->refused[i];
-		if (holds(was, r) || !may_tell(budget, now_us))
+		struct rs_refused *r = &now->refused[i];
+		const struct rs_refused *before = find(was, r);
+		r->since_us = before ? before->since_us : now_us;
+		r->told = before && before->told;
+		if (r->told)
+			continue;
+		int64_t left_us = r->since_us + patience(disc, mapping, r) - now_us;
+		if (left_us > 0) {
+			if (!again_us || left_us < again_us)
+				again_us = left_us;
+			continue;
+		}
+		r->told = true;
+		if (!may_tell(budget, now_us))
 			continue;
 		const char *offer = strstr(r->cure, "subnet: ");
 		str_print(text, "VNI %" PRIu32 ": %s of stack %s on %s clashes with %s", r->vni,
@@ -61,10 +89,11 @@ void refused_tell(struct refused_budget *budget, int64_t now_us, const struct di
 	}
 	for (size_t i = 0; was && i < was->n_refused; i++) {
 		const struct rs_refused *r = &was->refused[i];
-		if (holds(now, r) || !may_tell(budget, now_us))
+		if (!r->told || find(now, r) || !may_tell(budget, now_us))
 			continue;
 		str_print(text, "VNI %" PRIu32 ": %s of stack %s on %s", r->vni, prefix_format(&r->prefix, prefix),
 			  r->stack_id, host_of(disc, r->host_id));
 		log_info("a clash is over", kv_str("subnet", text), kv_str("with", r->with));
 	}
+	return again_us;
 }

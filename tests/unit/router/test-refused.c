@@ -18,11 +18,14 @@
 
 static struct discovery disc;
 static struct refused_budget budget;
+static enum mapping mapping;
+static int64_t again_us;
 
 static int start(void **state)
 {
 	memset(&disc, 0, sizeof(disc));
 	memset(&budget, 0, sizeof(budget));
+	mapping = MAPPING_NEVER;
 	str_copy(disc.self.host_id, HOST_A);
 	str_copy(disc.self.host_name, "nas");
 	log_init("router", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
@@ -30,7 +33,7 @@ static int start(void **state)
 }
 
 /* What refused_tell() says, through a file in place of stderr. */
-static char *told(const struct router_state *was, const struct router_state *now, int64_t now_us)
+static char *told(const struct router_state *was, struct router_state *now, int64_t now_us)
 {
 	static char text[65536];
 	FILE *f = tmpfile();
@@ -38,7 +41,7 @@ static char *told(const struct router_state *was, const struct router_state *now
 
 	assert_non_null(f);
 	dup2(fileno(f), STDERR_FILENO);
-	refused_tell(&budget, now_us, &disc, was, now);
+	again_us = refused_tell(&budget, now_us, &disc, mapping, was, now);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	rewind(f);
@@ -121,12 +124,45 @@ static void test_flood(void **state)
 	router_state_done(&many);
 }
 
+/* Where subnets are mapped only what stays is told; that of a stack which discovery does not know yet, later. */
+static void test_mapping(void **state)
+{
+	struct router_state none = {0}, one = {0}, theirs = {0};
+	const int64_t second = 1000000;
+
+	mapping = MAPPING_AUTO;
+	add(&one, "172.18.0.0/16", HOST_A, "172.18.0.0/16 of stack blog on pi (192.0.2.2)");
+	assert_int_equal(lines(told(NULL, &one, 7)), 0);
+	assert_int_equal(again_us, 5 * second);
+	assert_int_equal(lines(told(&one, &one, 7 + 4 * second)), 0);
+	assert_int_equal(again_us, second);
+	assert_int_equal(lines(told(&one, &none, 7 + 4 * second)), 0); /* over before it was told */
+	struct self_stack *s = xgrow(&disc.self.stacks, disc.self.n_stacks, &disc.self.cap_stacks);
+	disc.self.n_stacks++;
+	str_copy(s->stack_id, "shop");
+	s->vni = 100;
+	assert_int_equal(lines(told(NULL, &one, 7)), 0);
+	assert_int_equal(again_us, second);
+	assert_int_equal(lines(told(&one, &one, 7 + second)), 1);
+	assert_int_equal(again_us, 0);
+	assert_int_equal(lines(told(&one, &one, 7 + 2 * second)), 0);
+	assert_int_equal(lines(told(&one, &none, 7 + 3 * second)), 1);
+	add(&theirs, "172.18.0.0/16", HOST_B, "x");
+	assert_int_equal(lines(told(&none, &theirs, 7)), 0);
+	assert_int_equal(again_us, second);
+	assert_int_equal(lines(told(&theirs, &theirs, 7 + second)), 1);
+	discovery_done(&disc);
+	router_state_done(&one);
+	router_state_done(&theirs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_difference, start),
 		cmocka_unit_test_setup(test_names, start),
 		cmocka_unit_test_setup(test_flood, start),
+		cmocka_unit_test_setup(test_mapping, start),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
