@@ -52,7 +52,7 @@ done <"$tmp/said"
 # --- options and commands --------------------------------------------------------------------------------------------
 
 if [ -x "$program" ]; then
-	for role in host inventory discovery router status; do
+	for role in host inventory discovery router names status; do
 		"$program" "$role" --help >"$tmp/help" 2>&1 || complain "$role --help ends with an error"
 		sed -nE 's/^  --([a-z-]+).*, ([A-Z_]+)$/\2 \1/p' "$tmp/help"
 	done | sort -u >"$tmp/program"
@@ -66,7 +66,7 @@ if [ -x "$program" ]; then
 	done >>"$tmp/told"
 
 	# a role's page lists exactly what it reads
-	for role in inventory discovery router; do
+	for role in inventory discovery router names; do
 		"$program" "$role" --help | sed -nE 's/^  --([a-z-]+).*, [A-Z_]+$/\1/p' | sort -u >"$tmp/reads"
 		sed -n '/^# OPTIONS/,/^# [A-NP-Z]/p' "man/docker-router-$role.8.scd" | grep -oE -- '\*--[a-z-]+' | sed 's/^\*--//' |
 			sort -u >"$tmp/listed"
