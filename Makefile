@@ -14,6 +14,9 @@ SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false
 MESON_OPTIONS = --prefix=$(PREFIX) $(if $(WERROR),-Dwerror=true)
 ROLES = inventory discovery router host cli
 
+# --quiet says "no work to do" all the same; what is built is asked first, since a pipe would hide a failure
+ninja = ninja -C $(1) -n --quiet | grep -q "no work to do" || ninja -C $(1) -j $(JOBS) --quiet
+
 .PHONY: help packages build asan demo check test bench lab fuzz lint clean install golden-update
 
 help: ## this list
@@ -29,16 +32,16 @@ build: packages ## compile (installs what it needs when run as root); the comman
 	@rm -f $(BUILD).log
 	@[ "$$(cat $(BUILD)/prefix 2>/dev/null)" = "$(PREFIX)" ] || { meson configure $(BUILD) --prefix=$(PREFIX) && \
 		echo "$(PREFIX)" >$(BUILD)/prefix; }
-	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@$(call ninja,$(BUILD))
 	@ln -sfn src/docker-router $(BUILD)/docker-router
 
 asan: packages ## the same with the address and undefined-behaviour sanitizers, in build-asan
 	@[ -f $(BUILD_ASAN)/build.ninja ] || meson setup $(MESON_OPTIONS) $(SANITIZE) $(BUILD_ASAN) >$(BUILD_ASAN).log 2>&1 || { cat $(BUILD_ASAN).log; exit 1; }
 	@rm -f $(BUILD_ASAN).log
-	@ninja -C $(BUILD_ASAN) -j $(JOBS) --quiet
+	@$(call ninja,$(BUILD_ASAN))
 	@ln -sfn src/docker-router $(BUILD_ASAN)/docker-router
 
-demo: build ## root: two Docker hosts on this machine whose stacks reach each other (KEEP=1 leaves them up)
+demo: build ## root: two Docker hosts on this machine whose stacks reach each other by name (KEEP=1 leaves them up)
 	@packaging/packages.sh lab
 	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router lab/demo.sh
 
@@ -61,7 +64,7 @@ bench: build ## root: measure, side by side with Docker Swarm's overlay
 fuzz: ## every fuzzer for FUZZ_SECONDS (60)
 	@packaging/packages.sh build fuzz
 	@[ -f $(BUILD_FUZZ)/build.ninja ] || CC=clang meson setup -Dfuzz=true -Dtests=false $(BUILD_FUZZ) >/dev/null
-	@ninja -C $(BUILD_FUZZ) -j $(JOBS) --quiet
+	@$(call ninja,$(BUILD_FUZZ))
 	@BUILD=$(BUILD_FUZZ) tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 lint: build ## formatting, static analysis, shell scripts, man pages, spelling, the rules of the layers

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `make demo`: two Docker hosts in network namespaces of this machine, a Compose stack on each, and what they say to each
-# other; then everything is taken down. KEEP=1 leaves it up and says how to look around.
+# other; then everything is taken down. KEEP=1 leaves it up and says how to look around. LAB is its name, "demo" unless set.
 set -euo pipefail
-export LAB=demo
+export LAB=${LAB:-demo}
 . "$(dirname "$0")/lib.sh"
 cd "$TOP"
 
@@ -61,25 +61,34 @@ for s in "h1 shop" "h2 blog"; do
 done
 sed -n '/^networks:/,$s/^/    /p' examples/two-hosts/shop.yml
 
-client() { # HOST PROJECT
-	lab/docker "$1" ps --format '{{.Names}}' --filter "label=com.docker.compose.project=$2" --filter label=com.docker.compose.service=client
+container() { # HOST PROJECT SERVICE
+	lab/docker "$1" ps --format '{{.Names}}' --filter "label=com.docker.compose.project=$2" \
+		--filter "label=com.docker.compose.service=$3"
 }
-shop=$(client h1 shop)
-blog=$(client h2 blog)
-answers() { # HOST CONTAINER ADDRESS
-	lab/docker "$1" exec "$2" ping -c 1 -W 1 "$3"
+subnet() { # HOST PROJECT
+	lab/docker "$1" network inspect -f '{{(index .IPAM.Config 0).Subnet}}' "${2}_default"
 }
-wait_for "shop to reach blog" 30 answers h1 "$shop" 10.72.0.10 || die "shop does not reach blog"
-wait_for "blog to reach shop" 30 answers h2 "$blog" 10.71.0.10 || die "blog does not reach shop"
+shop=$(container h1 shop client)
+blog=$(container h2 blog client)
+fetches() { # HOST CONTAINER URL
+	lab/docker "$1" exec "$2" wget -qO- -T 1 "$3"
+}
+wait_for "shop to reach blog" 30 fetches h1 "$shop" http://web.blog/ || die "shop does not reach blog"
+wait_for "blog to reach shop" 30 fetches h2 "$blog" http://web.shop/ || die "blog does not reach shop"
 
-title "From a container of shop on h1 to blog on h2"
-show lab/docker h1 exec "$shop" ping -c 3 -i 0.2 10.72.0.10
-show lab/docker h1 exec "$shop" wget -qO- http://10.72.0.10/
+title "Docker gave both the same subnet: shop $(subnet h1 shop), blog $(subnet h2 blog)"
+title "From a container of shop on h1 to blog on h2, by name"
+show lab/docker h1 exec "$shop" ping -c 3 -i 0.2 web.blog
+show lab/docker h1 exec "$shop" wget -qO- http://web.blog/
 title "And the other way"
-show lab/docker h2 exec "$blog" ping -c 3 -i 0.2 10.71.0.10
-show lab/docker h2 exec "$blog" wget -qO- http://10.71.0.10/
-title "As docker-router on h1 sees it"
+show lab/docker h2 exec "$blog" ping -c 3 -i 0.2 web.shop
+show lab/docker h2 exec "$blog" wget -qO- http://web.shop/
+title "As docker-router on h1 sees it: each stack is mapped to a prefix of its own"
 show lab/exec h1 docker-router map
+title "The names that containers can ask for"
+show lab/exec h1 docker-router records
+title "The way there, hop by hop"
+show lab/exec h1 docker-router ping web.blog
 echo
 echo "  $((SECONDS - begin)) s from nothing to here"
 
@@ -87,12 +96,13 @@ if [ -n "${KEEP:-}" ]; then
 	cat <<-END
 
 		${bold}It stays up.${plain} To look around:
-		  LAB=demo lab/status
-		  LAB=demo lab/exec h1 docker-router status        also: peers, routes, stacks, map, doctor
-		  LAB=demo lab/docker h1 ps                        the docker command of h1
-		  LAB=demo lab/compose h2 -p blog -f examples/two-hosts/blog.yml exec client sh
-		  LAB=demo lab/pcap sw                             what crosses the wire
-		  LAB=demo lab/cut h1 h2; LAB=demo lab/heal        pull the cable, plug it in
-		  LAB=demo lab/down                                the end
+		  LAB=$LAB lab/status
+		  LAB=$LAB lab/exec h1 docker-router status        also: peers, routes, stacks, map, records, doctor
+		  LAB=$LAB lab/exec h1 docker-router resolve web.blog
+		  LAB=$LAB lab/docker h1 ps                        the docker command of h1
+		  LAB=$LAB lab/compose h2 -p blog -f examples/two-hosts/blog.yml exec client sh
+		  LAB=$LAB lab/pcap sw                             what crosses the wire
+		  LAB=$LAB lab/cut h1 h2; LAB=$LAB lab/heal        pull the cable, plug it in
+		  LAB=$LAB lab/down                                the end
 	END
 fi
