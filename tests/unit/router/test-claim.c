@@ -18,6 +18,7 @@ struct world {
 	struct foreign_route foreign[4];
 	size_t n_foreign;
 	int64_t now_us;
+	enum mapping mapping;
 	struct claims claims;
 };
 
@@ -62,6 +63,7 @@ static void settle(struct world *w)
 {
 	struct claim_input in = {.host_id = "55555555555555555555555555555555",
 				 .now_us = w->now_us,
+				 .mapping = w->mapping,
 				 .inventory = &w->inv,
 				 .discovery = &w->disc,
 				 .before = &w->before,
@@ -324,6 +326,119 @@ static void test_hostile_cluster(void **state)
 	world_done(&w);
 }
 
+static void map_peer(struct world *w, size_t i, const char *subnet, const char *as)
+{
+	struct peer *p = &w->disc.peers[i];
+	p->mapped = xcalloc(1, sizeof(*p->mapped));
+	p->mapped[0] = (struct mapped){P(subnet), P(as)};
+	p->n_mapped = 1;
+}
+
+static void map_local(struct world *w, const char *stack, uint32_t vni, const char *subnet, const char *as)
+{
+	struct self_stack *s = xgrow(&w->disc.self.stacks, w->disc.self.n_stacks, &w->disc.self.cap_stacks);
+	w->disc.self.n_stacks++;
+	str_copy(s->stack_id, stack);
+	s->vni = vni;
+	s->mapped[s->n_mapped++] = (struct mapped){P(subnet), P(as)};
+}
+
+static const struct claim *claim_at(struct world *w, const char *stack, const char *prefix)
+{
+	struct prefix p = P(prefix);
+	for (size_t i = 0; i < w->claims.n; i++)
+		if (str_eq(w->claims.v[i].stack_id, stack) && prefix_cmp(&w->claims.v[i].prefix, &p) == 0)
+			return &w->claims.v[i];
+	return NULL;
+}
+
+/* Both are mapped; the subnet itself stays with one of them, and each claim knows how the other fared. */
+static void test_mapped(void **state)
+{
+	struct world w = {0};
+	add_local(&w, "ours", 7, "br-a", "172.18.0.0/16");
+	add_peer(&w, '1', "theirs", 7, "172.18.0.0/16");
+	map_local(&w, "ours", 7, "172.18.0.0/16", "241.1.0.0/16");
+	map_peer(&w, 0, "172.18.0.0/16", "241.2.0.0/16");
+	settle(&w);
+	assert_int_equal(w.claims.n, 4);
+	const struct claim *real = claim_at(&w, "ours", "172.18.0.0/16"), *as = claim_at(&w, "ours", "241.1.0.0/16");
+	assert_true(real->refused && real->other && !real->mapped);
+	assert_true(!as->refused && !as->other && as->mapped && as->network == real->network);
+	assert_int_equal(prefix_cmp(&as->real, &real->prefix), 0);
+	assert_true(!claim_at(&w, "theirs", "172.18.0.0/16")->refused && claim_at(&w, "theirs", "241.2.0.0/16")->other);
+	/* not of another VNI, of a subnet that has gone, or of another size */
+	w.disc.self.stacks[0].vni = 8;
+	settle(&w);
+	assert_null(claim_at(&w, "ours", "241.1.0.0/16"));
+	w.disc.self.stacks[0].vni = 7;
+	w.disc.self.stacks[0].mapped[0].subnet = P("172.19.0.0/16");
+	settle(&w);
+	assert_null(claim_at(&w, "ours", "241.1.0.0/16"));
+	w.disc.self.stacks[0].mapped[0] = (struct mapped){P("172.18.0.0/16"), P("241.1.0.0/17")};
+	settle(&w);
+	assert_null(claim_at(&w, "ours", "241.1.0.0/17"));
+	world_done(&w);
+}
+
+static void test_mapping_option(void **state)
+{
+	struct world w = {.mapping = MAPPING_ALWAYS};
+	add_local(&w, "ours", 7, "br-a", "172.18.0.0/16");
+	map_local(&w, "ours", 7, "172.18.0.0/16", "241.1.0.0/16");
+	settle(&w);
+	assert_int_equal(w.claims.n, 1);
+	assert_true(w.claims.v[0].mapped && !w.claims.v[0].other && !w.claims.v[0].refused);
+	w.mapping = MAPPING_NEVER;
+	settle(&w);
+	assert_int_equal(w.claims.n, 1);
+	assert_false(w.claims.v[0].mapped);
+	world_done(&w);
+}
+
+/* Two have chosen the same prefix: one of them keeps it until discovery has moved the other. */
+static void test_mapped_twice(void **state)
+{
+	struct world w = {0};
+	add_peer(&w, '2', "two", 7, "172.18.0.0/16");
+	add_peer(&w, '1', "one", 7, "172.18.0.0/16");
+	map_peer(&w, 0, "172.18.0.0/16", "241.1.0.0/16");
+	map_peer(&w, 1, "172.18.0.0/16", "241.1.0.0/16");
+	settle(&w);
+	assert_false(claim_at(&w, "one", "241.1.0.0/16")->refused);
+	assert_true(claim_at(&w, "two", "241.1.0.0/16")->refused);
+	assert_false(claim_at(&w, "two", "172.18.0.0/16")->other);
+	world_done(&w);
+}
+
+/*
+ * What was established, is refused because of a route of this host and mapped meanwhile is in no list of refusals; it
+ * has the better claim all the same: a new bridge is a route before the inventory says that it is ours.
+ */
+static void test_mapped_is_held(void **state)
+{
+	struct world w = {.now_us = 100};
+	add_peer(&w, '9', "theirs", 7, "172.18.0.0/16");
+	map_peer(&w, 0, "172.18.0.0/16", "241.2.0.0/16");
+	establish(&w, 7, '9', "theirs", "172.18.0.0/16");
+	add_foreign(&w, "172.18.0.0/16", "br-new");
+	settle(&w);
+	const struct claim *c = claim_at(&w, "theirs", "172.18.0.0/16");
+	assert_true(c->refused && c->established && c->other);
+	router_state_done(&w.before);
+	struct rs_held *h = xgrow(&w.before.held, w.before.n_held, &w.before.cap_held);
+	w.before.n_held++;
+	h->vni = c->vni;
+	h->prefix = c->prefix;
+	str_copy(h->host_id, c->host_id);
+	str_copy(h->stack_id, c->stack_id);
+	add_local(&w, "ours", 7, "br-new", "172.18.0.0/16");
+	settle(&w);
+	assert_false(claim_at(&w, "theirs", "172.18.0.0/16")->refused);
+	assert_true(claim_at(&w, "ours", "172.18.0.0/16")->refused);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +453,10 @@ int main(void)
 		cmocka_unit_test(test_no_subnet),
 		cmocka_unit_test(test_cure_is_free),
 		cmocka_unit_test(test_hostile_cluster),
+		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_mapping_option),
+		cmocka_unit_test(test_mapped_twice),
+		cmocka_unit_test(test_mapped_is_held),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,10 +30,14 @@ static const char example[] =
 	"\"br-0123\",\"name\":\"drl-89ab\"}],\"nics\":[{\"container\":\"shop_web_1\",\"name\":\"dr1000\",\"grade\":"
 	"\"nic\"}],\"routes\":[{\"prefix\":\"10.71.0.0/24\",\"host_id\":\"" HOST
 	"\",\"stack_id\":\"shop\",\"host_ip\":\"\"},"
-	"{\"prefix\":\"10.72.0.0/24\",\"host_id\":\"" HOST "\",\"stack_id\":\"blog\",\"host_ip\":\"192.0.2.2\"}]}],"
+	"{\"prefix\":\"10.72.0.0/24\",\"host_id\":\"" HOST "\",\"stack_id\":\"blog\",\"host_ip\":\"192.0.2.2\"},"
+	"{\"prefix\":\"241.7.0.0/16\",\"subnet\":\"172.18.0.0/16\",\"host_id\":\"" HOST
+	"\",\"stack_id\":\"wiki\",\"host_ip\":\"192.0.2.2\"}]}],"
 	"\"refused\":[{\"vni\":1000,\"prefix\":\"172.18.0.0/16\",\"host_id\":\"" HOST
 	"\",\"stack_id\":\"blog\",\"established\":true,\"with\":"
-	"\"stack shop on nas\",\"cure\":\"ipam:\\n  config:\\n  - subnet: 10.9.0.0/24\"}],\"pending\":[{\"operation\":"
+	"\"stack shop on nas\",\"cure\":\"ipam:\\n  config:\\n  - subnet: 10.9.0.0/24\"}],"
+	"\"held\":[{\"vni\":1000,\"prefix\":\"172.19.0.0/16\",\"host_id\":\"" HOST
+	"\",\"stack_id\":\"wiki\"}],\"pending\":[{\"operation\":"
 	"\"leg of shop\",\"why\":\"no bridge yet\"}],\"problems\":[{\"object\":\"o\",\"text\":\"t\",\"cure\":\"c\"}]}";
 
 static void test_golden(void **state)
@@ -41,7 +45,11 @@ static void test_golden(void **state)
 	struct router_state s = from_text(example);
 	assert_int_equal(s.runs, 7);
 	assert_int_equal(s.n_vnis, 1);
-	assert_int_equal(s.vnis[0].n_routes, 2);
+	assert_int_equal(s.vnis[0].n_routes, 3);
+	assert_true(ip_is_none(&s.vnis[0].routes[1].subnet.ip));
+	assert_int_equal(s.vnis[0].routes[2].subnet.len, 16);
+	assert_int_equal(s.n_held, 1);
+	assert_string_equal(s.held[0].stack_id, "wiki");
 	assert_true(ip_is_none(&s.vnis[0].routes[0].host_ip));
 	assert_true(s.refused[0].established);
 	assert_string_equal(s.refused[0].cure, "ipam:\n  config:\n  - subnet: 10.9.0.0/24");
@@ -62,9 +70,10 @@ static void test_tolerance(void **state)
 		"{\"vni\":0},{\"vni\":1,\"devices\":[{\"name\":\"a\"},{\"name\":\"b\",\"port\":1},{\"name\":\"c\","
 		"\"port\":1},{\"name\":\"d\",\"port\":1}],\"legs\":[{}],\"nics\":[{\"container\":5}],\"routes\":["
 		"{\"prefix\":\"10.9.0.0/16\",\"host_id\":\"a\",\"stack_id\":\"a\"},{\"prefix\":\"x\"},7,"
+		"{\"prefix\":\"10.7.0.0/16\",\"subnet\":\"x\",\"host_id\":\"a\",\"stack_id\":\"a\"},"
 		"{\"prefix\":\"10.8.0.1/16\",\"host_id\":\"a\",\"stack_id\":\"a\"}]}],"
 		"\"refused\":[{\"vni\":1},{\"vni\":1,\"prefix\":\"10.0.0.0/"
-		"8\",\"with\":5}],\"pending\":[{\"why\":\"x\"}]}");
+		"8\",\"with\":5}],\"held\":[3,{\"vni\":1,\"prefix\":\"10.0.0.0/8\"}],\"pending\":[{\"why\":\"x\"}]}");
 	char text[PREFIX_STRLEN];
 	assert_int_equal(s.runs, 0);
 	assert_int_equal(s.last_us, 5);
@@ -73,9 +82,9 @@ static void test_tolerance(void **state)
 	assert_int_equal(s.vnis[0].n_legs + s.vnis[0].n_nics, 0);
 	assert_int_equal(s.vnis[0].n_routes, 2);
 	assert_string_equal(prefix_format(&s.vnis[0].routes[0].prefix, text), "10.8.0.0/16");
-	assert_int_equal(s.n_refused + s.n_pending, 0);
-	/* time, 2 vnis, device, leg, nic, 2 routes, 2 refused, pending */
-	assert_int_equal(s.problems.n, 1 + 2 + 1 + 1 + 1 + 2 + 2 + 1);
+	assert_int_equal(s.n_refused + s.n_held + s.n_pending, 0);
+	/* time, 2 vnis, device, leg, nic, 3 routes, 2 refused, 2 held, pending */
+	assert_int_equal(s.problems.n, 1 + 2 + 1 + 1 + 1 + 3 + 2 + 2 + 1);
 	router_state_done(&s);
 }
 
@@ -90,7 +99,7 @@ static void test_file(void **state)
 		struct rs_route *r = xgrow(&v->routes, v->n_routes, &v->cap_routes);
 		*r = v->routes[0];
 		r->prefix =
-			(struct prefix){.ip = {.family = AF_INET, .b = {11, (uint8_t)(i >> 8), (uint8_t)i}}, .len = 24};
+			(struct prefix){.ip = {.family = AF_INET, .b = {250, (uint8_t)(i >> 8), (uint8_t)i}}, .len = 24};
 		v->n_routes++;
 	}
 	assert_int_equal(router_state_read(t->fd, NULL, &b, &e), -ENOENT);
