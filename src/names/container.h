@@ -32,7 +32,7 @@ struct batch {
 /** struct serve - What all containers share; its owner changes @table, and lives longer than they do */
 struct serve {
 	uv_loop_t *loop;
-	struct broker *broker; /* NULL: freed, and nothing is answered any more */
+	struct broker *broker;	   /* NULL: freed, and nothing is answered any more */
 	const struct table *table; /* NULL: nothing is known yet, all is passed on */
 	struct batch *batch;
 	uint32_t turn;

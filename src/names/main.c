@@ -2,7 +2,7 @@
  *
  * The role names: reads what the other roles know, keeps a table of it, and answers every container of a member stack
  * out of it, and the host. Holds no capability and runs as the user docker-router: what containers send is parsed here.
- * Whatever becomes of this process, containers have Docker's resolver; see docs/decisions/11.
+ * Whatever becomes of this process, containers have Docker's resolver; see docs/decisions/11-names.md.
  */
 #include <malloc.h>
 #include <signal.h>

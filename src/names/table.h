@@ -4,7 +4,7 @@
  *
  * Built anew whenever a state file changes, out of inventory.json (our stacks, and who may ask), names.json (what peers
  * say of theirs) and discovery.json (which peers there are, their subnets and mapped ones). A pure function of them;
- * the rules are those of docs/decisions/11:
+ * the rules are those of docs/decisions/11-names.md:
  *
  *   NAME.STACK, STACK               of all hosts that have a stack of that name
  *   NAME.STACK.HOST, NAME.STACK@HOST, STACK@HOST, STACK.HOST   of one; HOST as it calls itself, or up to the first dot

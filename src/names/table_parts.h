@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of the table, between its building (table_build.c) and its use (table.c).
+ */
+#ifndef NAMES_TABLE_PARTS_H
+#define NAMES_TABLE_PARTS_H
+
+#include "names/table.h"
+
+#define STACK_ADDRESSES FIND_MAX
+#define VIEWER_MAX	16 /* stacks, networks, subnets of a container */
+
+/* A stack on one host */
+struct instance {
+	char stack[LIMIT_NAME], host[64]; /* lower case */
+	size_t host_short;		  /* bytes of @host up to its first dot */
+	bool own;
+	const struct name_stack *names;
+	const struct prefix *subnets; /* that its addresses lie in; of our own they lie where they lie */
+	size_t n_subnets;
+	const struct mapped *mapped;
+	size_t n_mapped;
+	struct ip *addresses; /* of all its containers, sorted, each once */
+	size_t n_addresses;
+};
+
+/* An address, as somebody may know it, and the name that has it */
+struct reverse {
+	struct ip ip;
+	bool mapped;
+	uint32_t instance, name;
+};
+
+struct viewer_stack {
+	const char *stack_id;
+	uint32_t vni;
+	bool mapped;
+};
+
+struct viewer {
+	const char *id; /* NULL: the host */
+	struct viewer_stack stacks[VIEWER_MAX];
+	size_t n_stacks;
+	uint64_t networks[VIEWER_MAX]; /* hashes of their ids */
+	size_t n_networks;
+	struct prefix subnets[VIEWER_MAX];
+	size_t n_subnets;
+};
+
+struct table {
+	char domain[64];
+	struct name_stack *own;
+	size_t n_own;
+	struct instance *instances; /* sorted by stack, VNI, host */
+	size_t n_instances;
+	const char **hosts; /* sorted: what may stand behind a stack */
+	size_t n_hosts;
+	struct reverse *reverse; /* sorted by ip */
+	size_t n_reverse, cap_reverse;
+	uint64_t *local; /* sorted hashes of (network, name): what Docker's own resolver knows */
+	size_t n_local, cap_local;
+	struct viewer *viewers; /* sorted by id */
+	size_t n_viewers, cap_viewers;
+	struct viewer host;
+};
+
+bool prefix_any(const struct prefix *p, size_t n, const struct ip *ip); /* is it in one of them? */
+/** name_hash() - Of a name in lower case, for struct table.local; @network: hash of the network's id, with seed 0 */
+uint64_t name_hash(const char *name, uint64_t network);
+int name_hash_cmp(const void *a, const void *b);
+/** instance_mapped() - Into what is this address of the stack mapped? NULL: it is not */
+const struct mapped *instance_mapped(const struct instance *s, const struct ip *ip);
+/** instance_may_have() - May a container of this stack have that address? */
+bool instance_may_have(const struct instance *s, const struct ip *ip);
+/** mapped_translate() - The address at the same place in the mapped prefix */
+struct ip mapped_translate(const struct mapped *m, const struct ip *ip);
+
+#endif
