@@ -67,6 +67,7 @@ static void test_same(void **state)
 	DIFFERS(s->networks[0].subnets[1].len++, s->networks[0].subnets[1].len--);
 	DIFFERS(s->networks[0].gateways[0].b[3]++, s->networks[0].gateways[0].b[3]--);
 	DIFFERS(s->containers[0].pid++, s->containers[0].pid--);
+	DIFFERS(s->containers[0].health = HEALTH_STARTING, s->containers[0].health = HEALTH_NONE);
 	DIFFERS(s->containers[0].sandbox[3]++, s->containers[0].sandbox[3]--);
 	DIFFERS(s->containers[0].interfaces[0].mac.b[5]++, s->containers[0].interfaces[0].mac.b[5]--);
 	DIFFERS(s->containers[0].interfaces[0].n_addresses--, s->containers[0].interfaces[0].n_addresses++);
@@ -169,13 +170,52 @@ static void test_file(void **state)
 	inventory_done(&a);
 }
 
+/* Written where there are any; what is odd in them does not cost the container */
+static void test_health_and_aliases(void **state)
+{
+	static const char *const healths[HEALTH_N_] = {"none", "starting", "healthy", "unhealthy"};
+	for (size_t i = 0; i < HEALTH_N_; i++) {
+		autofree char *text = xasprintf("{\"version\":1,\"stacks\":[{\"stack_id\":\"s\",\"vni\":1,"
+						"\"containers\":[{\"id\":\"c\",\"name\":"
+						"\"n\",\"health\":\"%s\",\"interfaces\":[{\"network\":\"x\","
+						"\"addresses\":[],\"aliases\":[\"web\","
+						"\"db\"]}]}]}]}",
+						healths[i]);
+		struct inventory inv = from_text(text), again;
+		struct inv_container *c = &inv.stacks[0].containers[0];
+		assert_int_equal(c->health, i);
+		assert_int_equal(c->interfaces[0].n_aliases, 2);
+		assert_string_equal(c->interfaces[0].aliases[0], "db"); /* sorted */
+		json_t *o = inventory_to_json(&inv);
+		assert_int_equal(inventory_from_json(o, &again, NULL), 0);
+		assert_true(inventory_same(&inv, &again));
+		again.stacks[0].containers[0].interfaces[0].aliases[1][0] = 'x';
+		assert_false(inventory_same(&inv, &again));
+		json_decref(o);
+		inventory_done(&inv);
+		inventory_done(&again);
+	}
+	struct inventory inv = from_text(
+		"{\"version\":1,\"stacks\":[{\"stack_id\":\"s\",\"vni\":1,\"containers\":[{\"id\":\"c\",\"name\":"
+		"\"n\",\"health\":\"dizzy\",\"interfaces\":[{\"network\":\"x\",\"aliases\":[\"Web\",7,\"a..b\",\"ok\"]}"
+		","
+		"{\"network\":\"y\",\"aliases\":8}]}]}]}");
+	assert_int_equal(inv.stacks[0].n_containers, 1);
+	assert_int_equal(inv.stacks[0].containers[0].health, HEALTH_NONE);
+	assert_int_equal(inv.stacks[0].containers[0].interfaces[0].n_aliases, 1);
+	assert_int_equal(inv.problems.n, 5);
+	inventory_done(&inv);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden), cmocka_unit_test(test_same),
-		cmocka_unit_test(test_order),  cmocka_unit_test(test_tolerance),
-		cmocka_unit_test(test_limits), cmocka_unit_test_setup_teardown(test_file, tempdir_make, tempdir_remove),
-	};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden),
+					   cmocka_unit_test(test_same),
+					   cmocka_unit_test(test_order),
+					   cmocka_unit_test(test_tolerance),
+					   cmocka_unit_test(test_limits),
+					   cmocka_unit_test_setup_teardown(test_file, tempdir_make, tempdir_remove),
+					   cmocka_unit_test(test_health_and_aliases)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
