@@ -543,5 +543,6 @@ int main(void)
 					   T(test_parts_of_a_stranger),
 					   T(test_rate)};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
