@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "discovery/names_file.h"
+#include "discovery/routes.h"
 #include "discovery/socket.h"
 #include "state/config.h"
 #include "state/identity.h"
@@ -38,6 +39,7 @@ struct role {
 	struct core *core;
 	struct names_file *names;
 	struct sockets *sockets;
+	struct routes *routes;
 	struct timer *core_timer, *write_timer, *refresh_timer;
 	struct dirwatch *watch;
 	struct sigwatch *sighup, *sigterm, *sigint, *sigusr1;
@@ -170,6 +172,14 @@ static void on_moved(void *arg, const struct core_addresses *addresses)
 	role_drain(r);
 }
 
+static void on_routes(void *arg, const struct prefix *routes, size_t n)
+{
+	struct role *r = arg;
+
+	core_routes(r->core, role_now(), routes, n);
+	role_drain(r);
+}
+
 /* --- discovery.json --- */
 
 static void role_write(void *arg)
@@ -204,6 +214,8 @@ static void role_write(void *arg)
 	d.problems = (struct problems){0};
 	core_export_done(&d);
 	timer_start(r->refresh_timer, r->config.announce_interval_s * USEC_PER_SEC);
+	/* Exporting may have mapped stacks: say it */
+	timer_start(r->core_timer, 0);
 }
 
 /* That somebody was heard again is written now and then only: state directories lie on SD cards */
@@ -560,6 +572,9 @@ static int role_start(struct role *r, struct err *err)
 	rc = sockets_start(r->sockets, err);
 	if (rc < 0)
 		return rc;
+	r->routes = routes_new(&r->loop, on_routes, r);
+	if (routes_start(r->routes, err) < 0)
+		log_warning("routes cannot be followed: what they clash with is not mapped", kv_str("why", err->text));
 	/* Stacks first: then the first datagram says all */
 	role_read_inventory(r);
 	if (!r->have_inventory)
@@ -572,6 +587,7 @@ static int role_start(struct role *r, struct err *err)
 static void role_done(struct role *r)
 {
 	sockets_free(r->sockets);
+	routes_free(r->routes);
 	names_file_free(r->names);
 	dirwatch_free(r->watch);
 	timer_free(r->core_timer);
