@@ -36,7 +36,7 @@ struct node {
 	size_t n_stacks;
 	size_t n_logs, n_sent, n_changed, n_names_changed;
 	bool stopped;
-	char last_log[512];
+	char last_log[512], last_stack_log[512];
 };
 
 struct world {
@@ -134,6 +134,8 @@ static inline void node_drain(struct world *w, struct node *n)
 			n->n_logs++;
 			snprintf(n->last_log, sizeof(n->last_log), "%s | %s | %s", a.text, a.about ? a.about : "",
 				 a.why ? a.why : "");
+			if (str_eq(a.key, "stack"))
+				memcpy(n->last_stack_log, n->last_log, sizeof(n->last_log));
 			break;
 		case ACTION_STOPPED:
 			n->stopped = true;
