@@ -234,7 +234,7 @@ struct mapper {
 	/* matches, with a comma behind each: comes from a stack, leaves for one */
 	const char *from_stack, *to_stack;
 	const char *unheld; /* sets that a subnet which is not held is mapped for, without 4 or 6; NULL: everything */
-	bool router_has_address; /* in a stack's subnet */
+	bool router_is_gateway; /* has the first address of a stack's subnet, see alone.c */
 };
 
 /* The set that the other end must be in, or NULL */
@@ -261,6 +261,19 @@ static void map_source(struct rules *r, const struct mapper *m, const char *chai
 				   MATCH("{\"payload\":{\"protocol\":\"%s\",\"field\":\"daddr\"}}", "\"@%s\"") ",",
 				   proto, other);
 		rewrite(r, chain_name, all.data, "saddr", &m->v[i].subnet, &m->v[i].as);
+	}
+}
+
+/* What is for this namespace itself must be so before routing. */
+static void map_gateway(struct rules *r, const struct mapper *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		struct prefix real = m->v[i].subnet, as = m->v[i].as;
+		uint8_t last = (uint8_t)(ip_size(real.ip.family) - 1);
+		real.len = as.len = ip_bits(real.ip.family);
+		real.ip.b[last] |= 1;
+		as.ip.b[last] |= 1;
+		rewrite(r, "prerouting", "", "daddr", &as, &real);
 	}
 }
 
@@ -314,8 +327,10 @@ static void map(struct rules *r, struct nft_table *t, const struct mapper *m)
 		chain(r, chains[i], NULL, NULL, 0);
 	chain(r, "to-stack", "postrouting", "filter", PRIORITY_BELOW_RAW);
 	map_source(r, m, "prerouting", m->from_stack);
-	if (m->router_has_address)
+	if (m->router_is_gateway) {
 		map_source(r, m, "output", "");
+		map_gateway(r, m);
+	}
 	for (size_t i = 0; i < m->n; i++)
 		rewrite(r, "to-stack", "", "daddr", &m->v[i].as, &m->v[i].subnet);
 	map_errors(r, "prerouting", m->from_stack, "from");
@@ -354,7 +369,7 @@ void ruleset_alone(const struct ruleset_alone *alone, struct nft_table *t)
 				     .from_stack = from_stack,
 				     .to_stack = to_stack,
 				     .unheld = "members",
-				     .router_has_address = true});
+				     .router_is_gateway = true});
 	finish(&r, t);
 }
 

@@ -37,7 +37,7 @@
 #define PACKETS 1500 /* of each direction and family */
 
 static int ns_router, ns_ct, ns_peer;
-static bool held; /* what the rules in force were made with */
+static bool held, alone; /* what the rules in force were made with: subnet in use too; two-container form */
 
 static void enter(int ns)
 {
@@ -129,18 +129,35 @@ static void put(struct nft_table *t, const char *name, const char *prefix)
 	s->n++;
 }
 
-static void table_make(struct nft_table *t, bool with_real)
+static void table_make(struct nft_table *t, bool with_real, bool two_containers)
 {
 	struct ruleset_mapped mapped[] = {{P("172.18.0.0/16"), P("241.1.0.0/16"), with_real},
 					  {P("fd00:71::/64"), P("fd64:1::/64"), with_real}};
+	struct prefix stack[] = {mapped[0].subnet, mapped[1].subnet};
 	struct ruleset_router in = {.mapped = mapped, .n_mapped = ARRAY_LEN(mapped), .tunnel = "vx0"};
+	struct ruleset_alone all = {.vni = {1000, 4789},
+				    .stack = stack,
+				    .n_stack = ARRAY_LEN(stack),
+				    .mapped = mapped,
+				    .n_mapped = ARRAY_LEN(mapped),
+				    .stack_dev = "leg0",
+				    .uplink_dev = "up0"};
 
 	memset(t, 0, sizeof(*t));
-	ruleset_router(&in, t);
-	put(t, "mapped4", "241.1.0.0/16");
-	put(t, "mapped4", "241.2.0.0/16");
-	put(t, "mapped6", "fd64:1::/64");
-	put(t, "mapped6", "fd64:2::/64");
+	if (two_containers)
+		ruleset_alone(&all, t);
+	else
+		ruleset_router(&in, t);
+	for (int members = 0; members <= two_containers; members++) {
+		put(t, members ? "members4" : "mapped4", "241.1.0.0/16");
+		put(t, members ? "members4" : "mapped4", "241.2.0.0/16");
+		put(t, members ? "members6" : "mapped6", "fd64:1::/64");
+		put(t, members ? "members6" : "mapped6", "fd64:2::/64");
+	}
+	if (two_containers) {
+		put(t, "members4", "10.9.0.0/24");
+		put(t, "members6", "fd99::/64");
+	}
 }
 
 static void table_done(struct nft_table *t)
@@ -153,7 +170,7 @@ static void table_done(struct nft_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-static void load(bool with_real)
+static void load(bool with_real, bool two_containers)
 {
 	struct nft_table t;
 	struct net n = {.id.kind = NET_VNI};
@@ -162,7 +179,7 @@ static void load(bool with_real)
 	uint32_t gen;
 
 	enter(ns_router);
-	table_make(&t, with_real);
+	table_make(&t, with_real, two_containers);
 	autofree char *json = ruleset_replace(&t, true);
 	FILE *f = popen("nft -j -f -", "we");
 	assert_non_null(f);
@@ -180,6 +197,7 @@ static void load(bool with_real)
 	table_done(&n.nft);
 	nl_free(nl);
 	held = with_real;
+	alone = two_containers;
 }
 
 /* ---- the reference ---- */
@@ -272,10 +290,20 @@ static void move(uint8_t *addr, const struct prefix *to)
 	memcpy(addr, to->ip.b, to->len / 8);
 }
 
-static bool is_mapped(const uint8_t *addr, bool v6)
+/* Is the subnet mapped for who has this address? */
+static bool is_mapped_for(const uint8_t *addr, bool v6)
 {
-	struct prefix ours = P(v6 ? "fd64:1::/64" : "241.1.0.0/16"), theirs = P(v6 ? "fd64:2::/64" : "241.2.0.0/16");
-	return within(addr, &ours) || within(addr, &theirs);
+	static const char *const all[2][3] = {{"241.1.0.0/16", "241.2.0.0/16", "10.9.0.0/24"},
+					      {"fd64:1::/64", "fd64:2::/64", "fd99::/64"}};
+
+	if (!held && !alone)
+		return true;
+	for (int i = 0; i < (held ? 2 : 3); i++) {
+		struct prefix p = P(all[v6][i]);
+		if (within(addr, &p))
+			return true;
+	}
+	return false;
 }
 
 static bool is_error(bool v6, uint8_t proto, uint8_t type)
@@ -293,7 +321,7 @@ static void reference_inner(struct packet *p, size_t inner, bool from_stack)
 
 	if (p->len < at + n)
 		return;
-	if (from_stack ? !within(p->b + dst, &real) || (held && !is_mapped(p->b + src, v6)) : !within(p->b + src, &as))
+	if (from_stack ? !within(p->b + dst, &real) || !is_mapped_for(p->b + src, v6) : !within(p->b + src, &as))
 		return;
 	uint32_t before = sum_bytes(p->b + at, n, 0);
 	move(p->b + at, from_stack ? &as : &real);
@@ -315,7 +343,7 @@ static void reference(struct packet *p, bool from_stack)
 
 	if (is_error(v6, proto, p->b[l4]))
 		reference_inner(p, l4 + 8, from_stack);
-	if (from_stack && within(src, &real) && (!held || is_mapped(dst, v6)))
+	if (from_stack && within(src, &real) && is_mapped_for(dst, v6))
 		move(src, &as);
 	if (!from_stack && within(dst, &as))
 		move(dst, &real);
@@ -561,7 +589,7 @@ static bool receive(int fd, const struct packet *want, struct packet *ret)
 		    (!v6 && from.sll_protocol != htons(ETH_P_IP)))
 			continue;
 		ret->len = (size_t)n;
-		if (v6 && ret->b[7] == 255) /* neighbour discovery */
+		if (v6 && (ret->b[7] == 255 || ret->b[24] == 255)) /* neighbours, and who listens to what */
 			continue;
 		return true;
 	}
@@ -621,7 +649,7 @@ static void run_random(bool v6, bool from_stack)
 		reference(&want, from_stack);
 		size_t l4 = l4_of(&p, &proto), inner = is_error(v6, proto, p.b[l4]) ? l4 + 8 : 0;
 		errors += inner != 0;
-		if (l4 == (v6 ? 40 : 20) && p.len > 180 && rnd(3) == 0) {
+		if (!alone && l4 == (v6 ? 40 : 20) && p.len > 180 && rnd(3) == 0) {
 			uint32_t id = rnd(1u << 30);
 			size_t n = 8 * (8 + rnd(10));
 			cut(&p, n, id, cut_p);
@@ -637,7 +665,7 @@ static void run_random(bool v6, bool from_stack)
 			drain(in); /* our own, and answers to what is unasked for */
 		}
 	}
-	assert_true(errors > PACKETS / 8 && fragments > PACKETS / 16);
+	assert_true(errors > PACKETS / 8 && (alone || fragments > PACKETS / 16));
 	close(ct);
 	close(peer);
 }
@@ -660,6 +688,17 @@ static void quiet(bool on)
 	enter(ns_router);
 }
 
+/* Whatever became of the test before */
+static int start(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		enter(i ? ns_ct : ns_peer);
+		(void)!system("nft delete table inet quiet 2>/dev/null");
+	}
+	enter(ns_router);
+	return 0;
+}
+
 static void warm_up(void)
 {
 	enter(ns_ct);
@@ -673,8 +712,9 @@ static void warm_up(void)
 
 static void test_random(void **state)
 {
-	for (int real = 1; real >= 0; real--) {
-		load(real);
+	for (int form = 0; form < 4; form++) {
+		bool real = form & 1;
+		load(real, form & 2);
 		warm_up();
 		quiet(true);
 		for (int i = 0; i < 4; i++)
@@ -794,8 +834,9 @@ static void run_tcp(const char *ct_own, const char *ct_seen, const char *peer)
 /* Real sockets over veth leave their checksums to the device: it gets the half that must be right */
 static void test_sockets(void **state)
 {
-	for (int real = 1; real >= 0; real--) {
-		load(real);
+	for (int form = 0; form < 4; form++) {
+		bool real = form & 1;
+		load(real, form & 2);
 		warm_up();
 		run_udp("172.18.0.2", "241.1.0.2", "241.2.0.9", true);
 		run_udp("fd00:71::2", "fd64:1::2", "fd64:2::9", true);
@@ -874,8 +915,9 @@ static void provoke(int ns, const char *from, const char *to, int hops, size_t s
 
 static void test_errors(void **state)
 {
-	for (int real = 1; real >= 0; real--) {
-		load(real);
+	for (int form = 0; form < 4; form++) {
+		bool real = form & 1;
+		load(real, form & 2);
 		warm_up();
 		/* nobody listens: the other end says so */
 		provoke(ns_ct, "172.18.0.2", "241.2.0.9", 0, 10, ECONNREFUSED, 3, 3, 0);
@@ -912,6 +954,49 @@ static void test_errors(void **state)
 	}
 }
 
+/* Two-container form: the router container has an address in the stack, which is mapped as well */
+static void test_gateway(void **state)
+{
+	sh("ip addr add 172.18.0.1/32 dev leg0 && ip addr add fd00:71::1/128 dev leg0 nodad");
+	for (int real = 0; real < 2; real++) {
+		load(real, true);
+		sh("ping -c1 -W2 -I 172.18.0.1 241.2.0.9 >/dev/null && ping -c1 -W2 -I fd00:71::1 fd64:2::9 "
+		   ">/dev/null");
+		enter(ns_peer);
+		sh("ping -c1 -W2 -I 241.2.0.9 241.1.0.1 >/dev/null && ping -c1 -W2 -I fd64:2::9 fd64:1::1 >/dev/null");
+		enter(ns_ct);
+		sh("ping -c1 -W2 172.18.0.1 >/dev/null && ping -c1 -W2 fd00:71::1 >/dev/null");
+		sh("ping -c1 -W2 241.1.0.1 >/dev/null && ping -c1 -W2 fd64:1::1 >/dev/null");
+		enter(ns_router);
+	}
+	sh("ip addr del 172.18.0.1/32 dev leg0 && ip addr del fd00:71::1/128 dev leg0");
+}
+
+/* A container may call one of its own stack by the mapped address, too: out by the leg and in again */
+static void test_own_mapped_address(void **state)
+{
+	enter(ns_ct);
+	sh("ip addr add 172.18.0.3/32 dev eth0 && ip addr add fd00:71::3/128 dev eth0 nodad");
+	enter(ns_router);
+	for (int form = 0; form < 4; form++) {
+		load(form & 1, form & 2);
+		/* one namespace plays both: what goes out has one address, what comes back in is for the other */
+		int a = sock(ns_ct, SOCK_DGRAM, "172.18.0.2", 7004), b = sock(ns_ct, SOCK_DGRAM, "172.18.0.3", 7005);
+		char text[16];
+		assert_int_equal(connect_to(a, "241.1.0.3", 7005), 0);
+		assert_int_equal(connect_to(b, "241.1.0.2", 7004), 0);
+		assert_int_equal(send(a, "there", 5, 0), 5);
+		assert_int_equal(recv(b, text, sizeof(text), 0), 5);
+		assert_int_equal(send(b, "back", 4, 0), 4);
+		assert_int_equal(recv(a, text, sizeof(text), 0), 4);
+		close(a);
+		close(b);
+	}
+	enter(ns_ct);
+	sh("ip addr del 172.18.0.3/32 dev eth0 && ip addr del fd00:71::3/128 dev eth0");
+	enter(ns_router);
+}
+
 /* A transaction that fails leaves nothing behind, and says why */
 static void test_transaction_fails(void **state)
 {
@@ -921,8 +1006,8 @@ static void test_transaction_fails(void **state)
 	struct err err = {0};
 	uint32_t gen;
 
-	load(true);
-	table_make(&t, true);
+	load(true, false);
+	table_make(&t, true, false);
 	assert_int_equal(nl_open(NETLINK_NETFILTER, &nl, &err), 0);
 	assert_int_equal(dump_nft(nl, &before, &gen, &err), 0);
 	/* the last rule into a chain that is not there */
@@ -951,10 +1036,12 @@ static void test_transaction_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_sockets),
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_transaction_fails),
+		cmocka_unit_test_setup(test_random, start),
+		cmocka_unit_test_setup(test_sockets, start),
+		cmocka_unit_test_setup(test_errors, start),
+		cmocka_unit_test_setup(test_gateway, start),
+		cmocka_unit_test_setup(test_own_mapped_address, start),
+		cmocka_unit_test_setup(test_transaction_fails, start),
 	};
 	if (!kernel_fresh())
 		return kernel_skip("needs root");
