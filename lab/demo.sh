@@ -71,7 +71,7 @@ subnet() { # HOST PROJECT
 shop=$(container h1 shop client)
 blog=$(container h2 blog client)
 fetches() { # HOST CONTAINER URL
-	lab/docker "$1" exec "$2" wget -qO- -T 1 "$3"
+	lab/docker "$1" exec "$2" timeout 2 wget -qO- "$3"
 }
 wait_for "shop to reach blog" 30 fetches h1 "$shop" http://web.blog/ || die "shop does not reach blog"
 wait_for "blog to reach shop" 30 fetches h2 "$blog" http://web.shop/ || die "blog does not reach shop"

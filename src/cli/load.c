@@ -71,9 +71,9 @@ void state_files_load_records(const struct state_dir *d, struct state_files *f)
 {
 	if (d->fd < 0)
 		return;
-	struct file_owner root = owner_of_root(d);
+	struct file_owner names = owner_of_discovery(d); /* the same user: it faces the containers */
 
-	f->code[FILE_RECORDS] = records_read(d->fd, &root, &f->records, &f->why[FILE_RECORDS]);
+	f->code[FILE_RECORDS] = records_read(d->fd, &names, &f->records, &f->why[FILE_RECORDS]);
 }
 
 bool role_wanted(const struct state_files *f, const char *role)

@@ -81,6 +81,9 @@ static bool target_resolve(struct ping *p)
 	if (ip_parse(c->arg, &p->to) == 0) {
 		lookup_address(r, &p->to, (struct scope){0}, &p->found);
 		p->record = p->found.n ? p->found.v[0] : NULL;
+		/* rather a service than the stack, which has the same address */
+		for (size_t i = 0; p->record && !p->record->name[0] && i < p->found.n; i++)
+			p->record = p->found.v[i];
 		return true;
 	}
 	if (!state_files_need(c, &p->files, FILE_RECORDS))
@@ -307,6 +310,7 @@ static void round_send(struct ping *p)
 			/* no route, or too big for the interface itself: the next hops would say the same */
 			return;
 		}
+		echo_receive(p); /* what is back already should not wait for the others to be sent */
 	}
 }
 

@@ -250,7 +250,7 @@ static void notes_of_answer(struct notes *n, const struct records *r, const stru
 		note_add(n, "A stack that has a mapped prefix is called by it, from everywhere; the address that the "
 			    "container itself has works only where nobody else has it.");
 	if (hosts)
-		note_add(n, "Several stacks are called so, all of them answer; %s@%s asks only that one.",
+		note_add(n, "Several stacks are called so, all of them answer; %s.%s asks only that one.",
 			 record_name(l->v[0], name), record_host(l->v[0], host));
 	if (vnis)
 		note_add(n, "They are in different VNIs: a container sees only those of its own.");

@@ -374,7 +374,7 @@ static void test_names(void **state)
 	c = find(&p->d, "names", "two stacks called shop, on pi and on nas");
 	assert_non_null(c);
 	assert_int_equal(c->state, CHECK_INFO);
-	assert_non_null(strstr(c->cure, "NAME.shop@pi"));
+	assert_non_null(strstr(c->cure, "NAME.shop.pi"));
 	assert_non_null(find(&p->d, "names", "stack shop on nas are answered, which was not heard of"));
 	assert_non_null(find(&p->d, "names", "stack tv on den are answered, which nobody knows any more"));
 	assert_null(find(&p->d, "names", "stack shop on pi are"));
