@@ -340,9 +340,11 @@ static const struct foreign_route *foreign_overlap(const struct foreign_index *i
 /* Tell a subnet and the mapped prefix that stands for it of each other. */
 static void pair_mapped(struct claims *cs)
 {
+	for (size_t i = 0; i < cs->n; i++)
+		cs->v[i].other = false;
 	for (size_t i = 0; i < cs->n; i++) {
 		struct claim *m = &cs->v[i], key = *m;
-		if (!m->mapped || !cs->n)
+		if (!m->mapped)
 			continue;
 		key.prefix = m->real;
 		struct claim *c = bsearch(&key, cs->v, cs->n, sizeof(*cs->v), claim_cmp);
@@ -351,6 +353,34 @@ static void pair_mapped(struct claims *cs)
 		c->other |= !m->refused;
 		m->other |= !c->refused;
 	}
+}
+
+/*
+ * Two networks of this host with the same addresses, of two engines: what comes from them could not be told apart. One
+ * of them is mapped, that which has the subnet if one does; the other is off the overlay.
+ */
+static bool refuse_twins(struct claims *cs)
+{
+	struct claim **ours = xmalloc((cs->n + 1) * sizeof(*ours));
+	size_t n = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < cs->n; i++)
+		if (cs->v[i].mapped && cs->v[i].network && !cs->v[i].refused)
+			ours[n++] = &cs->v[i];
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++) {
+			struct claim *a = ours[i], *b = ours[j];
+			if (a->refused || b->refused || a->vni != b->vni || a->network == b->network ||
+			    !prefix_overlaps(&a->real, &b->real))
+				continue;
+			struct claim winner = b->other && !a->other ? *b : *a;
+			winner.prefix = winner.real;
+			refuse(b->other && !a->other ? a : b, &winner);
+			any = true;
+		}
+	free(ours);
+	return any;
 }
 
 void claims_settle(const struct claim_input *in, struct claims *ret)
@@ -386,6 +416,8 @@ void claims_settle(const struct claim_input *in, struct claims *ret)
 		}
 	}
 	pair_mapped(ret);
+	if (refuse_twins(ret))
+		pair_mapped(ret);
 	free(ix.v);
 }
 

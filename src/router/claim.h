@@ -14,8 +14,9 @@
  *   - a claim of a stack that overlaps another of the same stack is no clash.
  *
  * A mapped prefix (see struct mapped) is a claim like any other. A refused subnet that an accepted mapped claim stands
- * for is off the overlay, but its network is not; one without takes its network off: it gets no leg. Accepted claims of
- * different owners never overlap. Pure: no I/O.
+ * for is off the overlay, but its network is not; one without takes its network off: it gets no leg. Of two networks of
+ * this host with the same addresses one is mapped: nobody could tell them apart. Accepted claims of different owners
+ * never overlap. Pure: no I/O.
  */
 #ifndef ROUTER_CLAIM_H
 #define ROUTER_CLAIM_H

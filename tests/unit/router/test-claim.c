@@ -396,6 +396,29 @@ static void test_mapping_option(void **state)
 	world_done(&w);
 }
 
+/* Two networks of this host with the same addresses: only that which has them is mapped, or else the first. */
+static void test_mapped_twins(void **state)
+{
+	struct world w = {0};
+	add_local(&w, "a", 7, "br-a", "172.18.0.0/16");
+	add_local(&w, "b", 7, "br-b", "172.18.0.0/16");
+	add_local(&w, "c", 8, "br-c", "172.18.0.0/16");
+	map_local(&w, "b", 7, "172.18.0.0/16", "241.1.0.0/16");
+	map_local(&w, "a", 7, "172.18.0.0/16", "241.2.0.0/16");
+	map_local(&w, "c", 8, "172.18.0.0/16", "241.3.0.0/16");
+	settle(&w);
+	assert_false(claim_at(&w, "a", "172.18.0.0/16")->refused || claim_at(&w, "a", "241.2.0.0/16")->refused);
+	assert_true(claim_at(&w, "b", "172.18.0.0/16")->refused && claim_at(&w, "b", "241.1.0.0/16")->refused);
+	assert_false(claim_at(&w, "b", "172.18.0.0/16")->other); /* so it is told */
+	assert_non_null(strstr(claim_at(&w, "b", "241.1.0.0/16")->with, "172.18.0.0/16 of stack a"));
+	assert_false(claim_at(&w, "c", "241.3.0.0/16")->refused);
+	w.mapping = MAPPING_ALWAYS;
+	settle(&w);
+	assert_false(claim_at(&w, "b", "241.1.0.0/16")->refused);
+	assert_true(claim_at(&w, "a", "241.2.0.0/16")->refused);
+	world_done(&w);
+}
+
 /* Two have chosen the same prefix: one of them keeps it until discovery has moved the other. */
 static void test_mapped_twice(void **state)
 {
@@ -455,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_cluster),
 		cmocka_unit_test(test_mapped),
 		cmocka_unit_test(test_mapping_option),
+		cmocka_unit_test(test_mapped_twins),
 		cmocka_unit_test(test_mapped_twice),
 		cmocka_unit_test(test_mapped_is_held),
 	};
