@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "discovery/goodbye.h"
 #include "discovery/names_file.h"
 #include "discovery/routes.h"
 #include "discovery/socket.h"
+#include "discovery/stacks.h"
 #include "state/config.h"
 #include "state/identity.h"
 #include "state/inventory.h"
@@ -26,9 +28,7 @@
 #define WRITE_PAUSE_US (25 * USEC_PER_MSEC) /* alone: so long after the last write */
 #define WRITE_MAX_US   (200 * USEC_PER_MSEC)
 #define WRITE_RETRY_US (2 * USEC_PER_SEC)
-#define LISTEN_US      USEC_PER_SEC	    /* before the first write, where what was known is lost */
-#define GOODBYE_US     (30 * USEC_PER_MSEC) /* between the datagrams of --say-goodbye */
-#define GOODBYE_TIMES  3
+#define LISTEN_US      USEC_PER_SEC /* before the first write, where what was known is lost */
 
 struct role {
 	uv_loop_t loop;
@@ -50,10 +50,6 @@ struct role {
 	bool listening;	       /* nothing was written yet, and the peers of the run before are not known */
 	struct file_mark mark; /* of discovery.json as we wrote it */
 	int64_t write_took_us, wrote_us;
-	/* --say-goodbye */
-	struct discovery last;
-	int goodbyes_left;
-	struct ip goodbye_from; /* whoever hears us must take us for ourselves */
 };
 
 static struct core_now role_now(void)
@@ -255,64 +251,11 @@ static void role_load(struct role *r)
 
 /* --- own stacks --- */
 
-static size_t subnets_add(struct local_stack *s, const struct prefix *p, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n && s->n_subnets < LIMIT_SUBNETS; i++) {
-		bool there = false;
-
-		for (size_t j = 0; j < s->n_subnets; j++)
-			there = there || prefix_cmp(&s->subnets[j], &p[i]) == 0;
-		if (!there)
-			s->subnets[s->n_subnets++] = p[i];
-	}
-	return i;
-}
-
-static void stack_from_inventory(const struct inv_stack *in, struct local_stack *ret)
-{
-	*ret = (struct local_stack){.vni = in->vni, .uplink = in->uplink, .epoch = in->epoch};
-	str_copy(ret->stack_id, in->stack_id);
-	for (size_t i = 0; i < in->n_networks; i++) {
-		const struct inv_network *n = &in->networks[i];
-
-		if (subnets_add(ret, n->subnets, n->n_subnets) < n->n_subnets)
-			log_warning("stack has more subnets than can be announced", kv_str("stack", in->stack_id),
-				    kv_int("announced", LIMIT_SUBNETS));
-	}
-}
-
-/* STACK_ID and VNI: a stack that inventory.json need not name; what STACK_SUBNETS says of it goes before the file */
-static void stack_from_config(const struct config *c, struct local_stack *stacks, size_t *n)
-{
-	struct local_stack *s = NULL;
-
-	if (!c->stack_id[0])
-		return;
-	for (size_t i = 0; i < *n; i++) {
-		if (stacks[i].vni == c->vni && str_eq(stacks[i].stack_id, c->stack_id))
-			s = &stacks[i];
-	}
-	if (!s) {
-		s = &stacks[(*n)++];
-		s->vni = c->vni;
-		str_copy(s->stack_id, c->stack_id);
-	}
-	if (c->n_stack_subnets > 0) {
-		s->n_subnets = 0;
-		subnets_add(s, c->stack_subnets, c->n_stack_subnets);
-	}
-}
-
 static void role_stacks(struct role *r)
 {
 	struct local_stack *stacks = xcalloc(r->inventory.n_stacks + 1, sizeof(*stacks));
-	size_t n = 0;
+	size_t n = stacks_collect(&r->inventory, &r->config, stacks);
 
-	for (size_t i = 0; i < r->inventory.n_stacks && n + 1 < LIMIT_STACKS; i++)
-		stack_from_inventory(&r->inventory.stacks[i], &stacks[n++]);
-	stack_from_config(&r->config, stacks, &n);
 	if (n > LIMIT_PEERS_PER_SOURCE)
 		log_warning("more stacks than other hosts take from one address", kv_int("stacks", (int64_t)n),
 			    kv_int("taken", LIMIT_PEERS_PER_SOURCE));
@@ -447,20 +390,10 @@ static void modes_print(int modes, char *ret, size_t size)
 		 modes & MODE_MULTICAST && modes & MODE_STATIC ? "," : "", modes & MODE_STATIC ? "static" : "");
 }
 
-/* One family for all that is sent: the group's, else that of the address or of the first peer */
-static uint8_t family_choose(const struct config *c)
-{
-	if (c->modes & MODE_MULTICAST)
-		return c->multicast_group.family;
-	if (!ip_is_none(&c->host_ip))
-		return c->host_ip.family;
-	return c->n_peers > 0 ? c->peers[0].ip.family : AF_INET;
-}
-
 static int role_check(const struct role *r, struct err *err)
 {
 	const struct config *c = &r->config;
-	uint8_t family = family_choose(c);
+	uint8_t family = sockets_config_of(c).family;
 	struct stat st;
 
 	if (!ip_is_none(&c->host_ip) && c->host_ip.family != family)
@@ -538,19 +471,6 @@ static void role_core(struct role *r)
 	r->core = core_new(&config);
 }
 
-static struct sockets *role_sockets(struct role *r, sockets_datagram_fn *datagram, sockets_moved_fn *moved)
-{
-	const struct config *c = &r->config;
-	struct sockets_config config = {.family = family_choose(c), .port = c->discovery_port, .host_ip = c->host_ip};
-
-	str_copy(config.interface, c->interface);
-	if (c->modes & MODE_MULTICAST)
-		config.group = c->multicast_group;
-	if (!ip_is_none(&r->goodbye_from))
-		config.host_ip = r->goodbye_from;
-	return sockets_new(&r->loop, &config, datagram, moved, r);
-}
-
 static int role_start(struct role *r, struct err *err)
 {
 	int rc;
@@ -568,7 +488,8 @@ static int role_start(struct role *r, struct err *err)
 	names_file_load(r->names);
 	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, err) < 0)
 		log_warning("STATE_DIR cannot be watched", kv_str("why", err->text));
-	r->sockets = role_sockets(r, on_datagram, on_moved);
+	struct sockets_config where = sockets_config_of(&r->config);
+	r->sockets = sockets_new(&r->loop, &where, on_datagram, on_moved, r);
 	rc = sockets_start(r->sockets, err);
 	if (rc < 0)
 		return rc;
@@ -600,104 +521,9 @@ static void role_done(struct role *r)
 	loop_done(&r->loop);
 	core_free(r->core);
 	inventory_done(&r->inventory);
-	discovery_done(&r->last);
 	problems_done(&r->told);
 	state_dir_done(&r->dir);
 	config_done(&r->config);
-}
-
-/* --- --say-goodbye: what `down` says for a process that is no more --- */
-
-static void goodbye_part(void *arg, const char *data, size_t len)
-{
-	struct role *r = arg;
-
-	sockets_send_group(r->sockets, data, len);
-	for (size_t i = 0; i < r->config.n_peers && r->config.modes & MODE_STATIC; i++)
-		sockets_send(r->sockets, &r->config.peers[i], data, len);
-	/* Whoever speaks to us alone is not told apart in the file: tell all that are no multicast peers */
-	for (size_t i = 0; i < r->last.n_peers; i++) {
-		struct endpoint to = {.ip = r->last.peers[i].host_ip, .port = r->config.discovery_port};
-
-		if (r->last.peers[i].source != PEER_MULTICAST)
-			sockets_send(r->sockets, &to, data, len);
-	}
-}
-
-static void on_goodbye_timer(void *arg)
-{
-	struct role *r = arg;
-	const struct discovery *d = &r->last;
-
-	if (r->goodbyes_left-- == 0) {
-		loop_stop(&r->loop);
-		return;
-	}
-	for (size_t i = 0; i < d->self.n_stacks; i++) {
-		const struct self_stack *s = &d->self.stacks[i];
-		/* Half of the margin that the next start adds to the number in the file */
-		struct wire_msg m = {.type = WIRE_GOODBYE,
-				     .host_ip = d->self.host_ip,
-				     .vni = s->vni,
-				     .timestamp = wall_now().ms / 1000,
-				     .port = d->self.vxlan_port,
-				     .seq = d->self.seq + 500,
-				     .vtep_mac = vtep_mac(d->self.host_id, s->vni),
-				     .vtep_ip = vtep_ip(d->self.host_id, s->vni)};
-
-		str_copy(m.stack_id, s->stack_id);
-		str_copy(m.host_id, d->self.host_id);
-		str_copy(m.host_name, d->self.host_name);
-		wire_encode(&m, goodbye_part, r);
-	}
-	timer_start(r->core_timer, GOODBYE_US);
-}
-
-static void goodbye_datagram(void *arg, const struct endpoint *from, bool by_group, const char *data, size_t len)
-{
-}
-
-static void goodbye_moved(void *arg, const struct core_addresses *addresses)
-{
-}
-
-/* Return: exit status */
-static int role_goodbye(struct role *r)
-{
-	struct file_owner owner;
-	struct err err = {0};
-	int rc = state_dir_open(r->config.state_dir, &r->dir, &err);
-
-	if (rc == 0)
-		rc = privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, &err);
-	if (rc < 0) {
-		log_error("goodbye cannot be said", kv_str("why", err.text));
-		return 1;
-	}
-	owner = owner_of_discovery(&r->dir);
-	rc = discovery_read(r->dir.fd, &owner, &r->last, &err);
-	if (rc == -ENOENT || (rc == 0 && (r->last.self.n_stacks == 0 || !wire_host_id_valid(r->last.self.host_id) ||
-					  ip_is_none(&r->last.self.host_ip)))) {
-		log_info("nobody to say goodbye for");
-		return 0;
-	}
-	if (rc < 0) {
-		log_error("goodbye cannot be said", kv_str("why", err.text));
-		return 1;
-	}
-	r->goodbye_from = r->last.self.host_ip;
-	r->goodbyes_left = GOODBYE_TIMES;
-	r->sockets = role_sockets(r, goodbye_datagram, goodbye_moved);
-	rc = sockets_start(r->sockets, &err);
-	if (rc < 0) {
-		log_error("goodbye cannot be said", kv_str("why", err.text));
-		return 1;
-	}
-	r->core_timer = timer_new(&r->loop, "goodbye", on_goodbye_timer, r);
-	timer_start(r->core_timer, 0);
-	loop_run(&r->loop);
-	log_info("said goodbye", kv_int("stacks", (int64_t)r->last.self.n_stacks));
-	return 0;
 }
 
 /* Take --say-goodbye out of the arguments: a verb more than a setting. Return: was it there? */
@@ -743,7 +569,7 @@ int main(int argc, char **argv, char **env)
 	host_name_get(r.host_name, sizeof(r.host_name));
 	loop_init(&r.loop);
 	if (goodbye) {
-		rc = role_goodbye(&r);
+		rc = goodbye_say(&r.loop, &r.config);
 		role_done(&r);
 		return rc;
 	}

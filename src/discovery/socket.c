@@ -457,6 +457,26 @@ static void on_lost(void *arg)
 	look_soon(arg);
 }
 
+/* One family for all that is sent: the group's, else that of the address or of the first peer */
+static uint8_t family_choose(const struct config *c)
+{
+	if (c->modes & MODE_MULTICAST)
+		return c->multicast_group.family;
+	if (!ip_is_none(&c->host_ip))
+		return c->host_ip.family;
+	return c->n_peers > 0 ? c->peers[0].ip.family : AF_INET;
+}
+
+struct sockets_config sockets_config_of(const struct config *c)
+{
+	struct sockets_config ret = {.family = family_choose(c), .port = c->discovery_port, .host_ip = c->host_ip};
+
+	str_copy(ret.interface, c->interface);
+	if (c->modes & MODE_MULTICAST)
+		ret.group = c->multicast_group;
+	return ret;
+}
+
 struct sockets *sockets_new(uv_loop_t *loop, const struct sockets_config *config, sockets_datagram_fn *datagram,
 			    sockets_moved_fn *moved, void *arg)
 {

@@ -15,6 +15,7 @@
 
 #include "discovery/core.h"
 #include "io/loop.h"
+#include "state/config.h"
 
 struct sockets;
 
@@ -30,6 +31,9 @@ struct sockets_config {
 typedef void sockets_datagram_fn(void *arg, const struct endpoint *from, bool by_group, const char *data, size_t len);
 /** sockets_moved_fn - Where we are has changed; also called once by sockets_start() */
 typedef void sockets_moved_fn(void *arg, const struct core_addresses *addresses);
+
+/** sockets_config_of() - As the settings say; one family for all that is sent */
+struct sockets_config sockets_config_of(const struct config *c);
 
 /** sockets_new() - Nothing happens before sockets_start() */
 struct sockets *sockets_new(uv_loop_t *loop, const struct sockets_config *config, sockets_datagram_fn *datagram,

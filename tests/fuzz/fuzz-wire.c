@@ -15,7 +15,7 @@ static void reencoded(void *arg, const char *data, size_t len)
 	struct err err = {0};
 
 	/* What we send, we would accept */
-	assert(len <= WIRE_BYTES);
+	assert(len <= LIMIT_DATAGRAM);
 	assert(wire_decode(data, len, &m, &err) == 0);
 	assert(str_eq(m.stack_id, ((const struct wire_msg *)arg)->stack_id));
 }
@@ -47,20 +47,40 @@ static struct core *core_make(struct core_now now)
 				     .timeout_us = 90 * USEC_PER_SEC,
 				     .multicast = true,
 				     .goodbye = true,
+				     .reserved = {{{AF_INET, {241}}, 8}, {{AF_INET6, {0xfd, 0x64, 0x72, 0x64}}, 32}},
 				     .random = 1};
 	struct ip own = ip4(1);
 	struct prefix underlay = {ip4(0), 24};
 	struct core_addresses where = {
 		.host_ip = own, .port = 4790, .own = &own, .n_own = 1, .underlay = &underlay, .n_underlay = 1};
-	struct local_stack stack = {.stack_id = "shop", .vni = 1000, .n_subnets = 1};
+	struct local_stack stack = {.stack_id = "shop", .vni = 1000, .n_subnets = 2};
+	struct prefix routes[] = {{{AF_INET, {10, 72, 5, 0}}, 24}, {{AF_INET, {241, 5, 0, 0}}, 16}};
 	struct core *core = core_new(&config);
 
 	stack.subnets[0] = (struct prefix){{AF_INET, {10, 71, 0, 0}}, 24};
+	stack.subnets[1] = (struct prefix){{AF_INET6, {0xfd, 0x71}}, 64};
+	core_routes(core, now, routes, ARRAY_LEN(routes));
 	core_addresses(core, now, &where);
 	core_stacks(core, now, &stack, 1);
 	core_start(core, now);
 	drain(core);
 	return core;
+}
+
+/* What strangers said has made us choose: never what cannot be, or is in the way of our own route */
+static void self_check(const struct self_stack *s)
+{
+	const struct prefix half4 = {{AF_INET, {241}}, 9}, half6 = {{AF_INET6, {0xfd, 0x64, 0x72, 0x64}}, 33};
+	const struct prefix route = {{AF_INET, {241, 5, 0, 0}}, 16};
+
+	assert(s->n_mapped <= s->n_subnets && s->n_avoid <= 2);
+	for (size_t i = 0; i < s->n_mapped; i++) {
+		const struct mapped *m = &s->mapped[i];
+
+		assert(m->subnet.len == m->as.len && m->subnet.ip.family == m->as.ip.family);
+		assert(prefix_contains(m->as.ip.family == AF_INET ? &half4 : &half6, &m->as));
+		assert(!prefix_overlaps(&route, &m->as));
+	}
 }
 
 /* The table must be whole, whatever was said: it is what the file is made of */
@@ -77,7 +97,15 @@ static void core_check(struct core *core, struct core_now now)
 		assert(p->n_subnets <= LIMIT_SUBNETS && (p->host_id[0] || p->n_subnets == 0));
 		for (size_t j = 0; j < p->n_subnets; j++)
 			assert(p->subnets[j].len >= (p->subnets[j].ip.family == AF_INET ? 8 : 16));
+		assert(p->n_mapped <= LIMIT_SUBNETS && p->n_avoid <= LIMIT_AVOID);
+		for (size_t j = 0; j < p->n_mapped; j++) {
+			assert(p->mapped[j].as.len == p->mapped[j].subnet.len);
+			for (size_t k = 0; k < j; k++)
+				assert(!prefix_overlaps(&p->mapped[k].as, &p->mapped[j].as));
+		}
 	}
+	assert(d.self.n_stacks == 1);
+	self_check(&d.self.stacks[0]);
 	core_export_done(&d);
 }
 

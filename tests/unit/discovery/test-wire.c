@@ -23,7 +23,7 @@ static void keep(void *arg, const char *data, size_t len)
 	struct sent *s = arg;
 
 	assert_true(s->n < WIRE_PARTS);
-	assert_true(len <= WIRE_BYTES);
+	assert_true(len <= LIMIT_DATAGRAM);
 	s->data[s->n] = xmemdup(data, len);
 	s->len[s->n++] = len;
 }
@@ -61,6 +61,13 @@ static struct wire_msg example(void)
 	assert_int_equal(prefix_parse("10.71.0.0/24", &m.subnets[0]), 0);
 	assert_int_equal(prefix_parse("2001:db8:71::/64", &m.subnets[1]), 0);
 	m.n_subnets = 2;
+	m.mapped[0].subnet = m.subnets[0];
+	assert_int_equal(prefix_parse("241.0.7.0/24", &m.mapped[0].as), 0);
+	m.mapped[1].subnet = m.subnets[1];
+	assert_int_equal(prefix_parse("fd64:7264:0:7::/64", &m.mapped[1].as), 0);
+	m.n_mapped = 2;
+	assert_int_equal(prefix_parse("172.17.0.0/16", &m.avoid[0]), 0);
+	m.n_avoid = 1;
 	return m;
 }
 
@@ -93,6 +100,14 @@ static void test_round_trip(void **state)
 		assert_int_equal(back.n_subnets, m.type == WIRE_GOODBYE ? 0 : 2);
 		for (size_t i = 0; i < back.n_subnets; i++)
 			assert_int_equal(prefix_cmp(&back.subnets[i], &m.subnets[i]), 0);
+		assert_int_equal(back.n_mapped, m.type == WIRE_GOODBYE ? 0 : 2);
+		for (size_t i = 0; i < back.n_mapped; i++) {
+			assert_int_equal(prefix_cmp(&back.mapped[i].subnet, &m.mapped[i].subnet), 0);
+			assert_int_equal(prefix_cmp(&back.mapped[i].as, &m.mapped[i].as), 0);
+		}
+		assert_int_equal(back.n_avoid, m.type == WIRE_GOODBYE ? 0 : 1);
+		if (m.type != WIRE_GOODBYE)
+			assert_int_equal(prefix_cmp(&back.avoid[0], &m.avoid[0]), 0);
 		sent_done(&s);
 	}
 }
@@ -103,7 +118,7 @@ static void test_split(void **state)
 	struct wire_msg m = example(), back;
 	struct sent s = {0};
 	struct err err = {0};
-	size_t n = 0;
+	size_t n = 0, n_mapped = 0, n_avoid = 0;
 
 	memset(m.stack_id, 'x', sizeof(m.stack_id) - 1);
 	memset(m.host_name, 'y', sizeof(m.host_name) - 1);
@@ -118,7 +133,21 @@ static void test_split(void **state)
 		m.subnets[m.n_subnets] = (struct prefix){ip_of("2001:db8:ffff:ffff:ffff:ffff:ffff:1000"), 128};
 		m.subnets[m.n_subnets].ip.b[15] = (uint8_t)m.n_subnets;
 	}
+	/* subnets alone: no part is longer than the older programs can read */
+	m.n_mapped = m.n_avoid = 0;
 	wire_encode(&m, keep, &s);
+	for (size_t i = 0; i < s.n; i++)
+		assert_true(s.len[i] <= WIRE_BYTES);
+	sent_done(&s);
+	s = (struct sent){0};
+	for (m.n_mapped = 0; m.n_mapped < LIMIT_SUBNETS; m.n_mapped++) {
+		m.mapped[m.n_mapped] = (struct mapped){.subnet = m.subnets[m.n_mapped], .as = m.subnets[m.n_mapped]};
+		m.mapped[m.n_mapped].as.ip.b[2] = 0xff;
+	}
+	for (; m.n_avoid < LIMIT_AVOID; m.n_avoid++)
+		m.avoid[m.n_avoid] = m.subnets[m.n_avoid];
+	wire_encode(&m, keep, &s);
+	assert_true(s.len[0] <= WIRE_BYTES);
 	assert_true(s.n > 1);
 	for (size_t i = 0; i < s.n; i++) {
 		assert_int_equal(wire_decode(s.data[i], s.len[i], &back, &err), 0);
@@ -127,8 +156,14 @@ static void test_split(void **state)
 		assert_int_equal(back.seq, INT64_MAX);
 		for (size_t j = 0; j < back.n_subnets; j++)
 			assert_int_equal(prefix_cmp(&back.subnets[j], &m.subnets[n++]), 0);
+		for (size_t j = 0; j < back.n_mapped; j++)
+			assert_int_equal(prefix_cmp(&back.mapped[j].as, &m.mapped[n_mapped++].as), 0);
+		for (size_t j = 0; j < back.n_avoid; j++)
+			assert_int_equal(prefix_cmp(&back.avoid[j], &m.avoid[n_avoid++]), 0);
 	}
 	assert_int_equal(n, LIMIT_SUBNETS);
+	assert_int_equal(n_mapped, LIMIT_SUBNETS);
+	assert_int_equal(n_avoid, LIMIT_AVOID);
 	sent_done(&s);
 }
 
@@ -217,6 +252,14 @@ static void test_fields(void **state)
 	refuse("\"172.30.0.3\"", "\"239.0.0.1\"", -EINVAL, "uplink");
 	refuse("\"epoch\":3", "\"epoch\":16", -EINVAL, "epoch");
 	refuse("\"10.71.0.0/24\"", "\"10.71.0.0/33\"", -EINVAL, "subnets");
+	refuse("\"241.0.7.0/24\"", "\"241.0.0.0/16\"", -EINVAL, "mapped \"241.0.0.0/16\"");
+	refuse("\"241.0.7.0/24\"", "\"fd64::/24\"", -EINVAL, "mapped");
+	refuse("\"241.0.7.0/24\"", "\"224.0.7.0/24\"", -EINVAL, "mapped \"224.0.7.0/24\"");
+	refuse("\"241.0.7.0/24\"", "\"241.0.7.0/33\"", -EINVAL, "mapped");
+	refuse("\"241.0.7.0/24\"", "7", -EINVAL, "mapped");
+	refuse(",\"241.0.7.0/24\"", "", -EINVAL, "mapped");
+	refuse("[\"172.17.0.0/16\"]", "7", -EINVAL, "avoid");
+	refuse("\"172.17.0.0/16\"", "\"172.17.0.0/33\"", -EINVAL, "avoid");
 	refuse("\"10.71.0.0/24\"", "24", -EINVAL, "subnets");
 	refuse("[\"10.71.0.0/24\",\"2001:db8:71::/64\"]", "\"10.71.0.0/24\"", -EINVAL, "subnets");
 	refuse("\"subnets\":", "\"part\":3,\"parts\":2,\"subnets\":", -EINVAL, "part");
