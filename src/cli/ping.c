@@ -64,7 +64,8 @@ struct ping {
 	size_t n_probes, cap_probes;
 	struct hop hops[HOPS_MAX + 1]; /* by hop limit, 1 the first */
 	unsigned n_hops;	       /* of the way; HOPS_MAX + 1: the end has not answered */
-	uint32_t mtu, mtu_from;	       /* 0: unknown; the hop that told it */
+	uint32_t mtu, mtu_told;	       /* 0: unknown, not told */
+	uint32_t mtu_from;	       /* the hop that told it, 0: unknown */
 	bool stopped, tty;
 	int send_errno; /* the last echo could not even be sent */
 	uint8_t packet[PING_BYTES_MAX];
@@ -371,7 +372,7 @@ static bool mtu_try(struct ping *p, uint32_t bytes, uint32_t *ret_mtu)
 		if (!probe->answered)
 			continue;
 		if (probe->answer.kind == PING_TOO_BIG) {
-			*ret_mtu = probe->answer.mtu;
+			*ret_mtu = p->mtu_told = probe->answer.mtu;
 			p->mtu_from = hop_of(p, &probe->from);
 		}
 		return probe->answer.kind == PING_REPLY;
@@ -399,6 +400,8 @@ static void mtu_find(struct ping *p)
 	}
 	if (!p->stopped)
 		p->mtu = good;
+	if (good != p->mtu_told)
+		p->mtu_from = 0;
 }
 
 /* --- what is printed --- */
