@@ -249,6 +249,98 @@ static void test_container_states(void **state)
 	docker_container_free(c);
 }
 
+/* starting, unhealthy, healthy, paused, stopped; aliases without id and name, whichever field tells them */
+static void test_health_recorded(void **state)
+{
+	static const char *const engines[] = {"docker-20.10", "docker-28.5"};
+	static const enum docker_health healths[] = {DOCKER_HEALTH_STARTING, DOCKER_HEALTH_UNHEALTHY,
+						     DOCKER_HEALTH_HEALTHY};
+
+	for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
+		json_t *all = recorded_json(engines[i], "health.json"), *o;
+		size_t k;
+
+		assert_int_equal(json_array_size(all), 5);
+		json_array_foreach(all, k, o)
+		{
+			struct docker_container *c = docker_container_parse(o, NULL);
+
+			assert_non_null(c);
+			if (k < ARRAY_LEN(healths))
+				assert_int_equal(c->health, healths[k]);
+			assert_int_equal(c->paused, k == 3);
+			assert_int_equal(c->running, k != 4);
+			assert_int_equal(c->n_attachments, k != 4);
+			if (c->n_attachments) {
+				assert_int_equal(c->attachments[0].n_aliases, 3);
+				assert_string_equal(c->attachments[0].aliases[0], "WWW");
+				assert_string_equal(c->attachments[0].aliases[1], "sick");
+				assert_string_equal(c->attachments[0].aliases[2], "a..b");
+			}
+			docker_container_free(c);
+		}
+		json_decref(all);
+	}
+}
+
+static void test_health(void **state)
+{
+	static const struct {
+		const char *state;
+		enum docker_health health;
+	} cases[] = {
+		{"", DOCKER_HEALTH_NONE},
+		{",\"Health\":null", DOCKER_HEALTH_NONE},
+		{",\"Health\":{}", DOCKER_HEALTH_NONE},
+		{",\"Health\":7", DOCKER_HEALTH_NONE},
+		{",\"Health\":{\"Status\":\"\"}", DOCKER_HEALTH_NONE}, /* Podman */
+		{",\"Health\":{\"Status\":\"none\"}", DOCKER_HEALTH_NONE},
+		{",\"Health\":{\"Status\":\"odd\"}", DOCKER_HEALTH_NONE},
+		{",\"Healthcheck\":{\"Status\":\"starting\"}", DOCKER_HEALTH_STARTING}, /* older Podman */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		autofree char *text =
+			xasprintf("{\"Id\":\"a\",\"State\":{\"Running\":true,\"Pid\":7%s}}", cases[i].state);
+		struct docker_container *c = container(text);
+
+		assert_int_equal(c->health, cases[i].health);
+		docker_container_free(c);
+	}
+}
+
+static void test_aliases(void **state)
+{
+	autobuf struct buf many = {0};
+	struct docker_container *c;
+
+	/* whatever is no text, empty, there twice, or the id is left out; "0123456789" is a name like another */
+	c = container("{\"Id\":\"" ID "\",\"Name\":\"/web\",\"NetworkSettings\":{\"Networks\":{\"n\":{\"IPAddress\":"
+		      "\"10.0.0.2\",\"Aliases\":[7,null,\"\",\"x\",\"0123456789ab\",\"" ID
+		      "\",\"web\",\"0123456789\"],\"DNSNames\":[\"web\",\"x\",\"y\",\"0123456789ab\"]}}}}");
+	assert_int_equal(c->attachments[0].n_aliases, 3);
+	assert_string_equal(c->attachments[0].aliases[0], "x");
+	assert_string_equal(c->attachments[0].aliases[1], "0123456789");
+	assert_string_equal(c->attachments[0].aliases[2], "y");
+	docker_container_detach(c, "other");
+	assert_int_equal(c->n_attachments, 1);
+	docker_container_detach(c, "n");
+	assert_int_equal(c->n_attachments, 0);
+	docker_container_free(c);
+	buf_puts(&many,
+		 "{\"Id\":\"a\",\"NetworkSettings\":{\"Networks\":{\"n\":{\"IPAddress\":\"10.0.0.2\",\"Aliases\":[");
+	for (int i = 0; i < 100; i++)
+		buf_printf(&many, "%s\"n%d\"", i ? "," : "", i);
+	buf_puts(&many, "]}}}}");
+	c = container(many.data);
+	assert_int_equal(c->attachments[0].n_aliases, LIMIT_ALIASES);
+	docker_container_free(c);
+	c = container("{\"Id\":\"a\",\"NetworkSettings\":{\"Networks\":{\"n\":{\"IPAddress\":\"10.0.0.2\",\"Aliases\":"
+		      "\"web\",\"DNSNames\":{\"a\":\"b\"}}}}}");
+	assert_int_equal(c->attachments[0].n_aliases, 0);
+	docker_container_free(c);
+}
+
 static void test_hostile(void **state)
 {
 	struct docker_container *c;
@@ -372,6 +464,28 @@ static void test_events(void **state)
 	assert_int_equal(event("{}").kind, DOCKER_EVENT_KIND_N_);
 }
 
+static void test_events_of_health(void **state)
+{
+	static const char *const engines[] = {"docker-20.10", "docker-28.5"};
+
+	for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
+		autobuf struct buf b = {0};
+		char *save = NULL;
+		size_t n = 0;
+
+		recorded_read(engines[i], "events-health", &b);
+		for (char *line = strtok_r(b.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n++) {
+			struct docker_event e = event(line);
+
+			assert_int_equal(e.kind, DOCKER_EVENT_CONTAINER_CHANGED);
+			assert_int_equal(strlen(e.container), 64);
+		}
+		assert_int_equal(n, 4); /* unhealthy, healthy, pause, unpause */
+	}
+	assert_int_equal(event("{\"Type\":\"container\",\"Action\":\"health_status\",\"Actor\":{\"ID\":\"c\"}}").kind,
+			 DOCKER_EVENT_CONTAINER_CHANGED); /* Podman */
+}
+
 static void test_set(void **state)
 {
 	struct docker_set set = {0};
@@ -411,11 +525,15 @@ int main(void)
 		cmocka_unit_test(test_container_recorded),
 		cmocka_unit_test(test_container_listed),
 		cmocka_unit_test(test_container_states),
+		cmocka_unit_test(test_health_recorded),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_events_recorded),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_events_of_health),
 		cmocka_unit_test(test_set),
 	};
 

@@ -290,6 +290,12 @@ static void test_start(void **state)
 	assert_string_equal(ct(t, "c1")->sandbox, "/run/x");
 	assert_non_null(strstr(t->events_query, "/v1.41/events?since="));
 	assert_non_null(strstr(t->events_query, "%22connect%22"));
+	assert_non_null(strstr(t->events_query, "%22health_status%22"));
+}
+
+static bool c2_was_asked_twice(void *arg)
+{
+	return str_eq(((struct test *)arg)->log.data, "22");
 }
 
 static void test_event_fetches_one(void **state)
@@ -301,6 +307,10 @@ static void test_event_fetches_one(void **state)
 	fake_chunk(t->stream, EVENT("container", "start", "c2"));
 	until(t, has_c2, 1000);
 	assert_string_equal(t->log.data, "2");
+	fake_chunk(t->stream, EVENT("container", "health_status: healthy", "c2"));
+	until(t, c2_was_asked_twice, 1000);
+	buf_clear(&t->log);
+	buf_puts(&t->log, "2");
 	t->n2 = NETWORK("n2", "two", "2");
 	fake_chunk(t->stream, EVENT("network", "create", "n2"));
 	until(t, has_n2, 1000);

@@ -292,6 +292,49 @@ static void test_carry_over(void **state)
 	docker_set_done(&b);
 }
 
+/* Health, and aliases as names: in lower case, each once; what can be none is told once */
+static void test_health_and_aliases(void **state)
+{
+	static const char *const engines[] = {"docker-20.10", "docker-28.5"};
+	static const enum health healths[] = {HEALTH_STARTING, HEALTH_UNHEALTHY, HEALTH_HEALTHY, HEALTH_UNHEALTHY};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(healths); i++) {
+		json_t *all = recorded_json(engines[i / ARRAY_LEN(healths)], "health.json");
+		struct docker_container *c = docker_container_parse(json_array_get(all, i % ARRAY_LEN(healths)), NULL);
+		struct docker_network *n = labelled("\"docker-router.vni\":\"1000\"");
+		struct docker_set set = {0};
+		struct model_source s;
+		struct inventory inv, carried;
+
+		assert_non_null(c);
+		str_copy(n->id, c->attachments[0].network_id);
+		docker_set_put_network(&set, n);
+		docker_set_put_container(&set, c);
+		source_of("a", &set, &s);
+		model_build(&s, 1, &no_config, &inv);
+		assert_int_equal(inv.stacks[0].n_containers, 1);
+		assert_int_equal(inv.stacks[0].containers[0].health, healths[i % ARRAY_LEN(healths)]);
+		assert_int_equal(inv.stacks[0].containers[0].interfaces[0].n_aliases, 2);
+		assert_string_equal(inv.stacks[0].containers[0].interfaces[0].aliases[0], "sick");
+		assert_string_equal(inv.stacks[0].containers[0].interfaces[0].aliases[1], "www");
+		assert_int_equal(inv.problems.n, 1);
+		assert_string_equal(inv.problems.v[0].object, "container shop_sick_1");
+		assert_non_null(strstr(inv.problems.v[0].text, "alias \"a..b\" is not answered; allowed are 1 to 63"));
+		/* kept over a restart of ours, with memory of its own */
+		s.set = NULL;
+		s.state = ENGINE_CONNECTING;
+		model_build(&s, 1, &no_config, &carried);
+		model_carry_over(&inv, &carried);
+		assert_int_equal(carried.stacks[0].containers[0].health, healths[i % ARRAY_LEN(healths)]);
+		assert_int_equal(carried.stacks[0].containers[0].interfaces[0].n_aliases, 2);
+		inventory_done(&inv);
+		assert_string_equal(carried.stacks[0].containers[0].interfaces[0].aliases[1], "www");
+		inventory_done(&carried);
+		docker_set_done(&set);
+		json_decref(all);
+	}
+}
+
 static void test_matters(void **state)
 {
 	struct docker_set set = {0};
@@ -328,11 +371,17 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stack_names), cmocka_unit_test(test_bad_vni),
-		cmocka_unit_test(test_bad_stack),   cmocka_unit_test(test_unknown_labels),
-		cmocka_unit_test(test_config),	    cmocka_unit_test(test_unsupported),
-		cmocka_unit_test(test_golden),	    cmocka_unit_test(test_two_engines),
-		cmocka_unit_test(test_matters),	    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_stack_names),
+		cmocka_unit_test(test_bad_vni),
+		cmocka_unit_test(test_bad_stack),
+		cmocka_unit_test(test_unknown_labels),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_unsupported),
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_two_engines),
+		cmocka_unit_test(test_health_and_aliases),
+		cmocka_unit_test(test_matters),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_carry_over),
 	};
 
