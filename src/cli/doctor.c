@@ -127,9 +127,10 @@ static void check_refused(struct doctor *d)
 		refused_cure(&d->files, x, &where, &lines);
 		autofree char *cure = xasprintf(
 			"%s%s%s%s",
-			d->cli->config.mapping == MAPPING_NEVER ? "MAPPING=auto on all hosts of the VNI, or " : "",
-			lines.len ? where.data : "another subnet for one of the two.", lines.len ? "\n" : "",
-			lines.len ? lines.data : "");
+			d->cli->config.mapping == MAPPING_NEVER
+				? "Set MAPPING=auto on all hosts of the VNI. Or give one of the two another subnet; "
+				: "Give one of the two another subnet; ",
+			where.data, lines.len ? "\n" : "", lines.len ? lines.data : "");
 		host_label(&d->files, x->host_id, NULL, host, sizeof(host));
 		doctor_add(d, "subnets", CHECK_ERROR, cure, "VNI %u: %s of stack %s on %s clashes with %s", x->vni,
 			   prefix_format(&x->prefix, prefix), x->stack_id, host, x->with);
