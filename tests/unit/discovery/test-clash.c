@@ -169,8 +169,10 @@ static void test_mapped_before_the_first_word(void **state)
 	node_stacks(&w, b);
 	assert_true(b->n_sent >= 1);
 	for (size_t i = 0; i < w.n_flights; i++) {
-		if (strstr(w.flights[i].data, "\"new\""))
-			assert_non_null(strstr(w.flights[i].data, "\"mapped\":[[\"172.18.0.0/16\",\"241."));
+		autofree char *text = xstrndup(w.flights[i].data, w.flights[i].len);
+
+		if (strstr(text, "\"new\""))
+			assert_non_null(strstr(text, "\"mapped\":[[\"172.18.0.0/16\",\"241."));
 	}
 	/* the old one is mapped too, and the file names both at once */
 	assert_int_equal(chosen(b).as.len, 16); /* "new" is sorted before "s2" */

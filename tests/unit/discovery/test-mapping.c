@@ -472,7 +472,7 @@ static void test_all_come_to_an_end(void **state)
 	enum { HOSTS = 40, ROUNDS = 12 };
 	static struct peer peers[HOSTS];
 	static struct mapped mapped[HOSTS], next[HOSTS];
-	struct mapping_peer in_peers[HOSTS];
+	struct mapping_peer in_peers[HOSTS] = {0};
 	struct prefix subnet = prefix_of("172.18.0.0/16");
 	unsigned moves = 0, round = 0;
 
