@@ -8,7 +8,9 @@
 #include "state/discovery.h"
 #include "state/host.h"
 #include "state/inventory.h"
+#include "state/names.h"
 #include "state/peer_text.h"
+#include "state/records.h"
 #include "state/router.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,6 +33,19 @@ static void same_and_free(json_t *a, json_t *b)
 	json_decref(b);
 }
 
+/* names that follow from an inventory are such as may be told */
+static void fuzz_names_of(const struct inventory *inv)
+{
+	struct name_stack s = {0};
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		names_of_stack(&inv->stacks[i], &s);
+		for (size_t k = 0; k < s.n_names; k++)
+			assert(label_valid(s.names[k].name) && s.names[k].n_addresses &&
+			       (k == 0 || strcmp(s.names[k - 1].name, s.names[k].name) < 0));
+	}
+	name_stack_done(&s);
+}
+
 static void fuzz_inventory(const json_t *root)
 {
 	struct inventory inv, again;
@@ -39,6 +54,7 @@ static void fuzz_inventory(const json_t *root)
 	json_t *o = reparse(inventory_to_json(&inv));
 	assert(inventory_from_json(o, &again, NULL) == 0);
 	assert(inventory_same(&inv, &again));
+	fuzz_names_of(&inv);
 	same_and_free(o, inventory_to_json(&again));
 	inventory_done(&inv);
 	inventory_done(&again);
@@ -64,6 +80,33 @@ static void fuzz_host(const json_t *root)
 	json_t *o = reparse(host_state_to_json(&s));
 	assert(host_state_from_json(o, &again, NULL) == 0);
 	same_and_free(o, host_state_to_json(&again));
+}
+
+static void fuzz_names(const json_t *root)
+{
+	struct names n, again;
+	if (names_from_json(root, &n, NULL) < 0)
+		return;
+	json_t *o = reparse(names_to_json(&n));
+	assert(names_from_json(o, &again, NULL) == 0);
+	assert(n.n_stacks == again.n_stacks);
+	for (size_t i = 0; i < n.n_stacks; i++)
+		assert(name_stack_same(&n.stacks[i], &again.stacks[i]));
+	same_and_free(o, names_to_json(&again));
+	names_done(&n);
+	names_done(&again);
+}
+
+static void fuzz_records(const json_t *root)
+{
+	struct records r, again;
+	if (records_from_json(root, &r, NULL) < 0)
+		return;
+	json_t *o = reparse(records_to_json(&r));
+	assert(records_from_json(o, &again, NULL) == 0);
+	same_and_free(o, records_to_json(&again));
+	records_done(&r);
+	records_done(&again);
 }
 
 /* both ways of writing a peer */
@@ -112,6 +155,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_inventory(root);
 	fuzz_router(root);
 	fuzz_host(root);
+	fuzz_names(root);
+	fuzz_records(root);
 	json_decref(root);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "discovery/core.h"
+#include "discovery/wire_names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,6 +21,35 @@ static void reencoded(void *arg, const char *data, size_t len)
 	assert(str_eq(m.stack_id, ((const struct wire_msg *)arg)->stack_id));
 }
 
+static void names_reencoded(void *arg, const char *data, size_t len)
+{
+	struct wire_names m;
+	struct err err = {0};
+
+	assert(len <= WIRE_BYTES && wire_names_is(data, len));
+	assert(wire_names_decode(data, len, &m, &err) == 0);
+	for (size_t i = 0; i < m.n_names; i++)
+		*(size_t *)arg += m.names[i].n_addresses;
+	wire_names_done(&m);
+}
+
+static void names_codec(const char *data, size_t len)
+{
+	struct wire_names m;
+	struct err err = {0};
+	size_t addresses = 0;
+
+	if (wire_names_decode(data, len, &m, &err) < 0) {
+		assert(*err.text);
+		return;
+	}
+	assert(wire_names_encode(&m, names_reencoded, &addresses) == m.n_names);
+	for (size_t i = 0; i < m.n_names; i++)
+		addresses -= m.names[i].n_addresses;
+	assert(addresses == 0);
+	wire_names_done(&m);
+}
+
 static struct ip ip4(uint8_t last)
 {
 	return (struct ip){AF_INET, {192, 0, 2, last}};
@@ -32,7 +62,11 @@ static void drain(struct core *core)
 	struct err err = {0};
 
 	while (core_next_action(core, &a)) {
-		if (a.kind == ACTION_SEND || a.kind == ACTION_SEND_GROUP)
+		if (a.kind != ACTION_SEND && a.kind != ACTION_SEND_GROUP)
+			continue;
+		if (wire_names_is(a.data, a.len))
+			names_codec(a.data, a.len);
+		else
 			assert(wire_decode(a.data, a.len, &m, &err) == 0);
 	}
 }
@@ -55,6 +89,8 @@ static struct core *core_make(struct core_now now)
 		.host_ip = own, .port = 4790, .own = &own, .n_own = 1, .underlay = &underlay, .n_underlay = 1};
 	struct local_stack stack = {.stack_id = "shop", .vni = 1000, .n_subnets = 2};
 	struct prefix routes[] = {{{AF_INET, {10, 72, 5, 0}}, 24}, {{AF_INET, {241, 5, 0, 0}}, 16}};
+	struct name_stack names = {.stack_id = "shop", .vni = 1000};
+	struct name name = {.name = "web", .n_addresses = 1};
 	struct core *core = core_new(&config);
 
 	stack.subnets[0] = (struct prefix){{AF_INET, {10, 71, 0, 0}}, 24};
@@ -62,6 +98,11 @@ static struct core *core_make(struct core_now now)
 	core_routes(core, now, routes, ARRAY_LEN(routes));
 	core_addresses(core, now, &where);
 	core_stacks(core, now, &stack, 1);
+	name.addresses = xmemdup(&own, sizeof(own));
+	*xgrow(&names.names, names.n_names, &names.cap_names) = name;
+	names.n_names++;
+	core_names(core, now, &names, 1);
+	name_stack_done(&names);
 	core_start(core, now);
 	drain(core);
 	return core;
@@ -81,6 +122,38 @@ static void self_check(const struct self_stack *s)
 		assert(prefix_contains(m->as.ip.family == AF_INET ? &half4 : &half6, &m->as));
 		assert(!prefix_overlaps(&route, &m->as));
 	}
+}
+
+/* Names are those of peers, and lead nowhere but into their subnets */
+static void names_check(struct core *core, struct core_now now, const struct discovery *d)
+{
+	struct names all;
+
+	core_names_export(core, now, &all);
+	for (size_t i = 0; i < all.n_stacks; i++) {
+		const struct name_stack *s = &all.stacks[i];
+		const struct peer *p = NULL;
+
+		for (size_t k = 0; k < d->n_peers; k++) {
+			if (d->peers[k].vni == s->vni && str_eq(d->peers[k].stack_id, s->stack_id) &&
+			    str_eq(d->peers[k].host_id, s->host_id))
+				p = &d->peers[k];
+		}
+		assert(p && s->n_names && s->n_names <= LIMIT_NAMES_PER_STACK);
+		for (size_t k = 0; k < s->n_names; k++) {
+			const struct name *n = &s->names[k];
+			bool inside = false;
+
+			assert(label_valid(n->name) && n->n_addresses && n->n_addresses <= LIMIT_NAME_ADDRESSES);
+			assert(k == 0 || strcmp(s->names[k - 1].name, n->name) < 0);
+			for (size_t j = 0; j < p->n_subnets; j++)
+				inside = inside || prefix_has_ip(&p->subnets[j], &n->addresses[0]);
+			for (size_t j = 0; j < p->n_mapped; j++)
+				inside = inside || prefix_has_ip(&p->mapped[j].subnet, &n->addresses[0]);
+			assert(inside);
+		}
+	}
+	names_done(&all);
 }
 
 /* The table must be whole, whatever was said: it is what the file is made of */
@@ -106,6 +179,7 @@ static void core_check(struct core *core, struct core_now now)
 	}
 	assert(d.self.n_stacks == 1);
 	self_check(&d.self.stacks[0]);
+	names_check(core, now, &d);
 	core_export_done(&d);
 }
 
@@ -120,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (wire_decode((const char *)data + 2, size - 2, &m, &err) == 0)
 		wire_encode(&m, reencoded, &m);
+	names_codec((const char *)data + 2, size - 2);
 	core = core_make(now);
 	for (size_t at = 2; at < size;) {
 		const uint8_t *end = memchr(data + at, '\n', size - at);
