@@ -87,10 +87,10 @@ static void twins_check(struct doctor *d, const struct records *r)
 			rows++;
 			record_host(one, a);
 			record_host(two, b);
-			autofree char *cure = xasprintf("Wanted so? Then nothing is wrong: both answer, NAME.%s@%s "
-							"asks only one. Else give one "
-							"another name: docker-router.stack on its network.",
-							one->stack_id, a);
+			autofree char *cure =
+				xasprintf("Wanted so? Then nothing is wrong: both answer, NAME.%s.%s asks only one. "
+					  "Else call one otherwise: docker-router.stack on its network.",
+					  one->stack_id, a);
 			doctor_add(d, "names", CHECK_INFO, cure, "VNI %u has two stacks called %s, on %s and on %s",
 				   one->vni, one->stack_id, a, b);
 			break;
