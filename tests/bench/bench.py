@@ -5,7 +5,7 @@
 Rows that compare are interleaved round by round; a ratio is taken within each round, and the table shows the median of the
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
-    bench.py [ROW...]     throughput rr start connect loss memory alone peers
+    bench.py [ROW...]     throughput rr start connect loss mapped names memory alone peers
                           discovery   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
@@ -293,6 +293,72 @@ def row_connect():
     single('stack removed -> gone on the other host', 'ms', gone, '<= 150')
 
 
+def mapped(host, stack):
+    for s in state(host, 'discovery.json').get('self', {}).get('stacks', []):
+        if s['stack_id'] == stack and s.get('mapped'):
+            return s['mapped'][0]['as']
+    return None
+
+
+def row_mapped():
+    """The same two containers by their true addresses and by the mapped ones, which a clash of two others brought."""
+    datapath('auto')
+    for h in ('h1', 'h2'):
+        docker(h, 'network', 'create', '--subnet', '10.99.0.0/24', '--label', 'docker-router.vni=1000', '--label',
+               'docker-router.stack=clash', 'clash')
+    wait('mapped prefixes', lambda: mapped('h1', 's1') and mapped('h2', 's2'))
+    to = mapped('h2', 's2').replace('.0/24', '.2')
+    wait('ping', lambda: ping('c1', to))
+    rate = {'true': [], 'mapped': []}
+    gbit = {'true': [], 'mapped': []}
+    for i in range(ROUNDS):
+        note(f'mapped: round {i + 1} of {ROUNDS}')
+        for kind, address in (('true', '10.72.0.2'), ('mapped', to))[::1 if i % 2 else -1]:
+            rate[kind].append(float(docker('h1', 'exec', 'c1', '/probe', 'rr', address, 7, SECONDS)))
+            gbit[kind].append(iperf('c1', address, 1)[0])
+    for h in ('h1', 'h2'):
+        docker(h, 'network', 'rm', 'clash')
+    versus('request/response, mapped', '1/s', rate['mapped'], rate['true'], 'by true addresses', '>= 0.95')
+    versus('TCP 1 stream, mapped', 'Gbit/s', gbit['mapped'], gbit['true'], 'by true addresses', '>= 0.95')
+
+
+def row_names():
+    datapath('auto')
+    docker('h1', 'network', 'create', 'plain')
+    container('h1', 'p1', 'plain', '/probe', 'echo', '7')
+    there = {'names': [], 'Swarm': []}
+    gone = {'names': [], 'Swarm': []}
+    for i in range(20):
+        for kind, client, network, name in (('names', 'c1', 's2', f'n{i}.s2'), ('Swarm', 'sw1', 'sw', f'n{i}sw')):
+            x = name.split('.', maxsplit=1)[0]
+
+            def waiter(count, who=client, what=name):
+                return subprocess.Popen([f'{TOP}/lab/docker', 'h1', 'exec', who, '/probe', 'name', what, str(count), '60'],
+                                        stdout=subprocess.PIPE, text=True)
+            begin = time.time()
+            w = waiter(1)
+            container('h2', x, network, 'sleep', '1000')
+            there[kind].append(max(0, int(w.communicate()[0]) - event_ns('h2', begin, 'start', x)) / 1e6)
+            begin = time.time()
+            w = waiter(0)
+            docker('h2', 'kill', x)
+            gone[kind].append(max(0, int(w.communicate()[0]) - event_ns('h2', begin, 'die', x)) / 1e6)
+            docker('h2', 'rm', x)
+    rate = {'remote': [], 'local': [], 'Docker': []}
+    usec = {'remote': [], 'local': [], 'Docker': []}
+    for i in range(ROUNDS):
+        note(f'names: round {i + 1} of {ROUNDS}')
+        for kind, client, name in (('remote', 'c1', 'c2.s2'), ('local', 'c1', 'c1'), ('Docker', 'p1', 'p1'))[::1 if i % 2 else -1]:
+            out = docker('h1', 'exec', client, '/probe', 'dns', name, SECONDS).split()
+            rate[kind].append(float(out[0]))
+            usec[kind].append(float(out[1]) / 1e3)
+    versus('container starts -> its name resolves on the other host', 'ms', there['names'], there['Swarm'], 'Swarm', '<= 200')
+    versus('container killed -> its name is gone there', 'ms', gone['names'], gone['Swarm'], 'Swarm', '<= 3000')
+    versus('queries per second, a remote name', '1/s', rate['remote'], rate['Docker'], "Docker, a local name", '>= 1.0')
+    versus("queries per second, Docker's names beside ours", '1/s', rate['local'], rate['Docker'], 'Docker alone', None)
+    single('latency of a query, median of a run', 'ms', usec['remote'], '<= 1', 3)
+
+
 def rss_kb(pid):
     with open(f'/proc/{pid}/status', encoding='utf-8') as f:
         return int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
@@ -571,7 +637,7 @@ def table():
 def main():
     global PROBE
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
-            'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery}
+            'mapped': row_mapped, 'names': row_names, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
         raise SystemExit(f'bench: no row {unknown[0]}; there are {" ".join(rows)}')
@@ -585,7 +651,7 @@ def main():
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
-            if set(wanted) & {'throughput', 'rr', 'start'}:
+            if set(wanted) & {'throughput', 'rr', 'start', 'names'}:
                 note("Swarm's overlay beside it")
                 swarm()
                 routed()

@@ -6,6 +6,8 @@
  *	probe rr ADDRESS PORT SECONDS        one byte there and back over TCP: transactions per second
  *	probe first ADDRESS PORT SECONDS     UDP every 0.5 ms until the first answer: "START_NS FIRST_NS", wall clock
  *	probe pps ADDRESS PORT RATE SECONDS  UDP at a rate: "SENT RECEIVED LONGEST_GAP_MS"
+ *	probe dns NAME SECONDS               asks 127.0.0.11 again and again: "QUERIES_PER_SECOND MEDIAN_US WORST_US"
+ *	probe name NAME COUNT SECONDS        asks until there are so many addresses: wall clock in ns
  */
 #define _GNU_SOURCE
 
@@ -197,6 +199,91 @@ static int pps(const char *to, const char *port, int rate, int seconds)
 	return 0;
 }
 
+/* A query for the A records of a name: what it takes of @out, 512 bytes */
+static size_t query(const char *name, uint16_t id, uint8_t *out)
+{
+	const uint8_t head[12] = {(uint8_t)(id >> 8), (uint8_t)id, 1, 0, 0, 1}, tail[5] = {0, 0, 1, 0, 1};
+	size_t at = sizeof(head);
+
+	memcpy(out, head, sizeof(head));
+	while (*name) {
+		size_t len = strcspn(name, ".");
+		if (!len || len > 63 || at + len + 1 > 400) {
+			fprintf(stderr, "probe: that is no name\n");
+			exit(2);
+		}
+		out[at++] = (uint8_t)len;
+		memcpy(out + at, name, len);
+		at += len;
+		name += len + (name[len] == '.');
+	}
+	memcpy(out + at, tail, sizeof(tail));
+	return at + sizeof(tail);
+}
+
+/* Ask once. Return: number of answers, or -1 when none came within @wait_ms */
+static int ask(int fd, const char *name, int wait_ms)
+{
+	static uint16_t id;
+	uint8_t data[2048];
+	size_t len = query(name, ++id, data);
+
+	send(fd, data, len, 0);
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		if (poll(&p, 1, wait_ms) <= 0)
+			return -1;
+		ssize_t got = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+		if (got >= 12 && data[0] == (uint8_t)(id >> 8) && data[1] == (uint8_t)id)
+			return (data[3] & 15) == 0 ? data[6] << 8 | data[7] : 0;
+	}
+}
+
+static int time_cmp(const void *a, const void *b)
+{
+	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int dns(const char *name, int seconds)
+{
+	enum { TIMES = 1 << 20 };
+	int64_t *times = calloc(TIMES, sizeof(*times)), begin = now_ns(CLOCK_MONOTONIC), now = begin;
+	int fd = udp_to("127.0.0.11", "53");
+	size_t n = 0;
+
+	while (now < begin + seconds * NS_PER_SEC && n < TIMES) {
+		if (ask(fd, name, 1000) < 1) {
+			fprintf(stderr, "probe: no answer for %s\n", name);
+			return 1;
+		}
+		int64_t then = now;
+		now = now_ns(CLOCK_MONOTONIC);
+		times[n++] = now - then;
+	}
+	qsort(times, n, sizeof(*times), time_cmp);
+	printf("%.1f %.1f %.1f\n", (double)n * 1e9 / (double)(now - begin), (double)times[n / 2] / 1e3,
+	       (double)times[n - 1] / 1e3);
+	free(times);
+	return 0;
+}
+
+static int name_wait(const char *name, int count, int seconds)
+{
+	int64_t end = now_ns(CLOCK_MONOTONIC) + seconds * NS_PER_SEC;
+	int fd = udp_to("127.0.0.11", "53");
+
+	while (now_ns(CLOCK_MONOTONIC) < end) {
+		if (ask(fd, name, 100) == count) {
+			printf("%lld\n", (long long)now_ns(CLOCK_REALTIME));
+			return 0;
+		}
+		usleep(1000);
+	}
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
@@ -207,7 +294,11 @@ int main(int argc, char **argv)
 		return first(argv[2], argv[3], atoi(argv[4]));
 	if (argc == 6 && strcmp(argv[1], "pps") == 0)
 		return pps(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
+	if (argc == 4 && strcmp(argv[1], "dns") == 0)
+		return dns(argv[2], atoi(argv[3]));
+	if (argc == 5 && strcmp(argv[1], "name") == 0)
+		return name_wait(argv[2], atoi(argv[3]), atoi(argv[4]));
 	fprintf(stderr, "usage: probe echo PORT | rr ADDRESS PORT SECONDS | first ADDRESS PORT SECONDS | "
-			"pps ADDRESS PORT RATE SECONDS\n");
+			"pps ADDRESS PORT RATE SECONDS | dns NAME SECONDS | name NAME COUNT SECONDS\n");
 	return 2;
 }
