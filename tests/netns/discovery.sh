@@ -499,6 +499,59 @@ knows_after() { # the stack is announced by h2 with the first call
 	knows h1 "$2"
 }
 
+mapped_as() { # NAME: what its first stack is mapped to, or nothing
+	jq -r '.self.stacks[0].mapped[0].as // empty' "$T/$1/discovery.json" 2>/dev/null
+}
+both_mapped() {
+	local a b
+	a=$(mapped_as h1) b=$(mapped_as h2)
+	[ -n "$a" ] && [ -n "$b" ] && [ "$a" != "$b" ] && state h1 '.peers[0].mapped[0].as == "'"$b"'"' &&
+		state h2 '.peers[0].mapped[0].as == "'"$a"'"'
+}
+moved_from() { # NAME PREFIX
+	[ "$(mapped_as "$1")" != "$2" ] && both_mapped
+}
+
+# Two hosts with what Docker gives; routes of a host that are in the way
+check_mapped() {
+	local before
+	inventory h1 shop 1000 172.18.0.0/16
+	inventory h2 blog 1000 172.18.0.0/16
+	run h1 h1
+	run h2 h2
+	check "mapped: both came up on one subnet, and have one more each" within 5 both_mapped
+	check "mapped: beside their own" state h1 '.self.stacks[0].subnets == ["172.18.0.0/16"]'
+	check "mapped: the log says why" said h1 'stack has a mapped subnet.*shop.*blog@.* has 172.18.0.0/16'
+	before=$(mapped_as h1)
+	end h1
+	run h1 h1
+	within 5 said h2 'peer changed'
+	check "mapped: a restart keeps it" within 5 state h1 '.self.stacks[0].mapped[0].as == "'"$before"'" and
+		(.peers | length) == 1'
+	in_ns h1 ip route add 10.9.0.0/16 dev lo
+	inventory h2 blog 1000 10.9.1.0/24
+	check "mapped: a route of a member is told to the others" within 5 state h2 '.peers[0].avoid == ["10.9.0.0/16"]'
+	check "mapped: and what is new is mapped at once" state h2 '.self.stacks[0].mapped[0].subnet == "10.9.1.0/24"'
+	before=$(mapped_as h2)
+	in_ns h1 ip route add "$before" dev lo
+	check "mapped: away from where a route goes" within 5 moved_from h2 "$before"
+	in_ns h1 ip route del "$before" dev lo
+	in_ns h1 ip route del 10.9.0.0/16 dev lo
+	end h1 h2
+	rm -rf "${T:?}"/*/
+	inventory h1 shop 1000 172.18.0.0/16
+	run h1 h1 MAPPING=always
+	check "MAPPING=always: mapped without a clash" within 5 state h1 \
+		'.self.stacks[0] | .subnets == [] and (.mapped | length) == 1'
+	end h1
+	inventory h2 blog 1000 10.0.0.0/9
+	run h2 h2 MAPPING=always
+	check "mapped: what is too large is told" within 5 state h2 'any(.problems[]; .object == "stack blog" and
+		(.text | test("10.0.0.0/9 cannot be mapped")))'
+	end h2
+	rm -rf "${T:?}"/*/
+}
+
 # --- the order of things ---------------------------------------------------------------------------------------------
 
 basics IPv4
@@ -520,6 +573,7 @@ within 5 both_know
 check_costs
 end h1 h2
 rm -rf "${T:?}"/*/
+check_mapped
 
 V6=(MULTICAST_GROUP=ff15::4790)
 basics IPv6 "${V6[@]}"
