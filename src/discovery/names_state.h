@@ -8,9 +8,9 @@
 #include "discovery/core_state.h"
 #include "discovery/names.h"
 
-#define STEP_NAMES	   16 /* datagrams at once, and the time to the next ones */
+#define STEP_NAMES	   32 /* datagrams at once, and the time to the next ones: a receiver has room for some 180 */
 #define STEP_NAMES_US	   (2 * USEC_PER_MSEC)
-#define TURN_NAMES	   4 /* datagrams of one set before it is another one's turn */
+#define TURN_NAMES	   8 /* datagrams of one set before it is another one's turn */
 #define LIMIT_NAME_ANSWERS 512
 #define LARGE_NAMES	   512 /* more than this are told twice after a change, not three times */
 #define GROUP_RATE	   (NAMES_RATE * 3 / 4)
