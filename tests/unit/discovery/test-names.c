@@ -133,6 +133,15 @@ static void test_refresh_is_no_change(void **state)
 	world_run(&w, 200 * SEC);
 	assert_int_equal(w.nodes[1].n_names_changed, changed);
 	assert_int_equal(names_known(&w.nodes[1], "s1", "web"), 30);
+	/* nor does a restart there, after which all numbers are new */
+	node_kill(&w.nodes[0]);
+	node_start(&w, &w.nodes[0], NULL);
+	names_set(&w.nodes[0], 0, "web", 30);
+	world_run(&w, 5 * SEC);
+	assert_int_equal(w.nodes[1].n_names_changed, changed);
+	names_set(&w.nodes[0], 0, "web", 31);
+	world_run(&w, SEC);
+	assert_int_equal(names_known(&w.nodes[1], "s1", "web"), 31);
 }
 
 /* Who comes later is told, and who comes back hears what changed meanwhile */
@@ -183,21 +192,26 @@ static void test_restart_loses_none(void **state)
 
 static void test_gone_with_the_peer(void **state)
 {
+	size_t changed;
+
 	start(3);
 	names_set(&w.nodes[0], 0, "web", 10);
 	names_set(&w.nodes[1], 0, "web", 10);
 	world_run(&w, 5 * SEC);
 	assert_int_equal(names_known(&w.nodes[2], "s1", NULL), 10);
+	changed = w.nodes[2].n_names_changed;
 	core_stop(w.nodes[0].core, node_now(&w, &w.nodes[0]));
 	node_drain(&w, &w.nodes[0]);
 	world_run(&w, 50 * MSEC);
 	assert_int_equal(names_known(&w.nodes[2], "s1", NULL), 0);
+	assert_int_equal(w.nodes[2].n_names_changed, changed + 1);
 	/* the other dies without a word */
 	node_kill(&w.nodes[1]);
 	world_run(&w, 60 * SEC);
 	assert_int_equal(names_known(&w.nodes[2], "s2", NULL), 10);
 	world_run(&w, 60 * SEC);
 	assert_int_equal(names_known(&w.nodes[2], "s2", NULL), 0);
+	assert_int_equal(w.nodes[2].n_names_changed, changed + 2);
 	/* a stack that goes takes its names along */
 	start(1);
 	names_set(&w.nodes[3], 0, "web", 1);
@@ -341,6 +355,12 @@ static void test_of_nobody_known(void **state)
 	evil_names(n, "192.0.2.67", ",\"seq\":5,\"names\":[[\"web\",\"service\",[\"10.99.0.2\"]]]}");
 	assert_int_equal(names_known(n, "evil", NULL), 0);
 	assert_int_equal(node_count(n, COUNT_SENDER), 1);
+	node_hear(&w, n, "192.0.2.67",
+		  "{\"type\":\"NAMES\",\"version\":1,\"stack_id\":\"evil\",\"host_ip\":\"192.0.2.67\",\"vni\":1000,"
+		  "\"host_id\":\"000000000000000000000000000000ee\",\"seq\":6,\"names\":[[\"web\",\"service\","
+		  "[\"10.99.0.2\"]]]}");
+	assert_int_equal(names_known(n, "evil", NULL), 0);
+	assert_int_equal(node_count(n, COUNT_NAMES), 2);
 	evil_names(n, "192.0.2.66", ",\"seq\":5,\"names\":[[\"web\",\"service\",[\"10.99.0.2\"]]]}");
 	assert_int_equal(names_known(n, "evil", "web"), 1);
 }
@@ -383,6 +403,7 @@ static void test_outside_of_its_subnets(void **state)
 /* What a subnet more or less does to names that were told */
 static void test_subnets_change(void **state)
 {
+	size_t changed;
 	struct node *n;
 
 	start(2);
@@ -390,10 +411,12 @@ static void test_subnets_change(void **state)
 	names_set(n, 0, "web", 5);
 	world_run(&w, 5 * SEC);
 	assert_int_equal(names_known(&w.nodes[1], "s1", NULL), 5);
+	changed = w.nodes[1].n_names_changed;
 	n->stacks[0].subnets[0] = prefix_of("10.200.0.0/24");
 	node_stacks(&w, n);
 	world_run(&w, 50 * MSEC);
 	assert_int_equal(names_known(&w.nodes[1], "s1", NULL), 0);
+	assert_int_equal(w.nodes[1].n_names_changed, changed + 1);
 	n->stacks[0].subnets[0] = prefix_of("10.71.0.0/16");
 	node_stacks(&w, n);
 	world_run(&w, 50 * MSEC);
