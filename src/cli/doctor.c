@@ -143,8 +143,11 @@ static void check_refused(struct doctor *d)
 
 static void check_problems(struct doctor *d, const char *check, const struct problems *p)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n; i++) {
+		if (str_eq(p->v[i].object, "NAMES_LISTEN"))
+			continue; /* doctor_names() tells it */
 		doctor_add(d, check, CHECK_WARNING, p->v[i].cure, "%s: %s", p->v[i].object, p->v[i].text);
+	}
 }
 
 static void check_discovery(struct doctor *d)

@@ -242,8 +242,6 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 		output_line(o, "Names      %zu, below %s too; answered in %zu of %zu container%s", n->names,
 			    f->records.domain[0] ? f->records.domain : "no domain", n->answered,
 			    f->records.n_containers, plural(f->records.n_containers));
-		if (f->records.listen_error && f->records.listen_error[0])
-			output_line(o, "           not for the host itself: %s", f->records.listen_error);
 	}
 }
 
