@@ -98,8 +98,8 @@ static void test_file(void **state)
 		struct rs_vni *v = &a.vnis[0];
 		struct rs_route *r = xgrow(&v->routes, v->n_routes, &v->cap_routes);
 		*r = v->routes[0];
-		r->prefix =
-			(struct prefix){.ip = {.family = AF_INET, .b = {250, (uint8_t)(i >> 8), (uint8_t)i}}, .len = 24};
+		r->prefix = (struct prefix){.ip = {.family = AF_INET, .b = {250, (uint8_t)(i >> 8), (uint8_t)i}},
+					    .len = 24};
 		v->n_routes++;
 	}
 	assert_int_equal(router_state_read(t->fd, NULL, &b, &e), -ENOENT);
