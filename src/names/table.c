@@ -317,7 +317,7 @@ static void record_add(const struct instance *s, const char *name, enum name_kin
 		r.addresses[r.n_addresses] = ips[i];
 		r.mapped[r.n_addresses++] = view(s, true, &ips[i]);
 	}
-	if (!r.n_addresses || ret->n_records >= LIMIT_NAMES) {
+	if (!r.n_addresses || ret->n_records >= 2 * LIMIT_NAMES) {
 		free(r.addresses);
 		free(r.mapped);
 		return;
@@ -350,7 +350,8 @@ void table_records(const struct table *t, struct records *ret)
 		const struct instance *s = &t->instances[i];
 		char object[LIMIT_NAME + 16];
 
-		record_add(s, "", NAME_SERVICE, s->addresses, s->n_addresses, ret);
+		record_add(s, "", NAME_SERVICE, s->addresses,
+			   s->n_addresses < LIMIT_NAME_ADDRESSES ? s->n_addresses : LIMIT_NAME_ADDRESSES, ret);
 		for (size_t j = 0; j < s->names->n_names; j++)
 			record_add(s, s->names->names[j].name, s->names->names[j].kind, s->names->names[j].addresses,
 				   s->names->names[j].n_addresses, ret);

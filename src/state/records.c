@@ -219,10 +219,27 @@ int records_read(int dirfd, const struct file_owner *owner, struct records *ret,
 	return r;
 }
 
+/* A line for each record, printed one by one: as one tree, thousands of them are ten times the text */
 int records_write(int dirfd, const struct records *r, struct err *err)
 {
-	json_t *root = records_to_json(r);
-	int result = state_write_json(dirfd, STATE_RECORDS, root, err);
+	static const char place[] = "\n \"records\": [";
+	struct records frame = *r;
+	autobuf struct buf outer = {0}, text = {0};
+	frame.n_records = 0;
+	json_t *root = records_to_json(&frame);
+	json_print(&outer, root, JSON_INDENT(1));
 	json_decref(root);
-	return result;
+	/* a newline inside a string is escaped: there is no second place */
+	const char *rest = strstr(outer.data, place) + sizeof(place) - 1;
+	buf_append(&text, outer.data, (size_t)(rest - outer.data));
+	for (size_t i = 0; i < r->n_records; i++) {
+		json_t *record = record_to_json(&r->records[i]);
+		buf_puts(&text, i ? ",\n  " : "\n  ");
+		json_print(&text, record, JSON_COMPACT);
+		json_decref(record);
+	}
+	buf_puts(&text, r->n_records ? "\n " : "");
+	buf_puts(&text, rest);
+	buf_puts(&text, "\n");
+	return file_replace(dirfd, STATE_RECORDS, text.data, text.len, 0644, 0, err);
 }
