@@ -88,6 +88,14 @@ static void role_write_soon(struct role *r)
 	timer_start(r->write_timer, r->write_failed ? WRITE_RETRY_US : r->listening ? LISTEN_US : delay_us);
 }
 
+/* As above: without peers that are known no names are, and what the file holds is better than nothing */
+static void role_names_soon(struct role *r)
+{
+	if (r->listening && r->supervised && !r->have_inventory)
+		return;
+	names_file_soon(r->names, r->listening ? LISTEN_US : 0);
+}
+
 struct unicast {
 	struct role *role;
 	const struct action *action;
@@ -121,7 +129,7 @@ static void role_drain(struct role *r)
 			role_write_soon(r);
 			break;
 		case ACTION_NAMES:
-			names_file_soon(r->names, r->listening ? LISTEN_US : 0);
+			role_names_soon(r);
 			break;
 		case ACTION_LOG:
 			role_say(&a);
@@ -301,8 +309,10 @@ static void role_read_inventory(struct role *r)
 	r->have_inventory = true;
 	role_stacks(r);
 	role_names(r);
-	if (r->listening)
+	if (r->listening) {
 		role_write_soon(r);
+		role_names_soon(r);
+	}
 }
 
 static void on_state_dir(void *arg, const char *name)

@@ -91,7 +91,7 @@ static void test_labels(void **state)
 
 #define CONTAINER(id, name, service, more, interfaces)                                                                 \
 	"{\"id\":\"" id "\",\"name\":\"" name "\",\"service\":\"" service "\"" more ",\"interfaces\":[" interfaces "]" \
-														   "}"
+	"}"
 #define INTERFACE(net, addresses, aliases) \
 	"{\"network\":\"" net "\",\"addresses\":[" addresses "],\"aliases\":[" aliases "]}"
 
