@@ -59,7 +59,8 @@ struct core_config {
 	const struct endpoint *peers; /* of the mode static; copied */
 	size_t n_peers;
 	enum mapping mapping;
-	struct prefix reserved[2]; /* SHADOW_POOL: pools that are used inside every host: no peer may have them; len 0: none */
+	struct prefix reserved[2]; /* SHADOW_POOL: pools that are used inside every host: no peer may have them; len 0:
+				      none */
 	uint64_t random;	   /* what random numbers are made from */
 };
 

@@ -200,7 +200,6 @@ static int mapped_from_json(const json_t *o, struct mapped *ret, size_t *ret_n, 
 {
 	const json_t *array = json_object_get(o, "mapped");
 	size_t n = json_array_size(array);
-	int r;
 	*ret_n = 0;
 	if (!array || json_is_null(array))
 		return 0;
@@ -211,8 +210,8 @@ static int mapped_from_json(const json_t *o, struct mapped *ret, size_t *ret_n, 
 		char subnet[PREFIX_STRLEN], as[PREFIX_STRLEN];
 		if (!json_is_object(pair))
 			return err_set(err, -EINVAL, "mapped[%zu] is no object", i);
-		if ((r = json_required(json_get_str(pair, "subnet", subnet, sizeof(subnet), err), "subnet", err)) < 0 ||
-		    (r = json_required(json_get_str(pair, "as", as, sizeof(as), err), "as", err)) < 0)
+		if (json_required(json_get_str(pair, "subnet", subnet, sizeof(subnet), err), "subnet", err) < 0 ||
+		    json_required(json_get_str(pair, "as", as, sizeof(as), err), "as", err) < 0)
 			return err_wrap(err, "mapped[%zu]", i);
 		if (prefix_parse(subnet, &ret[i].subnet) < 0 || prefix_parse(as, &ret[i].as) < 0 ||
 		    !mapped_valid(&ret[i]))
