@@ -431,6 +431,23 @@ static void add_host_routes(const struct desired_input *in, struct desired *d, s
 	}
 }
 
+/*
+ * What ICMPv6 errors of the router namespace come from: one from a link-local address is not forwarded (RFC 4291
+ * section 2.5.6), and a path's MTU would not be learned. (IPv4 has 192.0.0.8 for that by itself.) Nobody sends to it:
+ * of the half of the pool that never leaves a host, with the host's own number behind.
+ */
+static void add_error_source(const struct desired_input *in, struct net *net, const char *dev, uint32_t vni)
+{
+	const struct prefix *pool = &in->config->shadow6;
+	struct ip inner = vtep_ip(in->host_id, vni), ip = pool->ip;
+
+	if (ip_is_none(&pool->ip) || pool->len > 63)
+		return;
+	ip.b[pool->len / 8] |= (uint8_t)(0x80 >> pool->len % 8);
+	memcpy(ip.b + 8, inner.b + 8, 8);
+	add_addr(net, dev, &ip, 128);
+}
+
 void desired_make(const struct desired_input *in, struct desired *ret)
 {
 	const struct net *actual_host = net_list_find(in->actual, &net_id_host);
@@ -453,6 +470,7 @@ void desired_make(const struct desired_input *in, struct desired *ret)
 			if (!ip_is_none(&in->local)) {
 				str_print(dev, "vx%" PRIu32 "%s", stack->vni, in->local.family == AF_INET6 ? "v6" : "");
 				v->mtu = desired_add_vxlan(in, vni_net, stack->vni, dev, in->config->vxlan_port);
+				add_error_source(in, vni_net, dev, stack->vni);
 				str_copy(v->devices[0].name, dev);
 				v->devices[0].local = in->local;
 				v->devices[0].port = in->config->vxlan_port;

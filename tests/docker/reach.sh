@@ -93,6 +93,14 @@ both_ways() { # CONTAINER OF h1, IPV4, IPV6: with blog, by TCP and ping, and eac
 	hears "$1 $(ip6_long fd00:72::10)" h2 blog "$3"
 }
 both_ways web 10.71.0.10 fd00:71::10
+step "errors of both router namespaces find their way back"
+exceeded() { # ADDRESS HOPS
+	grep -qE 'Time to live exceeded|Time exceeded: Hop limit' <<<"$(in_container h1 web ping -c 1 -W 1 -t "$2" "$1" 2>&1 || true)"
+}
+for hops in 1 2; do
+	wait_until "time exceeded, IPv4, hop $hops" 5 exceeded 10.72.0.10 $hops
+	wait_until "time exceeded, IPv6, hop $hops" 5 exceeded fd00:72::10 $hops
+done
 step "on two networks, with the default gateway on the other"
 must_contain "default route of two" ' via 10\.70\.0\.1 ' "$(docker_on h1 exec two ip route show default) "
 both_ways two 10.71.0.12 fd00:71::12
