@@ -285,7 +285,7 @@ static bool set_fits(struct core *core, int64_t now_us, const struct endpoint *f
 	const struct heard *h = heard_at(core, place);
 	size_t others = s->n_names - (h ? h->names.n_names : 0);
 	size_t addresses = s->n_addresses - (h ? h->n_addresses : 0) + n_addresses;
-	bool fits = others + names->n_names <= LIMIT_NAMES && addresses <= 4 * LIMIT_NAMES &&
+	bool fits = others + names->n_names <= LIMIT_NAMES && addresses <= (size_t)4 * LIMIT_NAMES &&
 		    names->n_names <= LIMIT_NAMES_PER_STACK;
 	char ip[IP_STRLEN];
 
@@ -443,7 +443,7 @@ static bool parts_unite(struct core *core, int64_t now_us, const struct endpoint
 	if (p->have[bit / 8] & (1u << (bit % 8)))
 		return false;
 	if (partials_names(s) + m->n_names > LIMIT_NAMES || !names_move(&p->names, &p->n_addresses, m)) {
-		core_refuse(core, now_us, COUNT_PART, from, "names: more than %d of a stack, or with %d addresses",
+		core_refuse(core, now_us, COUNT_PART, from, "names: more than %d of a stack, or with %zu addresses",
 			    LIMIT_NAMES_PER_STACK, LIMIT_STACK_NAME_ADDRESSES);
 		p->parts = 0; /* it can never be whole; dropped by its time */
 		return false;

@@ -21,7 +21,7 @@
 
 #define WIRE_NAMES_PARTS 2048
 /* Addresses of all names of a stack that are told or taken */
-#define LIMIT_STACK_NAME_ADDRESSES (4 * LIMIT_NAMES_PER_STACK)
+#define LIMIT_STACK_NAME_ADDRESSES ((size_t)4 * LIMIT_NAMES_PER_STACK)
 
 /** struct wire_names - One datagram; when decoded, what this part says */
 struct wire_names {

@@ -281,23 +281,22 @@ static int name_from_json(const json_t *o, struct name *n, struct err *err)
 	return addresses_from_json(o, n, err);
 }
 
+static int name_kind_cmp(const void *a, const void *b)
+{
+	int order = name_cmp(a, b);
+	return order ? order : (int)((const struct name *)a)->kind - (int)((const struct name *)b)->kind;
+}
+
 /* one name twice: the kind that counts stays */
 static void names_tidy(struct name_stack *s)
 {
 	size_t kept = 0;
-	sort(s->names, s->n_names, sizeof(*s->names), name_cmp);
+	sort(s->names, s->n_names, sizeof(*s->names), name_kind_cmp);
 	for (size_t i = 0; i < s->n_names; i++) {
-		struct name *n = &s->names[i], *last = kept ? &s->names[kept - 1] : NULL;
-		if (!last || !str_eq(last->name, n->name)) {
-			s->names[kept++] = *n;
-			continue;
-		}
-		struct name gone = *n;
-		if (n->kind < last->kind) {
-			gone = *last;
-			*last = *n;
-		}
-		name_done(&gone);
+		if (kept && str_eq(s->names[kept - 1].name, s->names[i].name))
+			name_done(&s->names[i]);
+		else
+			s->names[kept++] = s->names[i];
 	}
 	s->n_names = kept;
 }
@@ -363,14 +362,14 @@ static void stacks_from_json(const json_t *root, struct names *names)
 	}
 	names_sort(names);
 	for (size_t i = 0; i < names->n_stacks; i++) {
-		struct name_stack *s = &names->stacks[i];
-		if (!kept || name_stack_cmp(&names->stacks[kept - 1], s) != 0) {
-			names->stacks[kept++] = *s;
+		struct name_stack s = names->stacks[i];
+		names->stacks[i] = (struct name_stack){0};
+		if (!kept || name_stack_cmp(&names->stacks[kept - 1], &s) != 0) {
+			names->stacks[kept++] = s;
 			continue;
 		}
-		problems_add(&names->problems, STATE_NAMES, "", "stack %s of VNI %u is there twice", s->stack_id,
-			     s->vni);
-		name_stack_done(s);
+		problems_add(&names->problems, STATE_NAMES, "", "stack %s of VNI %u is there twice", s.stack_id, s.vni);
+		name_stack_done(&s);
 	}
 	names->n_stacks = kept;
 }

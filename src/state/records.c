@@ -171,7 +171,7 @@ static void records_list_from_json(const json_t *root, struct records *s)
 	const json_t *array = json_get_array(root, "records", &s->problems, STATE_RECORDS);
 	size_t n = json_array_size(array);
 	/* our own names and a record for each stack come to those of peers */
-	for (size_t i = 0; i < n && s->n_records < 2 * LIMIT_NAMES; i++) {
+	for (size_t i = 0; i < n && s->n_records < (size_t)2 * LIMIT_NAMES; i++) {
 		struct err why = {0};
 		struct record *r = xgrow(&s->records, s->n_records, &s->cap_records);
 		if (record_from_json(json_array_get(array, i), r, &why) < 0) {
@@ -191,10 +191,10 @@ int records_from_json(const json_t *root, struct records *ret, struct err *err)
 	int r = json_check_version(root, STATE_RECORDS, err);
 	if (r < 0)
 		return r;
-	if ((r = json_check_array(root, "records", err)) < 0 || (r = json_check_array(root, "containers", err)) < 0 ||
-	    (r = json_optional(json_get_str(root, "domain", s.domain, sizeof(s.domain), err))) < 0 ||
-	    (r = json_optional(json_get_str(root, "listen", listen, sizeof(listen), err))) < 0 ||
-	    (r = json_optional(json_get_str(root, "listen_error", listen_error, sizeof(listen_error), err))) < 0)
+	if (json_check_array(root, "records", err) < 0 || json_check_array(root, "containers", err) < 0 ||
+	    json_optional(json_get_str(root, "domain", s.domain, sizeof(s.domain), err)) < 0 ||
+	    json_optional(json_get_str(root, "listen", listen, sizeof(listen), err)) < 0 ||
+	    json_optional(json_get_str(root, "listen_error", listen_error, sizeof(listen_error), err)) < 0)
 		return err_wrap(err, STATE_RECORDS);
 	if (*listen && endpoint_parse(listen, 0, &s.listen) < 0)
 		return err_set(err, -EINVAL, "%s: listen is not an address with a port", STATE_RECORDS);
