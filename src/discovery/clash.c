@@ -86,8 +86,10 @@ static void work_begin(struct core *core, int64_t now_us, struct work *w)
 
 		/* Without host_id it has no subnets either */
 		if (e->used && !e->gone && e->peer.host_id[0])
-			w->peers[w->n_peers++] = (struct mapping_peer){
-				.peer = &e->peer, .refused = e->refused, .n_refused = e->n_refused};
+			w->peers[w->n_peers++] = (struct mapping_peer){.peer = &e->peer,
+								       .refused = e->refused,
+								       .n_refused = e->n_refused,
+								       .hearsay = e->hearsay};
 	}
 }
 

@@ -142,6 +142,13 @@ static const struct held *index_find(const struct index *ix, uint32_t scope, con
 	return NULL;
 }
 
+/* A host that was made anew has another host_id: what is left of its past is no clash, and will be gone soon */
+static bool is_ghost(const struct held *a, const struct held *b)
+{
+	return a->peer && b->peer && ip_cmp(&a->peer->host_ip, &b->peer->host_ip) == 0 &&
+	       str_eq(a->stack_id, b->stack_id);
+}
+
 static bool is_other_subnet(const struct held *h, const struct held *own)
 {
 	return h->kind == HELD_SUBNET && owner_cmp(h, own) != 0;
@@ -218,9 +225,9 @@ static void vnis_collect(struct settling *s)
 	s->n_vnis = kept;
 }
 
-static void hold(struct settling *s, const struct held *h)
+static void hold(struct settling *s, const struct held *h, bool hearsay)
 {
-	if ((h->kind == HELD_SUBNET || h->kind == HELD_MAPPED) && vni_find(s, h->vni))
+	if (!hearsay && (h->kind == HELD_SUBNET || h->kind == HELD_MAPPED) && vni_find(s, h->vni))
 		index_add(&s->members, h->vni, h);
 	index_add(&s->taken, 0, h);
 }
@@ -233,24 +240,24 @@ static void peer_collect(struct settling *s, const struct mapping_peer *mp)
 
 	for (size_t i = 0; i < p->n_subnets; i++) {
 		h.prefix = p->subnets[i];
-		hold(s, &h);
+		hold(s, &h, mp->hearsay);
 	}
 	for (size_t i = 0; i < mp->n_refused; i++) {
 		h.prefix = mp->refused[i];
-		hold(s, &h);
+		hold(s, &h, mp->hearsay);
 	}
 	h.kind = HELD_AVOID;
 	for (size_t i = 0; i < p->n_avoid; i++) {
 		h.prefix = p->avoid[i];
-		hold(s, &h);
+		hold(s, &h, mp->hearsay);
 	}
 	h.kind = HELD_MAPPED;
 	for (size_t i = 0; i < p->n_mapped; i++) {
 		h.prefix = p->mapped[i].as;
 		h.subnet = &p->mapped[i].subnet;
-		hold(s, &h);
+		hold(s, &h, mp->hearsay);
 	}
-	if (v && p->n_mapped > 0 && v->why == WHY_NOT) {
+	if (v && p->n_mapped > 0 && !mp->hearsay && v->why == WHY_NOT) {
 		v->why = WHY_MAPPED;
 		v->a = h;
 	}
@@ -296,7 +303,7 @@ static void stack_collect(struct settling *s, const struct mapping_stack *st)
 
 	for (size_t i = 0; i < st->n_subnets; i++) {
 		struct held h = held_of(s, st, HELD_SUBNET, &st->subnets[i]);
-		hold(s, &h);
+		hold(s, &h, false);
 	}
 	if (s->in->mapping == MAPPING_NEVER)
 		return;
@@ -306,7 +313,7 @@ static void stack_collect(struct settling *s, const struct mapping_stack *st)
 		if (!pair_is_valid(s, st, &st->before[i]))
 			continue;
 		h.subnet = &st->before[i].subnet;
-		hold(s, &h);
+		hold(s, &h, false);
 		if (v->why == WHY_NOT) {
 			v->why = WHY_MAPPED;
 			v->a = h;
@@ -350,7 +357,7 @@ static void routes_collect(struct settling *s)
 	free(own);
 	for (size_t i = 0; i < s->n_routes; i++) {
 		struct held h = {.kind = HELD_ROUTE, .prefix = *s->routes[i], .host_id = in->host_id, .stack_id = ""};
-		hold(s, &h);
+		hold(s, &h, false);
 	}
 }
 
@@ -389,7 +396,7 @@ static void clashes_find(struct settling *s)
 			continue;
 		if (!open || open->vni != h->vni || !prefix_contains(&open->prefix, &h->prefix))
 			open = h;
-		else if (owner_cmp(open, h) != 0)
+		else if (owner_cmp(open, h) != 0 && !is_ghost(open, h))
 			vni_mapped(vni_find(s, h->vni), WHY_CLASH, open, h);
 	}
 }
@@ -400,7 +407,7 @@ static void avoided_find(struct settling *s)
 		const struct peer *p = s->in->peers[i].peer;
 		struct vni_state *v = vni_find(s, p->vni);
 
-		for (size_t j = 0; v && v->why == WHY_NOT && j < p->n_avoid; j++) {
+		for (size_t j = 0; v && v->why == WHY_NOT && !s->in->peers[i].hearsay && j < p->n_avoid; j++) {
 			struct held avoid = {.prefix = p->avoid[j],
 					     .vni = p->vni,
 					     .kind = HELD_AVOID,

@@ -4,7 +4,8 @@
  *
  * See docs/decisions/10. Every host decides for its own stacks, from what all have announced:
  *
- *   - In a VNI where subnets of two stacks overlap, or one overlaps what a member host avoids, or a route of this host,
+ *   - In a VNI where subnets of two stacks overlap (but for one stack at one address with two host ids: the older is a
+ *     ghost, of a host that was made anew), or one overlaps what a member host avoids, or a route of this host,
  *     or where any stack is mapped already, all stacks of this host are mapped, one prefix for each subnet.
  *   - What a stack has, it keeps, until the subnet goes. It moves when the same was taken by a smaller owner
  *     (host_id, stack_id), or when it came into the way of a route.
@@ -36,6 +37,7 @@ struct mapping_peer {
 	const struct peer *peer;
 	const struct prefix *refused;
 	size_t n_refused;
+	bool hearsay; /* of an old file, not heard since: what it has is taken, and clashes with nothing */
 };
 
 struct mapping_input {

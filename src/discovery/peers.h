@@ -53,6 +53,7 @@ struct host {
 
 struct entry {
 	bool used, gone;
+	bool hearsay; /* from a file that was older than the timeout, and not heard since */
 	uint32_t host;
 	int64_t heard_us; /* or gone since */
 	struct peer peer;

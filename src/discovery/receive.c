@@ -233,6 +233,10 @@ static int peer_apply(struct core *core, struct core_now now, const struct endpo
 		return -1;
 	}
 	e = &p->entries[place];
+	if (e->hearsay) {
+		e->hearsay = false;
+		clash_changed(core);
+	}
 	changed = peer_update(core, now.mono.us, e, m);
 	if (new_peer)
 		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer appeared", &e->peer, NULL);
@@ -422,6 +426,7 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	uint32_t place, host;
 	bool new_host;
 	struct entry *e;
+	bool old = age_us > core->config.timeout_us;
 
 	/* The clock may have jumped: whoever is in the file has half the timeout at least to be heard again */
 	age_us = age_us < 0 ? 0 : age_us > max_us ? max_us : age_us;
@@ -436,6 +441,7 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	str_copy(e->peer.host_name, name_valid(peer->host_name) ? peer->host_name : "");
 	subnets_copy(&m, peer);
 	subnets_take(core, now.mono.us, e, &m, true);
+	e->hearsay = old;
 	e->peer.vxlan_endpoint = peer->vxlan_endpoint;
 	if (ip_cmp(&e->peer.vxlan_endpoint.ip, &peer->host_ip) != 0 || e->peer.vxlan_endpoint.port == 0)
 		e->peer.vxlan_endpoint = (struct endpoint){.ip = peer->host_ip, .port = WIRE_VXLAN_PORT};

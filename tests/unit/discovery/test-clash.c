@@ -231,6 +231,36 @@ static void test_restart_keeps(void **state)
 	discovery_done(&copy);
 }
 
+/* A file of last week: who is in it has a chance to be heard, and clashes with nobody until it is */
+static void test_old_file(void **state)
+{
+	struct node *a = add("172.18.0.0/16"), *b = add("172.18.0.0/16");
+	struct prefix subnet = prefix_of("172.18.0.0/16");
+	struct peer peer = {.vni = 1000, .host_ip = b->ip, .subnets = &subnet, .n_subnets = 1};
+	struct discovery d = {.peers = &peer, .n_peers = 1};
+
+	str_copy(peer.stack_id, "s2");
+	str_copy(peer.host_id, b->config.host_id);
+	peer.vtep_mac = vtep_mac(peer.host_id, 1000);
+	peer.vtep_ip = vtep_ip(peer.host_id, 1000);
+	peer.last_seen.ms = node_now(&w, a).wall.ms - 7 * 86400 * INT64_C(1000);
+	node_start(&w, a, &d);
+	assert_true(node_knows(&w, a, "s2", NULL));
+	assert_int_equal(chosen(a).as.len, 0);
+	world_run(&w, SEC);
+	assert_int_equal(chosen(a).as.len, 0);
+	node_start(&w, b, NULL);
+	world_run(&w, 100 * MSEC);
+	assert_true(agreed());
+	/* one of a minute ago: at once */
+	node_kill(a);
+	node_kill(b);
+	peer.last_seen.ms = node_now(&w, a).wall.ms - 60 * INT64_C(1000);
+	node_start(&w, a, &d);
+	assert_int_equal(chosen(a).as.len, 16);
+	node_start(&w, b, NULL);
+}
+
 static void file_with(struct node *n, const char *as, struct discovery *ret)
 {
 	struct discovery d = {0};
@@ -511,6 +541,7 @@ int main(void)
 		CLASH_TEST(test_no_clash_no_mapping),
 		CLASH_TEST(test_mapped_before_the_first_word),
 		CLASH_TEST(test_restart_keeps),
+		CLASH_TEST(test_old_file),
 		CLASH_TEST(test_partition),
 		CLASH_TEST(test_routes),
 		CLASH_TEST(test_underlay),

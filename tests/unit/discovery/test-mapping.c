@@ -96,6 +96,7 @@ static void table_make(struct table *t, const struct member *members, size_t n, 
 			t->in_peers[t->in.n_peers++] = (struct mapping_peer){
 				.peer = p, .refused = t->refused[i], .n_refused = words(m->refused, t->refused[i])};
 			*p = (struct peer){.vni = vni,
+					   .host_ip = {AF_INET, {192, 0, 2, (uint8_t)m->host}},
 					   .subnets = t->subnets[i],
 					   .n_subnets = (uint16_t)words(m->subnets, t->subnets[i]),
 					   .mapped = t->mapped[i],
@@ -287,6 +288,38 @@ static void test_settings(void **state)
 	is_not_mapped(&t.out[0]);
 	assert_int_equal(t.out[0].n_subnets, 1);
 	assert_int_equal(t.out[0].n_avoid, 1); /* others may want to know */
+}
+
+/* What may be there no longer clashes with nothing; and yet nobody takes what it has */
+static void test_ghosts(void **state)
+{
+	struct table t;
+	struct prefix as;
+
+	/* one stack at one address under two host ids: made anew */
+	SETTLE(&t, "", {"shop", "10.1.0.0/24", .host = 'm'}, {"blog", "172.18.0.0/16", .host = '7'},
+	       {"blog", "172.18.0.0/16", .host = '8'});
+	assert_int_equal(t.out[0].n_mapped, 1);
+	t.peers[1].host_ip = t.peers[2].host_ip = (struct ip){AF_INET, {192, 0, 2, 7}};
+	settle(&t);
+	is_not_mapped(&t.out[0]);
+	str_copy(t.peers[2].stack_id, "wiki");
+	settle(&t);
+	assert_int_equal(t.out[0].n_mapped, 1);
+	/* from an old file */
+	SETTLE(&t, "10.9.0.0/16", {"shop", "172.18.0.0/16", .host = 'm'},
+	       {"blog", "172.18.0.0/16 10.9.0.0/16", "172.18.0.0/16=241.22.0.0/16", .avoid = "172.18.0.0/16",
+		.host = '7'});
+	assert_int_equal(t.out[0].n_mapped, 1);
+	as = t.out[0].mapped[0].as;
+	t.in_peers[0].hearsay = true;
+	settle(&t);
+	is_not_mapped(&t.out[0]);
+	assert_int_equal(t.out[0].n_avoid, 0);
+	t.in.mapping = MAPPING_ALWAYS;
+	settle(&t);
+	assert_int_equal(prefix_cmp(&t.out[0].mapped[0].as, &as), 0); /* not 241.22.0.0/16, which is its place */
+	is_prefix(&as, "241.23.0.0/16");
 }
 
 /* What is there stays, when the reason for it has gone too; what was somewhere else is chosen anew */
@@ -574,19 +607,13 @@ static void test_ten_thousand(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_clashes),
-		cmocka_unit_test(test_clash),
-		cmocka_unit_test(test_other_reasons),
-		cmocka_unit_test(test_own_routes),
-		cmocka_unit_test(test_avoid_is_bounded),
-		cmocka_unit_test(test_settings),
-		cmocka_unit_test(test_sticky),
-		cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_moves),
-		cmocka_unit_test(test_problems),
-		cmocka_unit_test(test_pool_is_used_up),
-		cmocka_unit_test(test_large_families),
-		cmocka_unit_test(test_all_come_to_an_end),
+		cmocka_unit_test(test_nothing_clashes),	 cmocka_unit_test(test_clash),
+		cmocka_unit_test(test_other_reasons),	 cmocka_unit_test(test_own_routes),
+		cmocka_unit_test(test_avoid_is_bounded), cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_ghosts),		 cmocka_unit_test(test_sticky),
+		cmocka_unit_test(test_deterministic),	 cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_problems),	 cmocka_unit_test(test_pool_is_used_up),
+		cmocka_unit_test(test_large_families),	 cmocka_unit_test(test_all_come_to_an_end),
 		cmocka_unit_test(test_ten_thousand),
 	};
 
