@@ -121,8 +121,7 @@ uint64_t dns_question_hash(const uint8_t *in, size_t len)
 	return hash64(text, n, 0);
 }
 
-/* The decimal number of a label that begins at @s and ends in a dot: no sign, no leading zero. Return: behind the dot
- */
+/* The decimal number of a label that begins at @s and ends in a dot, without leading zero. Return: behind the dot */
 static const char *octet_read(const char *s, uint8_t *ret)
 {
 	unsigned n = 0;
@@ -141,18 +140,28 @@ static int nibble(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+static int reverse_parse4(const char *s, struct ip *ret)
+{
+	uint8_t b[4];
+
+	for (size_t i = 4; i-- > 0;) {
+		s = octet_read(s, &b[i]);
+		if (!s)
+			return -EINVAL;
+	}
+	if (!str_eq(s, "in-addr.arpa"))
+		return -EINVAL;
+	*ret = ip_from_bytes(AF_INET, b);
+	return 0;
+}
+
 int dns_reverse_parse(const char *name, struct ip *ret)
 {
 	const char *s = name;
 	uint8_t b[16] = {0};
 
-	for (size_t i = 4; s && i-- > 0;)
-		s = octet_read(s, &b[i]);
-	if (s && str_eq(s, "in-addr.arpa")) {
-		*ret = ip_from_bytes(AF_INET, b);
+	if (reverse_parse4(name, ret) == 0)
 		return 0;
-	}
-	s = name;
 	for (size_t i = 0; i < 32; i++, s += 2) {
 		int n = nibble(s[0]);
 

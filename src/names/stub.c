@@ -10,7 +10,7 @@
 #include "names/answer.h"
 
 #define RETRY_US (5 * USEC_PER_SEC)
-#define ROUNDS	 4 * BATCH
+#define ROUNDS	 (4 * BATCH)
 
 struct stub {
 	struct serve *serve;

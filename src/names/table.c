@@ -317,7 +317,7 @@ static void record_add(const struct instance *s, const char *name, enum name_kin
 		r.addresses[r.n_addresses] = ips[i];
 		r.mapped[r.n_addresses++] = view(s, true, &ips[i]);
 	}
-	if (!r.n_addresses || ret->n_records >= 2 * LIMIT_NAMES) {
+	if (!r.n_addresses || ret->n_records >= (size_t)2 * LIMIT_NAMES) {
 		free(r.addresses);
 		free(r.mapped);
 		return;
