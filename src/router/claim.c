@@ -293,8 +293,9 @@ static void foreign_index_make(const struct claim_input *in, struct foreign_inde
 	ix->v = xcalloc(in->n_foreign + 1, sizeof(*ix->v));
 	for (size_t i = 0; i < in->n_foreign; i++) {
 		const struct foreign_route *f = &in->foreign[i];
-		if (f->dst.len == 0 || ip_is_link_local(&f->dst.ip) || ip_is_multicast(&f->dst.ip) ||
-		    bridge_of_stack(in->inventory, f->dev))
+		/* Half of the world is no subnet: a VPN's way of writing a default route (0.0.0.0/1, 128.0.0.0/1). */
+		if (f->dst.len < (f->dst.ip.family == AF_INET ? 8 : 16) || ip_is_link_local(&f->dst.ip) ||
+		    ip_is_multicast(&f->dst.ip) || bridge_of_stack(in->inventory, f->dev))
 			continue;
 		ix->v[ix->n] = *f;
 		ix->v[ix->n].dst = prefix_mask(f->dst);

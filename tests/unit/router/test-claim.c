@@ -15,7 +15,7 @@ struct world {
 	struct inventory inv;
 	struct discovery disc;
 	struct router_state before;
-	struct foreign_route foreign[4];
+	struct foreign_route foreign[8];
 	size_t n_foreign;
 	int64_t now_us;
 	enum mapping mapping;
@@ -207,6 +207,8 @@ static void test_against_route_of_host(void **state)
 	add_foreign(&w, "10.99.5.0/24", "br-x");
 	add_foreign(&w, "10.71.0.0/24", "br-mine"); /* our own stack's: no clash with another VNI's */
 	add_foreign(&w, "0.0.0.0/0", "eth0");
+	add_foreign(&w, "0.0.0.0/1", "tun0"); /* a VPN's default route */
+	add_foreign(&w, "128.0.0.0/1", "tun0");
 	add_peer(&w, '1', "inside", 7, "192.168.3.0/24");
 	add_peer(&w, '2', "around", 7, "10.99.0.0/16");
 	add_peer(&w, '3', "fine", 7, "10.98.0.0/16");
