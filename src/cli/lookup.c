@@ -179,10 +179,11 @@ size_t lookup_nearest(const struct records *r, const char *question, struct scop
 	if (!question_trim(r->domain, question, want, &below))
 		return 0;
 	nearest_slips(r, want, scope, ret, &n);
+	size_t len = strlen(want);
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < r->n_records && n < NEAREST_MAX; i++) {
 			const struct record *one = &r->records[i];
-			size_t part = strlen(one->name), stack = strlen(one->stack_id), len = strlen(want);
+			size_t part = strlen(one->name), stack = strlen(one->stack_id);
 			bool same_name = part && strncasecmp(want, one->name, part) == 0 &&
 					 (!want[part] || want[part] == '.' || want[part] == '@');
 			bool same_stack = len >= stack && strcasecmp(want + len - stack, one->stack_id) == 0;
