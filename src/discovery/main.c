@@ -394,12 +394,6 @@ static void host_name_get(char *ret, size_t size)
 	memcpy(ret, name, size);
 }
 
-static void modes_print(int modes, char *ret, size_t size)
-{
-	snprintf(ret, size, "%s%s%s", modes & MODE_MULTICAST ? "multicast" : "",
-		 modes & MODE_MULTICAST && modes & MODE_STATIC ? "," : "", modes & MODE_STATIC ? "static" : "");
-}
-
 static int role_check(const struct role *r, struct err *err)
 {
 	const struct config *c = &r->config;

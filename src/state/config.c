@@ -38,8 +38,8 @@ static const struct option options[] = {
 	{"STACK_SUBNETS", "LIST", "", "prefixes such as 10.71.0.0/24, at most 64 with commas",
 	 "Subnets of that stack, with commas; the router needs them, discovery takes them from it.",
 	 FOR_DISCOVERY | FOR_ROUTER, parse_subnets},
-	{"DISCOVERY_MODE", "LIST", "multicast", "multicast, static or both with a comma",
-	 "How peers are found: multicast, static, or both with a comma.", FOR_DISCOVERY, parse_modes},
+	{"DISCOVERY_MODE", "LIST", "multicast", "some of multicast, static, etcd, with commas",
+	 "How peers are found: multicast, static, etcd, or several of them with commas.", FOR_DISCOVERY, parse_modes},
 	{"MULTICAST_GROUP", "ADDRESS", "239.1.1.1", "an IPv4 or IPv6 multicast address", "Group of the announcements.",
 	 FOR_DISCOVERY, parse_group},
 	{"DISCOVERY_PORT", "PORT", "4790", "a port from 1 to 65535", "UDP port of the announcements.", FOR_DISCOVERY,
@@ -61,6 +61,30 @@ static const struct option options[] = {
 	{"GOODBYE", "WHEN", "stop", "stop or never",
 	 "When peers are told that this host leaves: stop (as the process ends) or never.", FOR_DISCOVERY,
 	 parse_goodbye},
+	{"ETCD_ENDPOINTS", "LIST", "", "http://host:port or https://host:port, at most 8 of them with commas",
+	 "Members of the etcd cluster to ask in mode etcd, with commas: https://192.0.2.9:2379.", FOR_DISCOVERY,
+	 parse_etcd_endpoints},
+	{"ETCD_PREFIX", "PATH", "/docker-router/discovery",
+	 "a path of at most 127 letters, digits, '/', '-', '_' and dots that begins with '/'",
+	 "Keys below it are read and written, and no others.", FOR_DISCOVERY, parse_etcd_prefix},
+	{"ETCD_LEASE_TTL", "SECONDS", "30", "a whole number of seconds from 5 to 3600",
+	 "Time after which a host that no longer speaks to etcd is gone for the others.", FOR_DISCOVERY, parse_number,
+	 FIELD(etcd_lease_ttl_s), 5, 3600},
+	{"ETCD_USERNAME", "NAME", "", "a name of at most 127 bytes", "User at etcd.", FOR_DISCOVERY, parse_text,
+	 FIELD(etcd_username)},
+	{"ETCD_PASSWORD", "PASSWORD", "", "at most 255 bytes; not on the command line",
+	 "Password of that user; better in a file.", FOR_DISCOVERY, parse_text, FIELD(etcd_password), .secret = true},
+	{"ETCD_PASSWORD_FILE", "FILE", "", "a path of at most 255 bytes",
+	 "File whose first line is the password. Read at start, before root is given up.", FOR_DISCOVERY, parse_text,
+	 FIELD(etcd_password_file)},
+	{"ETCD_CACERT", "FILE", "", "a path of at most 255 bytes",
+	 "Certificates (PEM) of who may sign for etcd. Default: the system's.", FOR_DISCOVERY, parse_text,
+	 FIELD(etcd_cacert)},
+	{"ETCD_CERT", "FILE", "", "a path of at most 255 bytes",
+	 "Our certificate (PEM), where etcd asks for one. Needs ETCD_KEY.", FOR_DISCOVERY, parse_text,
+	 FIELD(etcd_cert)},
+	{"ETCD_KEY", "FILE", "", "a path of at most 255 bytes",
+	 "Its key (PEM). Read at start, before root is given up.", FOR_DISCOVERY, parse_text, FIELD(etcd_key)},
 	{"VXLAN_PORT", "PORT", "4789", "a port from 1 to 65535", "UDP port of VXLAN.", FOR_DISCOVERY | FOR_ROUTER,
 	 parse_number, FIELD(vxlan_port), 1, UINT16_MAX},
 	{"SHADOW_POOL", "LIST", "241.0.0.0/8,fd64:7264::/32",
@@ -229,10 +253,29 @@ static int args_load(int role, const char *command, int argc, char **argv, const
 			return err_set(err, -EINVAL, "%s needs a value: %s", a, o->allowed);
 		if (only && o != only)
 			continue;
+		if (o->secret)
+			return err_set(err, -EINVAL, "%s is not for the command line: allowed is %s", o->name,
+				       o->allowed);
 		if ((r = option_set(o, c, value, "command line", err)) < 0)
 			return r;
 	}
 	*ret_rest = i;
+	return 0;
+}
+
+static int check_etcd(const struct config *c, struct err *err)
+{
+	if (!(c->modes & MODE_ETCD))
+		return 0;
+	if (!c->n_etcd_endpoints)
+		return err_set(err, -EINVAL, "DISCOVERY_MODE=etcd needs ETCD_ENDPOINTS: http://host:port");
+	if (!*c->etcd_cert != !*c->etcd_key)
+		return err_set(err, -EINVAL, "ETCD_CERT and ETCD_KEY: both are needed, or none");
+	if (*c->etcd_password && *c->etcd_password_file)
+		return err_set(err, -EINVAL, "ETCD_PASSWORD and ETCD_PASSWORD_FILE: allowed is one of them");
+	if (!*c->etcd_username != !(*c->etcd_password || *c->etcd_password_file))
+		return err_set(err, -EINVAL,
+			       "ETCD_USERNAME and ETCD_PASSWORD (or ETCD_PASSWORD_FILE): both are needed, or none");
 	return 0;
 }
 
@@ -254,7 +297,7 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI: both are needed, or none", c->stack_id);
 	if (c->vni && !*c->stack_id)
 		return err_set(err, -EINVAL, "VNI=%u is given without STACK_ID: both are needed, or none", c->vni);
-	return 0;
+	return role & FOR_DISCOVERY ? check_etcd(c, err) : 0;
 }
 
 int config_load(int role, const char *command, int argc, char **argv, char **env, struct config *ret, int *ret_rest,

@@ -30,7 +30,9 @@ enum option_role {
 	FOR_NAMES = 64,
 };
 
-enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2 };
+enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_ETCD = 8 };
+/** modes_print() - As DISCOVERY_MODE takes it */
+void modes_print(int modes, char *ret, size_t size);
 enum datapath { DATAPATH_AUTO, DATAPATH_LEG, DATAPATH_ROUTE, DATAPATH_NIC, DATAPATH_N_ };
 extern const char *const datapath_names[DATAPATH_N_];
 enum mapping { MAPPING_AUTO, MAPPING_ALWAYS, MAPPING_NEVER, MAPPING_N_ };
@@ -69,6 +71,14 @@ struct config {
 	struct ip host_ip;    /* HOST_IP; none: found */
 	char interface[16];   /* INTERFACE; "": all that can */
 	enum goodbye goodbye; /* GOODBYE stop | never */
+	/* ETCD_...: endpoints are http://host:port or https://host:port; the prefix begins with '/' and does not end so
+	 */
+	char etcd_endpoints[LIMIT_ETCD_ENDPOINTS][256];
+	size_t n_etcd_endpoints;
+	char etcd_prefix[128];
+	uint32_t etcd_lease_ttl_s;
+	char etcd_username[128], etcd_password[256], etcd_password_file[256]; /* "": none */
+	char etcd_cacert[256], etcd_cert[256], etcd_key[256];
 	/* router */
 	uint16_t vxlan_port;		/* VXLAN_PORT 4789 */
 	struct prefix shadow4, shadow6; /* SHADOW_POOL 241.0.0.0/8,fd64:7264::/32 */

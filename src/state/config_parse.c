@@ -183,18 +183,87 @@ int parse_subnets(const struct option *o, struct config *c, const char *value)
 	return 0;
 }
 
+static const struct {
+	const char *name;
+	enum discovery_mode mode;
+} mode_names[] = {
+	{"multicast", MODE_MULTICAST},
+	{"static", MODE_STATIC},
+	{"etcd", MODE_ETCD},
+};
+
+void modes_print(int modes, char *ret, size_t size)
+{
+	size_t len = 0;
+	*ret = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(mode_names) && len < size; i++)
+		if (modes & (int)mode_names[i].mode)
+			len += (size_t)snprintf(ret + len, size - len, "%s%s", len ? "," : "", mode_names[i].name);
+}
+
 int parse_modes(const struct option *o, struct config *c, const char *value)
 {
 	int modes = 0;
 	for (char element[32]; list_next(&value, element, sizeof(element));) {
-		if (str_eq(element, "multicast"))
-			modes |= MODE_MULTICAST;
-		else if (str_eq(element, "static"))
-			modes |= MODE_STATIC;
-		else
+		size_t i = 0;
+		while (i < ARRAY_LEN(mode_names) && !str_eq(element, mode_names[i].name))
+			i++;
+		if (i == ARRAY_LEN(mode_names))
 			return -EINVAL;
+		modes |= (int)mode_names[i].mode;
 	}
 	c->modes = modes;
+	return 0;
+}
+
+/* http or https, a host, a port; nothing that would be a way to a request of another kind */
+static bool etcd_endpoint_valid(const char *s)
+{
+	const char *host = strncmp(s, "http://", 7) == 0 ? s + 7 : strncmp(s, "https://", 8) == 0 ? s + 8 : NULL;
+	const char *colon = host ? strrchr(host, ':') : NULL;
+	uint64_t port;
+	if (!colon || colon == host || parse_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
+		return false;
+	if (*host == '[')
+		return colon[-1] == ']' && strspn(host + 1, "0123456789abcdefABCDEF:.") == (size_t)(colon - host - 2);
+	for (const char *c = host; c < colon; c++)
+		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' ||
+		      *c == '.' || *c == '_'))
+			return false;
+	return true;
+}
+
+int parse_etcd_endpoints(const struct option *o, struct config *c, const char *value)
+{
+	char endpoints[LIMIT_ETCD_ENDPOINTS][256] = {0};
+	size_t n = 0;
+	for (char element[256]; list_next(&value, element, sizeof(element)); n++) {
+		size_t len = strlen(element);
+		if (len && element[len - 1] == '/')
+			element[len - 1] = '\0';
+		if (n >= LIMIT_ETCD_ENDPOINTS || !etcd_endpoint_valid(element))
+			return -EINVAL;
+		str_copy(endpoints[n], element);
+	}
+	memcpy(c->etcd_endpoints, endpoints, sizeof(endpoints));
+	c->n_etcd_endpoints = n;
+	return 0;
+}
+
+/* Never "/" alone: all keys of the cluster would be ours */
+int parse_etcd_prefix(const struct option *o, struct config *c, const char *value)
+{
+	size_t len = strlen(value);
+	while (len > 1 && value[len - 1] == '/')
+		len--;
+	if (len < 2 || len >= sizeof(c->etcd_prefix) || *value != '/')
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++)
+		if (!((value[i] >= 'a' && value[i] <= 'z') || (value[i] >= 'A' && value[i] <= 'Z') ||
+		      (value[i] >= '0' && value[i] <= '9') || strchr("/-_.", value[i])))
+			return -EINVAL;
+	memcpy(c->etcd_prefix, value, len);
+	c->etcd_prefix[len] = '\0';
 	return 0;
 }
 

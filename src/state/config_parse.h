@@ -14,6 +14,7 @@
  * @arg:     what stands for the value in --help; NULL: a flag that needs none
  * @initial: parsed as any other value; "" where nothing is the default
  * @allowed: behind "allowed is" in an error
+ * @secret:  refused on the command line, which everybody on the machine can read
  * @parse:   sets what it is about, or returns -EINVAL and leaves it
  */
 struct option {
@@ -22,6 +23,7 @@ struct option {
 	int (*parse)(const struct option *o, struct config *c, const char *value);
 	size_t offset, size;
 	uint64_t min, max;
+	bool secret;
 };
 
 #define FIELD(f) .offset = offsetof(struct config, f), .size = sizeof(((struct config *)0)->f)
@@ -40,6 +42,8 @@ option_parse_fn parse_docker_hosts;
 option_parse_fn parse_name;
 option_parse_fn parse_subnets;
 option_parse_fn parse_modes;
+option_parse_fn parse_etcd_endpoints;
+option_parse_fn parse_etcd_prefix;
 option_parse_fn parse_group;
 option_parse_fn parse_host_ip;
 option_parse_fn parse_interface;
