@@ -169,6 +169,13 @@ static void nearest_slips(const struct records *r, const char *want, struct scop
 	free(words);
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+	size_t len = strlen(s), n = strlen(end);
+
+	return len >= n && strcasecmp(s + len - n, end) == 0;
+}
+
 size_t lookup_nearest(const struct records *r, const char *question, struct scope scope,
 		      char ret[static NEAREST_MAX][RECORD_NAME_BYTES])
 {
@@ -179,14 +186,13 @@ size_t lookup_nearest(const struct records *r, const char *question, struct scop
 	if (!question_trim(r->domain, question, want, &below))
 		return 0;
 	nearest_slips(r, want, scope, ret, &n);
-	size_t len = strlen(want);
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < r->n_records && n < NEAREST_MAX; i++) {
 			const struct record *one = &r->records[i];
-			size_t part = strlen(one->name), stack = strlen(one->stack_id);
+			size_t part = strlen(one->name);
 			bool same_name = part && strncasecmp(want, one->name, part) == 0 &&
 					 (!want[part] || want[part] == '.' || want[part] == '@');
-			bool same_stack = len >= stack && strcasecmp(want + len - stack, one->stack_id) == 0;
+			bool same_stack = ends_with(want, one->stack_id);
 			if (in_scope(one, scope) && (pass == 0 ? same_name : same_stack))
 				nearest_add(ret, &n, record_name(one, name));
 		}
