@@ -5,8 +5,8 @@
 Rows that compare are interleaved round by round; a ratio is taken within each round, and the table shows the median of the
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
-    bench.py [ROW...]     throughput rr start connect loss mapped names memory alone peers
-                          discovery   (default: all)
+    bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
+                          alone peers discovery   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -15,6 +15,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -568,6 +569,52 @@ def row_peers():
     single('resident memory, 10,000 peers: router', 'MB', [memory], '<= 40')
 
 
+def row_manynames():
+    """The role names alone, with 10,000 names of other hosts."""
+    folder = tempfile.mkdtemp(prefix='bench-')
+    now = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
+    os.chmod(folder, 0o755)  # names drops its privileges
+    try:
+        peers_files(f'{folder}/state')
+        stacks = [{'host_id': f'{s + 1:032x}', 'host_name': f'h{s}', 'stack_id': f's{s}', 'vni': 1000, 'names': [
+            {'name': f'name-{n}', 'kind': 'service', 'addresses': [f'11.0.{s}.{n % 250 + 1}']} for n in range(PEERS // 4)]} for s in range(4)]
+        with open(f'{folder}/state/discovery.json', encoding='utf-8') as f:
+            known = json.load(f)
+        known['peers'] = known['peers'][:4]
+        for name, what in (('discovery.json', known), ('names.json', {'version': 1, 'last_update': now, 'stacks': stacks, 'problems': []})):
+            with open(f'{folder}/state/{name}', 'w', encoding='utf-8') as f:
+                json.dump(what, f, indent=1)
+        env = dict(os.environ, STATE_DIR=f'{folder}/state', RUN_DIR=f'{folder}/run', LOG_LEVEL='debug', NAMES_LISTEN='off')
+
+        def reads():
+            with open(f'{folder}/log', encoding='utf-8') as f:
+                return re.findall(r'state files read took_us=(\d+)', f.read())
+        ours, broker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a broker that nothing is asked of
+        env['DOCKER_ROUTER_BROKER_FD'] = str(broker.fileno())
+        with open(f'{folder}/log', 'w', encoding='utf-8') as log:
+            p = subprocess.Popen([ROUTER, 'names'], env=env, stderr=log, pass_fds=[broker.fileno()])
+        broker.close()
+        wait('names', reads)
+        for _ in range(10):
+            n = len(reads())
+            shutil.copy(f'{folder}/state/names.json', f'{folder}/state/.new')
+            os.rename(f'{folder}/state/.new', f'{folder}/state/names.json')
+            wait('the next reading', lambda count=n: len(reads()) > count)
+        took = [int(us) / 1e3 for us in reads()]
+        wait('records.json', lambda: os.path.exists(f'{folder}/state/records.json'))
+        with open(f'/proc/{p.pid}/status', encoding='utf-8') as f:
+            peak = int(re.search(r'VmHWM:\s+(\d+)', f.read()).group(1)) / 1024
+        memory = rss_kb(p.pid) / 1024
+        p.terminate()
+        p.wait()
+        ours.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    single('10,000 names: file written anew, read', 'ms', took, '<= 100')
+    single('resident memory, 10,000 names: names', 'MB', [memory], '<= 20')
+    single('the same, at its highest', 'MB', [peak], '<= 20')
+
+
 SENDERS = 40  # hosts of 250 stacks each
 
 
@@ -637,7 +684,7 @@ def table():
 def main():
     global PROBE
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
-            'mapped': row_mapped, 'names': row_names, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery}
+            'mapped': row_mapped, 'names': row_names, 'manynames': row_manynames, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
         raise SystemExit(f'bench: no row {unknown[0]}; there are {" ".join(rows)}')
@@ -647,7 +694,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
