@@ -23,6 +23,8 @@ struct core *core_new(const struct core_config *config)
 	core->config.peers = core->peers_config;
 	core->random = config->random;
 	core->patience_us = INT64_MIN;
+	for (size_t i = 0; i < FEED_N_; i++)
+		core->feed_seen_us[i] = INT64_MIN;
 	core->group_answer_us = INT64_MIN / 2;
 	peers_init(&core->peers, config->timeout_us, core_random(core));
 	core->names = names_state_new();
@@ -227,13 +229,16 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 	for (size_t i = 0; i < core->peers.n_entries; i++) {
 		const struct entry *e = &core->peers.entries[i];
 		struct peer *out;
+		int64_t seen_us;
 
 		if (!e->used || e->gone)
 			continue;
 		out = &d.peers[d.n_peers++];
 		*out = e->peer;
 		/* Reckoned from the clock that never jumps: a wall clock that is set does not make peers old */
-		out->last_seen.ms = now.wall.ms - (now.mono.us - e->heard_us) / USEC_PER_MSEC;
+		seen_us = feed_seen_us(core, e);
+		seen_us = seen_us > e->heard_us ? seen_us : e->heard_us;
+		out->last_seen.ms = now.wall.ms - (now.mono.us - seen_us) / USEC_PER_MSEC;
 	}
 	if (ip_is_none(&core->host_ip))
 		problems_add(

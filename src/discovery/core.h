@@ -59,6 +59,7 @@ struct core_config {
 	const struct endpoint *peers; /* of the mode static; copied */
 	size_t n_peers;
 	enum mapping mapping;
+	uint8_t feeds;		   /* a bit for each enum feed that is in use */
 	struct prefix reserved[2]; /* SHADOW_POOL: pools that are used inside every host: no peer may have them; len 0:
 				      none */
 	uint64_t random;	   /* what random numbers are made from */
@@ -108,6 +109,34 @@ void core_routes(struct core *core, struct core_now now, const struct prefix *ro
  */
 void core_datagram(struct core *core, struct core_now now, const struct endpoint *from, bool by_group, const char *data,
 		   size_t len);
+
+/* --- feeds: sources of peers beside datagrams, see feed.c --- */
+
+enum feed { FEED_ETCD, FEED_N_ };
+
+/**
+ * core_feed_put() - A feed has this peer, or has it with another content
+ * Return: 0, also when something newer is known from elsewhere; -EINVAL with @err: it cannot be a peer
+ */
+int core_feed_put(struct core *core, struct core_now now, enum feed feed, const struct peer *peer,
+		  struct err *err) MUST_USE;
+/** core_feed_drop() - It has it no more: the peer is gone, unless another feed has it or it is heard by datagrams */
+void core_feed_drop(struct core *core, struct core_now now, enum feed feed, const struct peer *key);
+/**
+ * core_feed_begin(), core_feed_end() - What is put in between is all that the feed has; the others are dropped
+ * @grace_us: they stay so long, if nobody else tells of them
+ */
+void core_feed_begin(struct core *core, enum feed feed);
+void core_feed_end(struct core *core, struct core_now now, enum feed feed, int64_t grace_us);
+/** core_feed_seen() - The feed answers: what it has is as good as heard just now */
+void core_feed_seen(struct core *core, struct core_now now, enum feed feed);
+
+typedef void core_self_fn(void *arg, const struct peer *peer);
+/** core_self() - Our stacks as others are to see them; none while there is no address. @peer is borrowed */
+void core_self(const struct core *core, struct core_now now, core_self_fn *fn, void *arg);
+/** core_self_version() - Another number each time that core_self() has changed */
+uint64_t core_self_version(const struct core *core);
+
 void core_timer(struct core *core, struct core_now now);
 /** core_due() - When core_timer() wants to be called, INT64_MAX: not at all */
 int64_t core_due(const struct core *core);

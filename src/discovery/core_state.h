@@ -7,6 +7,7 @@
  *	names.h     names, both ways
  *	receive.c   what others say: checks, peers
  *	parts.c     messages in parts
+ *	feed.c      peers of other sources: etcd
  *	subnets.c   which prefixes a peer may have
  *	clash.c     subnets that clash, and what ours are mapped to
  *	action.c    the queue of actions, log lines, problems, random numbers
@@ -91,6 +92,7 @@ struct core {
 	size_t n_answers, cap_answers;
 	/* what others say */
 	struct peers peers;
+	int64_t feed_seen_us[FEED_N_]; /* INT64_MIN: never */
 	uint32_t claims[LIMIT_CLAIMS]; /* hosts */
 	size_t n_claims;
 	struct partial *partials[LIMIT_PARTIALS];
@@ -177,6 +179,20 @@ void receive_datagram(struct core *core, struct core_now now, const struct endpo
 void receive_load(struct core *core, struct core_now now, const struct discovery *d);
 void receive_timer(struct core *core, struct core_now now);
 int64_t receive_due(const struct core *core);
+
+/** peer_full() - The bounds allow no more of @from: @code as of peers_add() */
+void peer_full(struct core *core, int64_t now_us, int code, const struct endpoint *from);
+/** peer_update() - Take over what the message says. Return: did anything but time and number change? */
+bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m);
+/** peer_follow() - After that: tell of it, and who depends on it. @new_peer: it was not known */
+void peer_follow(struct core *core, int64_t now_us, uint32_t place, bool new_peer, bool changed);
+
+/* --- feed.c --- */
+
+/** feed_of() - What feeds tell of such a peer. Return: a bit, or 0 */
+uint8_t feed_bit_of(const struct core *core, enum peer_source source);
+/** feed_seen_us() - When a feed that has the entry last answered, or INT64_MIN */
+int64_t feed_seen_us(const struct core *core, const struct entry *e);
 
 /* --- parts.c --- */
 

@@ -40,7 +40,8 @@ static void lists_free(struct entry *e)
 	e->peer.subnets = e->peer.avoid = e->refused = NULL;
 	e->peer.mapped = NULL;
 	e->peer.n_subnets = e->peer.n_mapped = e->peer.n_avoid = e->n_refused = 0;
-	e->hearsay = false;
+	e->hearsay = e->wire = false;
+	e->fed = e->fed_again = 0;
 }
 
 void peers_done(struct peers *p)
@@ -355,6 +356,12 @@ static int64_t entry_scan(struct peers *p, uint32_t place, int64_t now_us, peers
 		p->n_graves--;
 		entry_free(p, place);
 		return INT64_MAX;
+	}
+	if (e->fed) {
+		if (e->wire && age_us < p->timeout_us)
+			return e->heard_us + p->timeout_us;
+		e->wire = false;
+		return INT64_MAX; /* peers_heard() when that ends */
 	}
 	if (age_us >= p->timeout_us) {
 		fn(arg, e, true);

@@ -54,6 +54,9 @@ struct host {
 struct entry {
 	bool used, gone;
 	bool hearsay; /* from a file that was older than the timeout, and not heard since */
+	bool wire;    /* heard by datagrams; else heard_us is when it was put or loaded */
+	/* by a bit for each enum feed, see feed.c: has it now; was confirmed since core_feed_begin() */
+	uint8_t fed, fed_again;
 	uint32_t host;
 	int64_t heard_us; /* or gone since */
 	struct peer peer;
@@ -114,6 +117,7 @@ int peers_move(struct peers *p, uint32_t place, const struct ip *ip) MUST_USE;
 /** peers_bury() - It said GOODBYE, or was silent for too long (@grave: leave one) */
 void peers_bury(struct peers *p, uint32_t place, bool grave, int64_t now_us);
 
+/* Entries that a feed has (fed) are neither stale nor gone, however long they are silent */
 /** peers_scan_fn - An entry is stale now, or @gone: it is buried right after */
 typedef void peers_scan_fn(void *arg, struct entry *e, bool gone);
 /** peers_scan() - Look who was silent for too long, and set the time of the next look */

@@ -160,10 +160,10 @@ static bool msg_is_old(const struct core *core, int64_t now_us, const struct ent
 {
 	if (e->gone)
 		return m->host_id[0] && m->seq <= e->peer.seq;
-	return m->seq < e->peer.seq && now_us - e->heard_us <= 2 * core->config.announce_us;
+	return m->seq < e->peer.seq && (e->fed || now_us - e->heard_us <= 2 * core->config.announce_us);
 }
 
-static void peer_full(struct core *core, int64_t now_us, int code, const struct endpoint *from)
+void peer_full(struct core *core, int64_t now_us, int code, const struct endpoint *from)
 {
 	char s[IP_STRLEN];
 
@@ -180,8 +180,7 @@ static void peer_full(struct core *core, int64_t now_us, int code, const struct 
 	}
 }
 
-/* Take over what the message says. Return: did anything but time and number change? */
-static bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m)
+bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m)
 {
 	struct peer *peer = &e->peer;
 	bool anew = m->seq != peer->seq, changed = false;
@@ -210,6 +209,27 @@ static bool peer_update(struct core *core, int64_t now_us, struct entry *e, stru
 	return changed;
 }
 
+void peer_follow(struct core *core, int64_t now_us, uint32_t place, bool new_peer, bool changed)
+{
+	struct entry *e = &core->peers.entries[place];
+
+	if (e->hearsay) {
+		e->hearsay = false;
+		clash_changed(core);
+	}
+	if (new_peer)
+		core_say_peer(core, now_us, LOG_LEVEL_INFO, "peer appeared", &e->peer, NULL);
+	else if (e->peer.status == PEER_STALE)
+		core_say_peer(core, now_us, LOG_LEVEL_INFO, "peer is back", &e->peer, NULL);
+	else if (changed)
+		core_say_peer(core, now_us, LOG_LEVEL_INFO, "peer changed", &e->peer, NULL);
+	if (changed)
+		names_peer_changed(core, place);
+	if (new_peer || changed || e->peer.status != PEER_ACTIVE)
+		core->changed = true;
+	e->peer.status = PEER_ACTIVE;
+}
+
 /* Bring the table up to date with a whole message. Return: 1 its host is new, 0 it is not, -1 it was not taken */
 static int peer_apply(struct core *core, struct core_now now, const struct endpoint *from, struct wire_msg *m)
 {
@@ -233,22 +253,9 @@ static int peer_apply(struct core *core, struct core_now now, const struct endpo
 		return -1;
 	}
 	e = &p->entries[place];
-	if (e->hearsay) {
-		e->hearsay = false;
-		clash_changed(core);
-	}
 	changed = peer_update(core, now.mono.us, e, m);
-	if (new_peer)
-		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer appeared", &e->peer, NULL);
-	else if (e->peer.status == PEER_STALE)
-		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer is back", &e->peer, NULL);
-	else if (changed)
-		core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer changed", &e->peer, NULL);
-	if (changed)
-		names_peer_changed(core, place);
-	if (new_peer || changed || e->peer.status != PEER_ACTIVE)
-		core->changed = true;
-	e->peer.status = PEER_ACTIVE;
+	peer_follow(core, now.mono.us, place, new_peer, changed);
+	e->wire = true;
 	peers_heard(p, place, now.mono.us);
 	core->touched = true;
 	return new_host;
@@ -266,6 +273,9 @@ static void peer_goodbye(struct core *core, struct core_now now, const struct wi
 		core->counts[COUNT_OLD]++;
 		return;
 	}
+	e->wire = false;
+	if (e->fed) /* gone when nobody has it any more: the other source hears of it in its own way */
+		return;
 	core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer said goodbye", &e->peer, NULL);
 	e->peer.seq = m->seq;
 	names_peer_gone(core, place);
@@ -451,6 +461,7 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	e->peer.epoch = peer->epoch;
 	e->peer.seq = peer->seq;
 	e->peer.source = peer->source;
+	e->fed = feed_bit_of(core, peer->source);
 	core->peers.hosts[e->host].by_group = peer->source == PEER_MULTICAST && core->config.multicast;
 	core->peers.hosts[e->host].by_unicast = peer->source == PEER_STATIC;
 }

@@ -25,7 +25,13 @@
 #include "state/json.h"
 
 enum peer_status { PEER_ACTIVE, PEER_STALE, PEER_STATUS_N_ };
-enum peer_source { PEER_MULTICAST, PEER_STATIC, PEER_FILE /* written by hand or by another program */, PEER_SOURCE_N_ };
+enum peer_source {
+	PEER_MULTICAST,
+	PEER_STATIC,
+	PEER_FILE /* written by hand or by another program */,
+	PEER_ETCD,
+	PEER_SOURCE_N_
+};
 extern const char *const peer_status_names[PEER_STATUS_N_];
 extern const char *const peer_source_names[PEER_SOURCE_N_];
 
