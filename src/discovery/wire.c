@@ -376,7 +376,7 @@ void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg)
 	}
 	parts = items_deal(m, b.len, WIRE_BYTES, ends);
 	if (parts == 0)
-		parts = items_deal(m, b.len, LIMIT_DATAGRAM, ends);
+		parts = items_deal(m, b.len, LIMIT_DATAGRAM - LIMIT_SEAL, ends);
 	assert(parts > 0);
 	for (unsigned part = 1; part <= parts; part++) {
 		buf_clear(&b);

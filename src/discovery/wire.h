@@ -15,7 +15,7 @@
  *
  * What does not fit is split: every part carries the same seq and all fields, the elements of subnets, mapped and avoid
  * are dealt out. A part is not longer than WIRE_BYTES, since the older programs read into a buffer of that size; only
- * where that makes more than WIRE_PARTS, all parts but the first are as long as LIMIT_DATAGRAM.
+ * where that makes more than WIRE_PARTS, all parts but the first are so long that they are LIMIT_DATAGRAM when sealed.
  *
  * Pure: bytes in, struct out and back. Whether the sender may say what it says is the core's business.
  */
@@ -30,7 +30,7 @@
 
 #define WIRE_VERSION	1
 #define WIRE_BYTES	1024 /* sent; less than LIMIT_DATAGRAM */
-#define WIRE_PARTS	16   /* as much as there can be of the longest kind, beside the longest names, makes 14 */
+#define WIRE_PARTS	16   /* as much as there can be of the longest kind, beside the longest names, makes 15 */
 #define WIRE_HOST_NAME	64   /* bytes, NUL included */
 #define WIRE_VXLAN_PORT 4789 /* of who does not say */
 

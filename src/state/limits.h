@@ -9,6 +9,7 @@
 #define LIMIT_PEERS_PER_SOURCE 256   /* per sender address */
 #define LIMIT_SUBNETS	       64    /* per peer, per network */
 #define LIMIT_DATAGRAM	       1400  /* bytes sent; what is longer is split */
+#define LIMIT_SEAL	       62    /* bytes that sealing adds */
 #define LIMIT_DATAGRAM_IN      8192  /* bytes accepted */
 #define LIMIT_JSON_DEPTH       32
 #define LIMIT_FILE_BYTES       (32u << 20) /* a state file */
