@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Facts: what members tell of themselves. The newest sequence number wins. A fact of ours that we do not know is of an
+ * earlier run, and is told to be no more; so it is with a number of ours that others have already seen higher.
+ */
+#include "discovery/gossip_state.h"
+
+uint64_t fact_hash(const struct gossip_id *id, const struct fact *f)
+{
+	uint64_t w[4];
+
+	memcpy(w, id->b, sizeof(id->b));
+	w[2] = f->key;
+	w[3] = f->seq;
+	return hash64(w, sizeof(w), 2);
+}
+
+void fact_update(const struct node *n, const struct fact *f, struct gossip_update *ret)
+{
+	*ret = (struct gossip_update){
+		.kind = GOSSIP_UPDATE_FACT, .id = n->id, .key = f->key, .seq = f->seq, .data = f->data, .len = f->len};
+}
+
+static struct fact **fact_find(struct node *n, uint64_t key, size_t *ret_count)
+{
+	struct fact **at = &n->facts;
+
+	for (*ret_count = 0; *at && (*at)->key < key; at = &(*at)->next)
+		++*ret_count;
+	return at;
+}
+
+static size_t fact_count(const struct node *n)
+{
+	size_t count = 0;
+
+	for (const struct fact *f = n->facts; f; f = f->next)
+		count++;
+	return count;
+}
+
+/* Put in at @at, where a fact of that key is or belongs. Return: NULL: there are too many */
+static struct fact *fact_put(struct gossip *g, struct node *n, struct fact **at, uint64_t key, uint64_t seq,
+			     const void *data, size_t len)
+{
+	struct fact *old = *at && (*at)->key == key ? *at : NULL, *f;
+
+	if (!old && (g->n_facts >= GOSSIP_FACTS || fact_count(n) >= GOSSIP_HOST_FACTS)) {
+		g->counts[GOSSIP_COUNT_FULL]++;
+		return NULL;
+	}
+	f = xmalloc(sizeof(*f) + len);
+	*f = (struct fact){.next = *at, .key = key, .seq = seq, .update = NONE, .len = (uint16_t)len};
+	if (len)
+		memcpy(f->data, data, len);
+	if (old) {
+		f->next = old->next;
+		queue_drop(g, &old->update);
+		members_sum(g, n, fact_hash(&n->id, old), false);
+		free(old);
+		g->n_facts--;
+	}
+	*at = f;
+	g->n_facts++;
+	members_sum(g, n, fact_hash(&n->id, f), true);
+	return f;
+}
+
+void facts_drop(struct gossip *g, struct node *n)
+{
+	struct fact *next;
+
+	for (struct fact *f = n->facts; f; f = next) {
+		next = f->next;
+		queue_drop(g, &f->update);
+		members_sum(g, n, fact_hash(&n->id, f), false);
+		free(f);
+		g->n_facts--;
+	}
+	n->facts = NULL;
+}
+
+void facts_tell(struct gossip *g, int64_t now_us)
+{
+	for (struct fact *f = g->nodes[0].facts; f; f = f->next)
+		queue_fact(g, now_us, 0, f);
+}
+
+/* Somebody knows a fact of ours that is newer than ours, or that we do not have */
+static void own_fact(struct gossip *g, int64_t now_us, const struct gossip_update *u)
+{
+	struct node *self = &g->nodes[0];
+	size_t count;
+	struct fact **at = fact_find(self, u->key, &count), *f = *at && (*at)->key == u->key ? *at : NULL;
+
+	if (f && (u->seq < f->seq ||
+		  (u->seq == f->seq && u->len == f->len && (!u->len || memcmp(u->data, f->data, u->len) == 0))))
+		return;
+	if (f) {
+		members_sum(g, self, fact_hash(&self->id, f), false);
+		f->seq = u->seq + 1;
+		members_sum(g, self, fact_hash(&self->id, f), true);
+	} else {
+		f = fact_put(g, self, at, u->key, u->seq + 1, NULL, 0);
+	}
+	if (f)
+		queue_fact(g, now_us, 0, f);
+}
+
+bool fact_take(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s)
+{
+	uint32_t n = node_find(g, &u->id);
+	struct gossip_action *a;
+	struct fact **at, *f;
+	size_t count;
+
+	if (n == 0) {
+		own_fact(g, now_us, u);
+		return false;
+	}
+	if (n == NONE || !node_lives(&g->nodes[n]))
+		return false;
+	at = fact_find(&g->nodes[n], u->key, &count);
+	if (*at && (*at)->key == u->key && (*at)->seq >= u->seq)
+		return false;
+	f = fact_put(g, &g->nodes[n], at, u->key, u->seq, u->data, u->len);
+	if (!f)
+		return false;
+	if (!s || ++s->news <= SYNC_NEWS)
+		queue_fact(g, now_us, n, f);
+	a = action_push(g, GOSSIP_FACT, f->data, f->len);
+	a->key = f->key;
+	node_tell(&g->nodes[n], &a->member);
+	return true;
+}
+
+int gossip_fact(struct gossip *g, mono_t now, uint64_t key, const void *data, size_t len)
+{
+	struct node *self = &g->nodes[0];
+	size_t count;
+	struct fact **at = fact_find(self, key, &count), *f = *at && (*at)->key == key ? *at : NULL;
+
+	if (len > GOSSIP_FACT_BYTES)
+		return -E2BIG;
+	if (f ? f->len == len && (!len || memcmp(f->data, data, len) == 0) : len == 0)
+		return 0;
+	f = fact_put(g, self, at, key, f ? f->seq + 1 : 1, data, len);
+	if (!f)
+		return -ENOSPC;
+	queue_fact(g, now.us, 0, f);
+	return 0;
+}

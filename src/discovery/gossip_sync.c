@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Streams: joining, and comparing what two members know.
+ *
+ *	who opens                      who accepts
+ *	SUMS, and who I am  ---------> takes me in
+ *	takes them          <--------- RECORDS of all buckets whose sums differ, in frames; the last says so
+ *	RECORDS of the same buckets -> takes them, closes
+ *
+ * A member that joins has all buckets but its own empty, and so learns everything. A PING over a stream is answered by
+ * an ACK: it shows that the member lives though datagrams do not arrive.
+ */
+#include "discovery/gossip_state.h"
+
+static struct stream *stream_find(const struct gossip *g, uint32_t number)
+{
+	for (size_t i = 0; i < g->n_streams; i++) {
+		if (g->streams[i]->number == number)
+			return g->streams[i];
+	}
+	return NULL;
+}
+
+static struct stream *stream_add(struct gossip *g, int64_t now_us, enum stream_kind kind)
+{
+	struct stream *s;
+
+	if (g->n_streams >= STREAMS || (kind != STREAM_IN && g->n_own >= STREAMS_OWN)) {
+		g->counts[GOSSIP_COUNT_FULL]++;
+		return NULL;
+	}
+	s = xcalloc(1, sizeof(*s));
+	if (++g->stream_number == 0)
+		++g->stream_number;
+	s->number = g->stream_number;
+	s->kind = kind;
+	s->end_us = now_us + (kind == STREAM_PROBE ? STREAM_PROBE_US : STREAM_US);
+	g->n_own += kind != STREAM_IN;
+	*xgrow(&g->streams, g->n_streams, &g->cap_streams) = s;
+	g->n_streams++;
+	return s;
+}
+
+/* It is over, well or not */
+static void stream_end(struct gossip *g, int64_t now_us, struct stream *s)
+{
+	if (s->kind == STREAM_JOIN) {
+		struct join *j = &g->joins[s->join];
+
+		j->stream = 0;
+		if (s->heard_last)
+			j->pause_us = JOIN_MIN_US;
+		j->next_us = now_us + (s->heard_last ? JOIN_CHECK_US : gossip_jitter(g, j->pause_us / 2, j->pause_us));
+		if (!s->heard_last)
+			j->pause_us = j->pause_us * 2 < JOIN_MAX_US ? j->pause_us * 2 : JOIN_MAX_US;
+	}
+	g->n_own -= s->kind != STREAM_IN;
+	for (size_t i = 0; i < g->n_streams; i++) {
+		if (g->streams[i] == s) {
+			g->streams[i] = g->streams[--g->n_streams];
+			break;
+		}
+	}
+	free(s);
+}
+
+static void stream_close(struct gossip *g, int64_t now_us, struct stream *s)
+{
+	action_push(g, GOSSIP_STREAM_CLOSE, NULL, 0)->stream = s->number;
+	stream_end(g, now_us, s);
+}
+
+static struct stream *stream_open(struct gossip *g, int64_t now_us, enum stream_kind kind, const struct endpoint *to)
+{
+	struct stream *s = stream_add(g, now_us, kind);
+	struct gossip_action *a;
+
+	if (!s)
+		return NULL;
+	a = action_push(g, GOSSIP_STREAM_OPEN, NULL, 0);
+	a->stream = s->number;
+	a->to = *to;
+	return s;
+}
+
+uint32_t sync_open_probe(struct gossip *g, int64_t now_us, uint32_t n, uint32_t number)
+{
+	struct endpoint to = node_address(&g->nodes[n]);
+	struct stream *s = stream_open(g, now_us, STREAM_PROBE, &to);
+
+	if (!s)
+		return 0;
+	s->probe = number;
+	s->at = g->nodes[n].id;
+	return s->number;
+}
+
+void sync_with(struct gossip *g, int64_t now_us, uint32_t n)
+{
+	struct endpoint to = node_address(&g->nodes[n]);
+
+	if (g->sync_us > now_us || g->leaving || !stream_open(g, now_us, STREAM_SYNC, &to))
+		return;
+	g->counts[GOSSIP_COUNT_SYNC]++;
+	g->sync_us = now_us + gossip_jitter(g, gossip_scale(g, SYNC_PAUSE_US) / 2, gossip_scale(g, SYNC_PAUSE_US));
+	g->differ = 0;
+}
+
+void sync_sum(struct gossip *g, int64_t now_us, uint32_t n, uint64_t sum)
+{
+	/* while much is still to be told a difference says nothing */
+	if (sum == g->sum) {
+		g->differ -= g->differ > 0;
+		return;
+	}
+	if (g->n_queued > SYNC_NEWS)
+		return;
+	if (g->differ < DIFFER_LIMIT)
+		g->differ += 2;
+	if (g->differ >= DIFFER_LIMIT)
+		sync_with(g, now_us, n);
+}
+
+/* --- frames --- */
+
+static void frame_send(struct gossip *g, struct stream *s, const struct gossip_writer *w)
+{
+	action_push(g, GOSSIP_STREAM_SEND, w->data, w->len)->stream = s->number;
+	s->ready = false;
+}
+
+static void sums_send(struct gossip *g, struct stream *s, uint8_t *data)
+{
+	struct gossip_head h = {
+		.type = GOSSIP_SUMS, .id = g->id, .incarnation = g->nodes[0].incarnation, .sum = g->sum};
+	uint8_t sums[GOSSIP_BUCKETS * 8];
+	struct gossip_update u;
+	struct gossip_writer w;
+
+	for (size_t i = 0; i < GOSSIP_BUCKETS; i++)
+		gossip_put64(sums + i * 8, g->sums[i]);
+	h.sums = sums;
+	gossip_head_write(&w, data, FRAME_FILL, &h);
+	node_update(g, &g->nodes[0], &u);
+	gossip_update_write(&w, &u);
+	frame_send(g, s, &w);
+}
+
+/* The rest of one node's records. Return: false when they do not all fit */
+static bool node_write(struct gossip *g, struct stream *s, struct gossip_writer *w, const struct node *n)
+{
+	bool resumed = s->fact_at && gossip_id_eq(&s->at, &n->id);
+	struct gossip_update u;
+
+	s->fact_at = false;
+	if (!resumed) {
+		node_update(g, n, &u);
+		if (n->status == GOSSIP_SUSPECT || n->status == GOSSIP_DEAD) {
+			/* whom we suspect is first of all a member, and the suspicion is our own business */
+			u.kind = n->status == GOSSIP_DEAD ? GOSSIP_UPDATE_LOST : GOSSIP_UPDATE_ALIVE;
+			u.address = node_address(n);
+		}
+		if (!gossip_update_write(w, &u))
+			return false;
+	}
+	for (const struct fact *f = n->facts; f; f = f->next) {
+		if (resumed && f->key < s->fact_key)
+			continue;
+		fact_update(n, f, &u);
+		if (gossip_update_write(w, &u))
+			continue;
+		s->fact_at = true;
+		s->fact_key = f->key;
+		s->at = n->id;
+		return false;
+	}
+	return true;
+}
+
+static void records_send(struct gossip *g, struct stream *s, uint8_t *data)
+{
+	struct gossip_head h = {.type = GOSSIP_RECORDS,
+				.id = g->id,
+				.incarnation = g->nodes[0].incarnation,
+				.sum = g->sum,
+				.buckets = s->buckets};
+	struct gossip_writer w;
+
+	gossip_head_write(&w, data, FRAME_FILL, &h);
+	for (; s->cursor < g->n_nodes; s->cursor++) {
+		const struct node *n = &g->nodes[s->cursor];
+		uint8_t bucket = n->id.b[0];
+
+		if (n->status >= GOSSIP_STATUS_N_ || !(s->buckets[bucket / 8] & 1u << bucket % 8))
+			continue;
+		if (!node_write(g, s, &w, n))
+			break;
+	}
+	s->sending = s->cursor < g->n_nodes;
+	data[GOSSIP_HEAD] = !s->sending; /* last */
+	frame_send(g, s, &w);
+}
+
+static void stream_pump(struct gossip *g, struct stream *s)
+{
+	uint8_t data[FRAME_FILL];
+	struct gossip_writer w;
+
+	if (!s->ready)
+		return;
+	if (s->kind != STREAM_IN && !s->greeted) {
+		s->greeted = true;
+		if (s->kind != STREAM_PROBE) {
+			sums_send(g, s, data);
+			return;
+		}
+		message_begin(g, &w, data, GOSSIP_PING, s->probe, &s->at);
+		frame_send(g, s, &w);
+	} else if (s->ack) {
+		s->ack = false;
+		message_begin(g, &w, data, GOSSIP_ACK, s->ack_number, NULL);
+		frame_send(g, s, &w);
+	} else if (s->sending) {
+		records_send(g, s, data);
+	}
+}
+
+static void sums_heard(struct gossip *g, struct stream *s, const struct gossip_head *h)
+{
+	memset(s->buckets, 0, sizeof(s->buckets));
+	for (size_t i = 0; i < GOSSIP_BUCKETS; i++) {
+		if (gossip_get64(h->sums + i * 8) != g->sums[i])
+			s->buckets[i / 8] |= (uint8_t)(1u << i % 8);
+	}
+	s->sending = true;
+	s->greeted = true;
+	s->cursor = 0;
+}
+
+/* Return: false: the stream has ended */
+static bool frame_in(struct gossip *g, int64_t now_us, struct stream *s, const struct gossip_head *h,
+		     struct gossip_reader updates)
+{
+	if (h->type == GOSSIP_PING && gossip_id_eq(&h->target, &g->id)) {
+		s->ack = true;
+		s->ack_number = h->number;
+		return true;
+	}
+	if (h->type == GOSSIP_SUMS && !s->greeted) {
+		gossip_take(g, now_us, updates, s);
+		sums_heard(g, s, h);
+		return true;
+	}
+	if (h->type == GOSSIP_RECORDS && s->greeted) {
+		gossip_take(g, now_us, updates, s);
+		if (!h->last)
+			return true;
+	}
+	stream_close(g, now_us, s);
+	return false;
+}
+
+static bool frame_own(struct gossip *g, int64_t now_us, struct stream *s, const struct gossip_head *h,
+		      struct gossip_reader updates)
+{
+	if (s->kind == STREAM_PROBE && h->type == GOSSIP_ACK && gossip_id_eq(&h->id, &s->at)) {
+		probe_acked(g, now_us, &h->id, s->probe, false);
+	} else if (s->kind != STREAM_PROBE && h->type == GOSSIP_RECORDS && !s->heard_last) {
+		if (s->kind == STREAM_JOIN && gossip_id_eq(&h->id, &g->id)) {
+			g->joins[s->join].own = true;
+			stream_close(g, now_us, s);
+			return false;
+		}
+		gossip_take(g, now_us, updates, s);
+		memcpy(s->buckets, h->buckets, sizeof(s->buckets));
+		s->heard_last = s->sending = h->last;
+		return true;
+	}
+	stream_close(g, now_us, s);
+	return false;
+}
+
+uint32_t gossip_stream_accept(struct gossip *g, mono_t now, const struct endpoint *from)
+{
+	struct stream *s = stream_add(g, now.us, STREAM_IN);
+
+	(void)from;
+	if (!s)
+		return 0;
+	s->ready = true;
+	return s->number;
+}
+
+void gossip_stream_ready(struct gossip *g, mono_t now, uint32_t stream)
+{
+	struct stream *s = stream_find(g, stream);
+
+	(void)now;
+	if (!s)
+		return;
+	s->ready = true;
+	stream_pump(g, s);
+}
+
+void gossip_stream_frame(struct gossip *g, mono_t now, uint32_t stream, const void *data, size_t len)
+{
+	struct stream *s = stream_find(g, stream);
+	struct gossip_reader updates;
+	struct gossip_head h;
+	uint32_t sender;
+
+	if (!s)
+		return;
+	if (gossip_decode(data, len, true, &h, &updates) < 0) {
+		g->counts[GOSSIP_COUNT_BAD]++;
+		stream_close(g, now.us, s);
+		return;
+	}
+	sender = node_find(g, &h.id);
+	if (sender != NONE && s->kind != STREAM_IN && s->kind != STREAM_JOIN)
+		member_proven(g, now.us, sender, h.incarnation);
+	if (s->kind == STREAM_IN ? frame_in(g, now.us, s, &h, updates) : frame_own(g, now.us, s, &h, updates))
+		stream_pump(g, s);
+}
+
+void gossip_stream_closed(struct gossip *g, mono_t now, uint32_t stream)
+{
+	struct stream *s = stream_find(g, stream);
+
+	if (s)
+		stream_end(g, now.us, s);
+}
+
+/* --- joining, time --- */
+
+static bool join_known(const struct gossip *g, const struct join *j)
+{
+	for (size_t i = 0; i < g->n_live; i++) {
+		struct endpoint e = node_address(&g->nodes[g->live[i]]);
+
+		if (e.port == j->to.port && ip_cmp(&e.ip, &j->to.ip) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void join_timer(struct gossip *g, int64_t now_us, size_t at)
+{
+	struct join *j = &g->joins[at];
+	struct stream *s;
+
+	if (j->own || j->stream || j->next_us > now_us)
+		return;
+	if (join_known(g, j)) {
+		j->next_us = now_us + JOIN_CHECK_US;
+		return;
+	}
+	j->next_us = now_us + JOIN_MIN_US;
+	s = stream_open(g, now_us, STREAM_JOIN, &j->to);
+	if (!s)
+		return;
+	s->join = (uint8_t)at;
+	j->stream = s->number;
+}
+
+void sync_timer(struct gossip *g, int64_t now_us)
+{
+	for (size_t i = g->n_streams; i-- > 0;) {
+		if (g->streams[i]->end_us <= now_us)
+			stream_close(g, now_us, g->streams[i]);
+	}
+	for (size_t i = 0; i < g->n_joins && !g->leaving; i++)
+		join_timer(g, now_us, i);
+}
+
+int64_t sync_due(const struct gossip *g)
+{
+	int64_t due_us = INT64_MAX;
+
+	for (size_t i = 0; i < g->n_streams; i++) {
+		if (g->streams[i]->end_us < due_us)
+			due_us = g->streams[i]->end_us;
+	}
+	for (size_t i = 0; i < g->n_joins && !g->leaving; i++) {
+		const struct join *j = &g->joins[i];
+
+		if (!j->own && !j->stream && j->next_us < due_us)
+			due_us = j->next_us;
+	}
+	return due_us;
+}
+
+void sync_done(struct gossip *g)
+{
+	for (size_t i = 0; i < g->n_streams; i++)
+		free(g->streams[i]);
+	free(g->streams);
+	free(g->joins);
+}
