@@ -10,7 +10,9 @@ const char *const core_count_names[COUNT_N_] = {
 	[COUNT_VERSION] = "version",   [COUNT_FIELD] = "field",	  [COUNT_SENDER] = "sender",
 	[COUNT_IDENTITY] = "identity", [COUNT_CLAIM] = "claim",	  [COUNT_RATE] = "rate",
 	[COUNT_FULL] = "full",	       [COUNT_SUBNET] = "subnet", [COUNT_OLD] = "old",
-	[COUNT_PART] = "part",	       [COUNT_NAMES] = "names",
+	[COUNT_PART] = "part",	       [COUNT_NAMES] = "names",	  [COUNT_CLEAR] = "clear",
+	[COUNT_KEY] = "key",	       [COUNT_FORGED] = "forged", [COUNT_AGAIN] = "again",
+	[COUNT_SKEWED] = "skewed",
 };
 
 /* What the log says for each kind of refusal */
@@ -26,6 +28,9 @@ static const char *const refusals[COUNT_N_] = {
 	[COUNT_SUBNET] = "subnet refused",
 	[COUNT_NAMES] = "name refused",
 	[COUNT_PART] = "datagram refused: part",
+	[COUNT_CLEAR] = "datagram refused: not sealed",
+	[COUNT_KEY] = "datagram refused: key",
+	[COUNT_FORGED] = "datagram refused: forged",
 };
 
 uint64_t core_random(struct core *core)

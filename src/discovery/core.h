@@ -200,6 +200,11 @@ enum core_count {
 	COUNT_OLD,	/* older than what is known */
 	COUNT_NAMES,	/* names refused: outside of their stack's subnets, or of nobody known */
 	COUNT_PART,	/* parts that never met the others, or do not fit together */
+	COUNT_CLEAR,	/* not sealed, and we have a key */
+	COUNT_KEY,	/* sealed with a key that we do not have */
+	COUNT_FORGED,	/* the seal does not fit */
+	COUNT_AGAIN,	/* sealed, and heard before */
+	COUNT_SKEWED,	/* sealed by who is not known yet, with another clock than ours */
 	COUNT_N_
 };
 extern const char *const core_count_names[COUNT_N_];

@@ -8,6 +8,7 @@
 #include "discovery/socket.h"
 #include "state/discovery.h"
 #include "state/identity.h"
+#include "state/seal.h"
 
 #define GOODBYE_US    (30 * USEC_PER_MSEC) /* between the datagrams */
 #define GOODBYE_TIMES 3
@@ -17,12 +18,13 @@ struct farewell {
 	const struct config *config;
 	struct state_dir dir;
 	struct discovery last;
+	struct seal *seal; /* NULL: no key */
 	struct sockets *sockets;
 	struct timer *timer;
 	int left;
 };
 
-static void goodbye_part(void *arg, const char *data, size_t len)
+static void goodbye_send(void *arg, const char *data, size_t len)
 {
 	struct farewell *g = arg;
 
@@ -36,6 +38,18 @@ static void goodbye_part(void *arg, const char *data, size_t len)
 		if (g->last.peers[i].source != PEER_MULTICAST)
 			sockets_send(g->sockets, &to, data, len);
 	}
+}
+
+static void goodbye_part(void *arg, const char *data, size_t len)
+{
+	struct farewell *g = arg;
+	struct endpoint from = sockets_from(g->sockets);
+
+	if (g->seal)
+		seal_data(g->seal, (struct seal_now){.mono = mono_now(), .wall = wall_now()}, &from, data, len,
+			  goodbye_send, g);
+	else
+		goodbye_send(g, data, len);
 }
 
 static void on_timer(void *arg)
@@ -75,10 +89,13 @@ static void goodbye_moved(void *arg, const struct core_addresses *addresses)
 {
 }
 
-static int goodbye_load(struct farewell *g, struct err *err)
+static int goodbye_load(struct farewell *g, struct keyring *ring, struct err *err)
 {
 	struct file_owner owner;
 	int rc = state_dir_open(g->config->state_dir, &g->dir, err);
+
+	if (rc == 0 && g->config->cluster_key_file[0])
+		rc = keyring_read(g->config->cluster_key_file, ring, err);
 
 	if (rc == 0)
 		rc = privileges_drop(g->dir.uid, g->dir.gid, NULL, 0, 0, err);
@@ -109,14 +126,17 @@ static int goodbye_run(struct farewell *g, struct err *err)
 int goodbye_say(uv_loop_t *loop, const struct config *config)
 {
 	struct farewell g = {.loop = loop, .config = config, .dir = {.fd = -1}};
+	struct keyring ring = {.n = 0};
 	struct err err = {0};
-	int rc = goodbye_load(&g, &err);
+	int rc = goodbye_load(&g, &ring, &err);
 
 	if (rc == -ENOENT || (rc == 0 && (g.last.self.n_stacks == 0 || !wire_host_id_valid(g.last.self.host_id) ||
 					  ip_is_none(&g.last.self.host_ip)))) {
 		log_info("nobody to say goodbye for");
 		rc = 0;
 	} else {
+		if (rc == 0 && ring.n > 0)
+			g.seal = seal_new(g.last.self.host_id, &ring, USEC_PER_SEC);
 		if (rc == 0)
 			rc = goodbye_run(&g, &err);
 		if (rc < 0)
@@ -124,6 +144,8 @@ int goodbye_say(uv_loop_t *loop, const struct config *config)
 		else
 			log_info("said goodbye", kv_int("stacks", (int64_t)g.last.self.n_stacks));
 	}
+	keyring_done(&ring);
+	seal_free(g.seal);
 	sockets_free(g.sockets);
 	timer_free(g.timer);
 	discovery_done(&g.last);

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "discovery/goodbye.h"
+#include "discovery/guard.h"
 #include "discovery/names_file.h"
 #include "discovery/routes.h"
 #include "discovery/socket.h"
@@ -37,6 +38,7 @@ struct role {
 	char host_id[HOST_ID_LEN + 1], host_name[WIRE_HOST_NAME];
 	bool supervised; /* by `host`: inventory.json will come */
 	struct core *core;
+	struct guard *guard;
 	struct names_file *names;
 	struct sockets *sockets;
 	struct routes *routes;
@@ -96,16 +98,49 @@ static void role_names_soon(struct role *r)
 	names_file_soon(r->names, r->listening ? LISTEN_US : 0);
 }
 
-struct unicast {
+static void send_to(void *arg, const struct endpoint *to, const char *data, size_t len)
+{
+	struct role *r = arg;
+
+	sockets_send(r->sockets, to, data, len);
+}
+
+/* One datagram of an action, sealed or as it is */
+struct sealed {
 	struct role *role;
 	const struct action *action;
+	const char *data;
+	size_t len;
 };
 
 static void send_unicast(void *arg, const struct endpoint *to)
 {
-	struct unicast *u = arg;
+	const struct sealed *s = arg;
 
-	sockets_send(u->role->sockets, to, u->action->data, u->action->len);
+	sockets_send(s->role->sockets, to, s->data, s->len);
+}
+
+static void send_sealed(void *arg, const char *data, size_t len)
+{
+	struct sealed *s = arg;
+
+	if (s->action->kind == ACTION_SEND) {
+		sockets_send(s->role->sockets, &s->action->to, data, len);
+		return;
+	}
+	s->data = data;
+	s->len = len;
+	sockets_send_group(s->role->sockets, data, len);
+	core_unicast(s->role->core, send_unicast, s);
+}
+
+static void role_send(struct role *r, const struct action *a)
+{
+	struct endpoint from = sockets_from(r->sockets);
+	struct sealed s = {.role = r, .action = a};
+
+	if (from.port)
+		guard_seal(r->guard, role_now(), &from, a->data, a->len, send_sealed, &s);
 }
 
 static void role_stop(struct role *r);
@@ -119,11 +154,8 @@ static void role_drain(struct role *r)
 	while (core_next_action(r->core, &a)) {
 		switch (a.kind) {
 		case ACTION_SEND_GROUP:
-			sockets_send_group(r->sockets, a.data, a.len);
-			core_unicast(r->core, send_unicast, &(struct unicast){.role = r, .action = &a});
-			break;
 		case ACTION_SEND:
-			sockets_send(r->sockets, &a.to, a.data, a.len);
+			role_send(r, &a);
 			break;
 		case ACTION_CHANGED:
 			role_write_soon(r);
@@ -163,8 +195,10 @@ static void on_core_timer(void *arg)
 static void on_datagram(void *arg, const struct endpoint *from, bool by_group, const char *data, size_t len)
 {
 	struct role *r = arg;
+	struct endpoint here = sockets_from(r->sockets);
 
-	core_datagram(r->core, role_now(), from, by_group, data, len);
+	if (guard_open(r->guard, r->core, role_now(), &here, from, &data, &len, send_to, r))
+		core_datagram(r->core, role_now(), from, by_group, data, len);
 	role_drain(r);
 }
 
@@ -196,6 +230,7 @@ static void role_write(void *arg)
 
 	timer_stop(r->write_timer);
 	core_export(r->core, role_now(), &d);
+	str_copy(d.self.key_id, guard_key_id(r->guard));
 	rc = discovery_write(r->dir.fd, &d, &err);
 	r->wrote_us = mono_now().us;
 	r->write_took_us = r->wrote_us - begin_us;
@@ -339,6 +374,7 @@ static void on_sighup(void *arg, int signum)
 {
 	struct role *r = arg;
 
+	guard_reload(r->guard);
 	sockets_rescan(r->sockets);
 	role_read_inventory(r);
 	role_drain(r);
@@ -428,6 +464,22 @@ static void file_take_over(const struct state_dir *dir, const char *name)
 	close(fd);
 }
 
+static void on_key(void *arg)
+{
+	role_write_soon(arg);
+}
+
+static int role_guard(struct role *r, struct err *err)
+{
+	struct guard_config config = {.path = r->config.cluster_key_file,
+				      .host_id = r->host_id,
+				      .live_us = r->config.peer_timeout_s * USEC_PER_SEC,
+				      .changed = on_key,
+				      .arg = r};
+
+	return guard_new(&r->loop, &config, &r->guard, err);
+}
+
 static int role_open(struct role *r, struct err *err)
 {
 	int rc = state_dir_open(r->config.state_dir, &r->dir, err);
@@ -449,6 +501,9 @@ static int role_open(struct role *r, struct err *err)
 	if (err->text[0])
 		log_warning("host_id is new", kv_str("why", err->text));
 	err->text[0] = '\0';
+	rc = role_guard(r, err);
+	if (rc < 0)
+		return rc;
 	return privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
 }
 
@@ -511,6 +566,7 @@ static int role_start(struct role *r, struct err *err)
 
 static void role_done(struct role *r)
 {
+	guard_free(r->guard);
 	sockets_free(r->sockets);
 	routes_free(r->routes);
 	names_file_free(r->names);
@@ -558,6 +614,8 @@ int main(int argc, char **argv, char **env)
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	if (argc == 3 && str_eq(argv[1], GUARD_READER))
+		return guard_reader_main(argv[2]);
 	r.supervised = supervised && str_eq(supervised, "1");
 	goodbye = goodbye_wanted(&n_args, argv + 1);
 	rc = config_load(FOR_DISCOVERY, "discovery", n_args, argv + 1, env, &r.config, &rest, &err);

@@ -307,6 +307,11 @@ void sockets_send(struct sockets *s, const struct endpoint *to, const char *data
 		send_failed(s, to, -errno);
 }
 
+struct endpoint sockets_from(const struct sockets *s)
+{
+	return (struct endpoint){.ip = s->host_ip, .port = s->out_port};
+}
+
 /* The control message that says which interface to send on, from which address */
 static size_t pktinfo_put(const struct sockets *s, int ifindex, struct msghdr *msg)
 {

@@ -45,6 +45,8 @@ void sockets_free(struct sockets *s);
 /** sockets_send() - To one address; sockets_send_group() - on every joined interface. Errors are logged, seldom */
 void sockets_send(struct sockets *s, const struct endpoint *to, const char *data, size_t len);
 void sockets_send_group(struct sockets *s, const char *data, size_t len);
+/** sockets_from() - The address that all is sent from; without one, port 0 */
+struct endpoint sockets_from(const struct sockets *s);
 /** sockets_rescan() - Look at the interfaces again, now */
 void sockets_rescan(struct sockets *s);
 

@@ -318,6 +318,7 @@ static int host_init(struct host *h, struct err *err)
 	if (str_print(h->run_dir, "%s/%.8s", h->config.run_dir, h->host_id) >= (int)sizeof(h->run_dir))
 		return err_set(err, -ENAMETOOLONG, "RUN_DIR=%s: too long", h->config.run_dir);
 	str_copy(h->state.run_dir, h->run_dir);
+	str_copy(h->state.key_file, h->config.cluster_key_file);
 	str_copy(h->state.release, RELEASE);
 	h->state.pid = getpid();
 	if (readlink("/proc/self/ns/net", h->state.netns, sizeof(h->state.netns) - 1) < 0)

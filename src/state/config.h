@@ -68,9 +68,10 @@ struct config {
 	uint32_t peer_timeout_s;      /* PEER_TIMEOUT 90; 1..3600, > interval is demanded, >= 2 x interval is advised */
 	struct endpoint peers[256];   /* PEERS: addresses with optional port */
 	size_t n_peers;
-	struct ip host_ip;    /* HOST_IP; none: found */
-	char interface[16];   /* INTERFACE; "": all that can */
-	enum goodbye goodbye; /* GOODBYE stop | never */
+	char cluster_key_file[256]; /* CLUSTER_KEY_FILE; "": nothing is sealed */
+	struct ip host_ip;	    /* HOST_IP; none: found */
+	char interface[16];	    /* INTERFACE; "": all that can */
+	enum goodbye goodbye;	    /* GOODBYE stop | never */
 	/* ETCD_...: endpoints are http://host:port or https://host:port; the prefix begins with '/' and does not end so
 	 */
 	char etcd_endpoints[LIMIT_ETCD_ENDPOINTS][256];

@@ -124,6 +124,8 @@ static json_t *self_to_json(const struct discovery *d)
 	json_put_ip(o, "host_ip", &d->self.host_ip);
 	json_put_int(o, "vxlan_port", d->self.vxlan_port);
 	json_put_int(o, "seq", (int64_t)d->self.seq);
+	if (d->self.key_id[0])
+		json_put_str(o, "key_id", d->self.key_id);
 	for (const char *m = d->self.modes; *m;) {
 		size_t len = strcspn(m, ",");
 		if (len)
@@ -349,6 +351,7 @@ static int self_from_json(const json_t *o, struct discovery *d, struct err *err)
 	if ((r = host_id_from_json(o, d->self.host_id, err)) < 0 ||
 	    (r = json_optional(json_get_str(o, "host_name", d->self.host_name, sizeof(d->self.host_name), err))) < 0 ||
 	    (r = json_optional(json_get_ip(o, "host_ip", &d->self.host_ip, err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "key_id", d->self.key_id, sizeof(d->self.key_id), err))) < 0 ||
 	    (r = json_optional(json_get_int(o, "vxlan_port", 0, UINT16_MAX, &port, err))) < 0 ||
 	    (r = json_optional(json_get_int(o, "seq", 0, INT64_MAX, &seq, err))) < 0)
 		return r;

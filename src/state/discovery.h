@@ -6,7 +6,7 @@
  *
  *	{"version":1,"last_update":"2024-01-15T10:30:00Z",
  *	 "self":{"host_id":"32 hex","host_name":"pi","host_ip":"192.0.2.1","vxlan_port":4789,"seq":17,
- *	         "modes":["multicast"],"stacks":[{"stack_id":"shop","vni":1000,"subnets":["10.71.0.0/24"],
+ *	         "key_id":"1a2b3c4d","modes":["multicast"],"stacks":[{"stack_id":"shop","vni":1000,"subnets":["10.71.0.0/24"],
  *	         "mapped":[{"subnet":"172.18.0.0/16","as":"241.7.0.0/16"}],"avoid":["172.17.0.0/16"],
  *	         "vtep_mac":"02:..","vtep_ip":"fe80::.."}]},
  *	 "peers":[{"stack_id":"stack-a","host_ip":"10.0.1.5","vxlan_endpoint":"10.0.1.5:4789","vni":1000,
@@ -87,6 +87,7 @@ struct discovery {
 		uint16_t vxlan_port;
 		uint64_t seq;	/* the highest that was sent */
 		char modes[64]; /* "multicast,static" */
+		char key_id[9]; /* of the key that seals; "": not sealed */
 		struct self_stack *stacks;
 		size_t n_stacks, cap_stacks;
 	} self;
