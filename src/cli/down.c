@@ -276,12 +276,13 @@ static void file_remove(struct down *d, const char *name)
 	down_told(d, "file", name, code, code < 0 ? strerror(-code) : "");
 }
 
+/* What the roles write; who we are goes with --purge only */
+static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,
+				      STATE_RECORDS, STATE_ROUTER,    STATE_HOST};
+
 /* ".inventory.json.0123456789abcdef": left by a writer that was killed before its rename */
 static bool temp_name(const char *name)
 {
-	static const char *const written[] = {STATE_INVENTORY, STATE_DISCOVERY, STATE_ROUTER, STATE_HOST,
-					      STATE_HOST_ID};
-
 	for (size_t i = 0; i < ARRAY_LEN(written); i++) {
 		size_t len = strlen(written[i]);
 		if (name[0] == '.' && strncmp(name + 1, written[i], len) == 0 && name[len + 1] == '.' &&
@@ -297,8 +298,8 @@ static void files_remove(struct down *d)
 	const char *dir = d->cli->dir.path;
 
 	down_where(d, "%s", dir);
-	for (int i = 0; i < FILE_N_; i++)
-		file_remove(d, state_file_names[i]);
+	for (size_t i = 1; i < ARRAY_LEN(written); i++)
+		file_remove(d, written[i]);
 	file_remove(d, HOST_LOCK);
 	int n = scandir(dir, &names, NULL, alphasort);
 	for (int i = 0; i < n; i++) {

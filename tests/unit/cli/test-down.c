@@ -255,6 +255,8 @@ static void test_all_goes_and_nothing_else(void **state)
 	host_json(f, 1 << 30, NULL);
 	put(f->state_dir, "router.json", "{\"version\":1,\"vnis\":[]}");
 	put(f->state_dir, ".router.json.0123456789abcdef", "half");
+	put(f->state_dir, "names.json", "{\"version\":1,\"stacks\":[]}");
+	put(f->state_dir, ".records.json.0123456789abcdef", "half");
 	put(f->state_dir, "notes.txt", "the operator's");
 
 	/* dry: tells all, changes nothing */
@@ -276,6 +278,8 @@ static void test_all_goes_and_nothing_else(void **state)
 	assert_false(there(f->state_dir, "host.json"));
 	assert_false(there(f->state_dir, "router.json"));
 	assert_false(there(f->state_dir, ".router.json.0123456789abcdef"));
+	assert_false(there(f->state_dir, "names.json"));
+	assert_false(there(f->state_dir, ".records.json.0123456789abcdef"));
 	assert_true(there(f->state_dir, "host_id"));
 	assert_true(there(f->state_dir, "notes.txt"));
 	assert_false(there(f->run_dir, ""));
