@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "discovery/etcd_client.h"
 #include "discovery/goodbye.h"
 #include "discovery/guard.h"
 #include "discovery/names_file.h"
@@ -42,6 +43,10 @@ struct role {
 	struct names_file *names;
 	struct sockets *sockets;
 	struct routes *routes;
+	struct etcd_secrets etcd_secrets;
+	struct etcd_client *etcd; /* NULL: not that mode */
+	bool etcd_stopped;
+	size_t etcd_problems;
 	struct timer *core_timer, *write_timer, *refresh_timer;
 	struct dirwatch *watch;
 	struct sigwatch *sighup, *sigterm, *sigint, *sigusr1;
@@ -173,6 +178,7 @@ static void role_drain(struct role *r)
 			break;
 		}
 	}
+	etcd_client_self(r->etcd);
 	due_us = core_due(r->core);
 	if (due_us == INT64_MAX) {
 		timer_stop(r->core_timer);
@@ -180,7 +186,7 @@ static void role_drain(struct role *r)
 		due_us -= mono_now().us;
 		timer_start(r->core_timer, due_us > 0 ? due_us : 0);
 	}
-	if (r->stopped)
+	if (r->stopped && r->etcd_stopped)
 		role_stop(r);
 }
 
@@ -197,6 +203,9 @@ static void on_datagram(void *arg, const struct endpoint *from, bool by_group, c
 	struct role *r = arg;
 	struct endpoint here = sockets_from(r->sockets);
 
+	/* No mode that is spoken to by datagrams: who sends one is a stranger */
+	if (!(r->config.modes & (MODE_MULTICAST | MODE_STATIC)))
+		return;
 	if (guard_open(r->guard, r->core, role_now(), &here, from, &data, &len, send_to, r))
 		core_datagram(r->core, role_now(), from, by_group, data, len);
 	role_drain(r);
@@ -218,6 +227,27 @@ static void on_routes(void *arg, const struct prefix *routes, size_t n)
 	role_drain(r);
 }
 
+static void on_etcd(void *arg)
+{
+	struct role *r = arg;
+	struct problems now = {0};
+
+	etcd_client_problems(r->etcd, &now);
+	if (now.n != r->etcd_problems)
+		role_write_soon(r);
+	r->etcd_problems = now.n;
+	problems_done(&now);
+	role_drain(r);
+}
+
+static void on_etcd_stopped(void *arg)
+{
+	struct role *r = arg;
+
+	r->etcd_stopped = true;
+	role_drain(r);
+}
+
 /* --- discovery.json --- */
 
 static void role_write(void *arg)
@@ -230,6 +260,7 @@ static void role_write(void *arg)
 
 	timer_stop(r->write_timer);
 	core_export(r->core, role_now(), &d);
+	etcd_client_problems(r->etcd, &d.problems);
 	str_copy(d.self.key_id, guard_key_id(r->guard));
 	rc = discovery_write(r->dir.fd, &d, &err);
 	r->wrote_us = mono_now().us;
@@ -384,6 +415,7 @@ static void on_sigterm(void *arg, int signum)
 {
 	struct role *r = arg;
 
+	etcd_client_stop(r->etcd);
 	core_stop(r->core, role_now());
 	role_drain(r);
 }
@@ -495,6 +527,10 @@ static int role_open(struct role *r, struct err *err)
 		if (r->dir.fallback)
 			log_warning("there is no user docker-router, running as nobody");
 	}
+	if (r->config.modes & MODE_ETCD)
+		rc = etcd_secrets_read(&r->config, &r->etcd_secrets, err);
+	if (rc < 0)
+		return rc;
 	rc = identity_load(&r->dir, r->host_id, err);
 	if (rc < 0)
 		return rc;
@@ -519,6 +555,7 @@ static void role_core(struct role *r)
 				     .peers = c->peers,
 				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
 				     .mapping = c->mapping,
+				     .feeds = c->modes & MODE_ETCD ? 1u << FEED_ETCD : 0,
 				     .reserved = {c->shadow4, c->shadow6}};
 
 	str_copy(config.host_id, r->host_id);
@@ -560,6 +597,11 @@ static int role_start(struct role *r, struct err *err)
 	if (!r->have_inventory)
 		role_stacks(r);
 	core_start(r->core, role_now());
+	r->etcd_stopped = !(r->config.modes & MODE_ETCD);
+	if (!r->etcd_stopped)
+		r->etcd = etcd_client_new(&r->loop, &r->config, &r->etcd_secrets, r->core, r->host_id,
+					  (uint64_t)mono_now().us ^ (uint64_t)getpid() << 32, on_etcd, on_etcd_stopped,
+					  r);
 	role_drain(r);
 	return 0;
 }
@@ -567,6 +609,8 @@ static int role_start(struct role *r, struct err *err)
 static void role_done(struct role *r)
 {
 	guard_free(r->guard);
+	etcd_client_free(r->etcd);
+	etcd_secrets_done(&r->etcd_secrets);
 	sockets_free(r->sockets);
 	routes_free(r->routes);
 	names_file_free(r->names);

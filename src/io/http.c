@@ -456,6 +456,18 @@ void http_free(struct http *h)
 		r->cancelled = true;
 }
 
+static void request_set_blob(CURL *easy, CURLoption option, const char *pem)
+{
+	struct curl_blob blob = {.flags = CURL_BLOB_COPY};
+
+	if (!pem)
+		return;
+	/* libcurl does not write to it */
+	memcpy(&blob.data, &pem, sizeof(pem));
+	blob.len = strlen(pem);
+	curl_easy_setopt(easy, option, &blob);
+}
+
 static void request_set_tls(CURL *easy, const struct http_spec *spec)
 {
 	if (spec->ca_file)
@@ -464,6 +476,9 @@ static void request_set_tls(CURL *easy, const struct http_spec *spec)
 		curl_easy_setopt(easy, CURLOPT_SSLCERT, spec->cert_file);
 	if (spec->key_file)
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, spec->key_file);
+	request_set_blob(easy, CURLOPT_CAINFO_BLOB, spec->ca_pem);
+	request_set_blob(easy, CURLOPT_SSLCERT_BLOB, spec->cert_pem);
+	request_set_blob(easy, CURLOPT_SSLKEY_BLOB, spec->key_pem);
 }
 
 static void request_set_body(struct http_request *r, const struct http_spec *spec)
@@ -471,7 +486,6 @@ static void request_set_body(struct http_request *r, const struct http_spec *spe
 	r->body_out = xstrdup(spec->body);
 	r->headers = curl_slist_append(r->headers, "Content-Type: application/json");
 	r->headers = curl_slist_append(r->headers, "Expect:"); /* no round trip to ask whether we may */
-	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
 	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->body_out);
 	curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(r->body_out));
 }
@@ -505,6 +519,12 @@ static void request_set_options(struct http_request *r, const struct http_spec *
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	else
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+	if (spec->authorization) {
+		autofree char *header = xasprintf("Authorization: %s", spec->authorization);
+		r->headers = curl_slist_append(r->headers, header);
+	}
+	if (r->headers)
+		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
 	request_set_tls(easy, spec);
 }
 

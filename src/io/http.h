@@ -21,6 +21,8 @@ struct http_spec {
 	size_t max_bytes;	 /* of the answer, of one line in a stream; 0: 8 MiB */
 	int timeout_ms;		 /* whole request; 0: none. A stream has only a connect timeout of 5 s */
 	const char *ca_file, *cert_file, *key_file; /* TLS, or NULL */
+	const char *ca_pem, *cert_pem, *key_pem;    /* the same as text, for who may not read the files; or NULL */
+	const char *authorization;		    /* that header's value, or NULL; secret: it is never logged */
 };
 
 /**

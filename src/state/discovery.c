@@ -273,6 +273,27 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	return 0;
 }
 
+int peer_from_value(const char *s, size_t len, struct peer *ret, struct err *err)
+{
+	if (peer_from_text(s, len, ret))
+		return 0;
+	json_t *o = json_parse_bounded(s, len, err);
+	int r = !o		    ? -EINVAL
+		: json_is_object(o) ? peer_from_json(o, ret, err)
+				    : err_set(err, -EINVAL, "no JSON object");
+	json_decref(o);
+	return r;
+}
+
+void peer_to_value(struct buf *b, const struct peer *p)
+{
+	if (peer_to_text(b, p))
+		return;
+	json_t *o = peer_to_json(p);
+	json_print(b, o, JSON_COMPACT);
+	json_decref(o);
+}
+
 /* room for one more; NULL when there are too many */
 static struct peer *peer_new(struct discovery *d)
 {
@@ -575,11 +596,7 @@ int discovery_write(int dirfd, const struct discovery *d, struct err *err)
 	buf_puts(&text, ",\n \"peers\": [");
 	for (size_t i = 0; i < d->n_peers; i++) {
 		buf_puts(&text, i ? ",\n  " : "\n  ");
-		if (peer_to_text(&text, &d->peers[i]))
-			continue;
-		json_t *peer = peer_to_json(&d->peers[i]);
-		json_print(&text, peer, JSON_COMPACT);
-		json_decref(peer);
+		peer_to_value(&text, &d->peers[i]);
 	}
 	buf_puts(&text, d->n_peers ? "\n ],\n \"problems\": " : "],\n \"problems\": ");
 	json_print(&text, problems, JSON_INDENT(1));

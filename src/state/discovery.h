@@ -97,6 +97,9 @@ struct discovery {
 };
 
 void peer_done(struct peer *p);
+/** peer_from_value(), peer_to_value() - One peer as text: an object as in peers[], in one line */
+int peer_from_value(const char *s, size_t len, struct peer *ret, struct err *err) MUST_USE;
+void peer_to_value(struct buf *b, const struct peer *p);
 int peer_key_cmp(const struct peer *a, const struct peer *b); /* (vni, host_id, stack_id); without host_id by host_ip */
 void discovery_done(struct discovery *d);
 void discovery_sort(struct discovery *d);

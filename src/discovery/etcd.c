@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The state machine of the mode etcd. What it sends and reads is made and parsed in etcd_wire.c.
+ */
+#include "discovery/etcd.h"
+
+#include <assert.h>
+
+#include "discovery/etcd_wire.h"
+#include "state/peer_text.h"
+
+#define REQUEST_MS     3000
+#define PAGE_MS	       10000
+#define STOP_MS	       1000
+#define PAUSE_MIN_US   (100 * USEC_PER_MSEC)
+#define PAUSE_MAX_US   (5 * USEC_PER_SEC)
+#define PUT_AGAIN_US   USEC_PER_SEC /* what somebody deletes is not put again more often */
+#define HEEDED_MAX     4
+#define TXN_OPS	       64	    /* etcd's own limit is 128 */
+#define TXN_BYTES      (512u << 10) /* and 1.5 MiB */
+#define WATCH_LIVED_US (5 * USEC_PER_SEC)
+
+enum ask { ASK_NOTHING, ASK_LOGIN, ASK_GRANT, ASK_ALIVE, ASK_PROBE, ASK_TXN, ASK_PAGE, ASK_REVOKE };
+
+/** struct record - A stack of ours at etcd */
+struct record {
+	char *key, *value;
+	uint64_t seq;
+	bool put;   /* is there, as far as is known */
+	bool gone;  /* has to be deleted */
+	bool asked; /* is in the transaction under way */
+	bool kept;  /* was seen since etcd_self_begin() */
+	int64_t not_before_us;
+};
+
+struct etcd {
+	struct etcd_config config;
+	struct etcd_events events;
+	uint64_t random;
+	struct record *records;
+	size_t n_records, cap_records;
+	struct buf body, watch_body;
+	/* requests */
+	enum ask asked;
+	size_t endpoint;
+	unsigned failures, heeded; /* in a row: failures; refusals that were answered by another request */
+	int64_t retry_us;
+	char token[ETCD_TOKEN_BYTES];
+	bool no_login; /* etcd knows no users */
+	int64_t lease, alive_us /* next keep-alive */, good_us /* the last good answer; INT64_MIN: none yet */;
+	bool was_down, stopping, stopped;
+	/* listing and watch */
+	bool listed, listing;
+	int64_t grace_us;      /* of the next listing */
+	int64_t page_revision; /* 0: the first page comes */
+	struct buf page_after;
+	int64_t revision; /* all up to it is known */
+	bool watching, watch_stop;
+	int64_t watch_since_us, watch_retry_us;
+	unsigned watch_failures;
+	/* for people */
+	enum ask problem_ask;
+	char *problem;
+	const char *cure;
+	bool cloned;	      /* was said */
+	int64_t put_revision; /* of our last transaction */
+};
+
+static int64_t alive_interval_us(const struct etcd *e)
+{
+	return e->config.ttl_s * USEC_PER_SEC / 6;
+}
+
+static void say(struct etcd *e, enum log_level level, const char *text, const char *why)
+{
+	e->events.say(e->events.arg, level, text, why);
+}
+
+struct etcd *etcd_new(const struct etcd_config *config, const struct etcd_events *events)
+{
+	struct etcd *e = xcalloc(1, sizeof(*e));
+
+	assert(config->n_endpoints > 0 && config->ttl_s > 0);
+	e->config = *config;
+	e->events = *events;
+	e->random = config->random;
+	e->endpoint = config->random % config->n_endpoints;
+	e->good_us = INT64_MIN;
+	return e;
+}
+
+static void record_free(struct record *r)
+{
+	free(r->key);
+	free(r->value);
+}
+
+void etcd_free(struct etcd *e)
+{
+	if (!e)
+		return;
+	for (size_t i = 0; i < e->n_records; i++)
+		record_free(&e->records[i]);
+	free(e->records);
+	free(e->problem);
+	buf_done(&e->body);
+	buf_done(&e->watch_body);
+	buf_done(&e->page_after);
+	explicit_bzero(e->config.password, sizeof(e->config.password));
+	free(e);
+}
+
+/* --- keys --- */
+
+int etcd_key_parse(const char *key, struct peer *ret)
+{
+	const char *host = strchr(key, '/'), *vni = host ? strchr(host + 1, '/') : NULL;
+	struct peer p = {0};
+	uint64_t n;
+
+	if (!vni || (size_t)(host - key) >= sizeof(p.stack_id) || vni - host - 1 != HOST_ID_LEN || vni[1] == '0' ||
+	    parse_u64(vni + 1, 1, VNI_MAX, &n) < 0)
+		return -EINVAL;
+	memcpy(p.stack_id, key, (size_t)(host - key));
+	memcpy(p.host_id, host + 1, HOST_ID_LEN);
+	if (!name_valid(p.stack_id) || !host_id_valid(p.host_id))
+		return -EINVAL;
+	p.vni = (uint32_t)n;
+	*ret = p;
+	return 0;
+}
+
+/* --- our stacks --- */
+
+void etcd_self_begin(struct etcd *e)
+{
+	for (size_t i = 0; i < e->n_records; i++)
+		e->records[i].kept = false;
+}
+
+void etcd_self(struct etcd *e, const struct peer *peer)
+{
+	char *key = xasprintf("%s/%s/%s/%u", e->config.prefix, peer->stack_id, peer->host_id, peer->vni);
+	struct buf value = {0};
+	struct record *r = NULL;
+
+	for (size_t i = 0; !r && i < e->n_records; i++) {
+		if (str_eq(e->records[i].key, key))
+			r = &e->records[i];
+	}
+	if (!r) {
+		r = xgrow(&e->records, e->n_records, &e->cap_records);
+		e->n_records++;
+		r->key = steal_ptr(key);
+	}
+	free(key);
+	r->kept = true;
+	if (r->value && !r->gone && r->seq == peer->seq)
+		return;
+	peer_to_value(&value, peer);
+	free(r->value);
+	r->value = value.data;
+	r->seq = peer->seq;
+	r->put = r->gone = r->asked = false;
+	r->not_before_us = 0;
+}
+
+static void records_sweep(struct etcd *e)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < e->n_records; i++) {
+		struct record *r = &e->records[i];
+
+		if (r->gone && r->put)
+			record_free(r);
+		else
+			e->records[kept++] = *r;
+	}
+	e->n_records = kept;
+}
+
+void etcd_self_end(struct etcd *e)
+{
+	for (size_t i = 0; i < e->n_records; i++) {
+		struct record *r = &e->records[i];
+
+		if (r->kept || r->gone)
+			continue;
+		r->gone = true;
+		r->put = r->asked = false;
+		r->not_before_us = 0;
+	}
+}
+
+/* Without its lease nothing is there: all has to be put, nothing deleted */
+static void lease_lost(struct etcd *e)
+{
+	e->lease = 0;
+	for (size_t i = 0; i < e->n_records; i++) {
+		e->records[i].put = e->records[i].gone;
+		e->records[i].asked = false;
+		e->records[i].not_before_us = 0;
+	}
+	records_sweep(e);
+}
+
+static struct record *record_of(const struct etcd *e, const char *key)
+{
+	size_t len = strlen(e->config.prefix) + 1;
+
+	for (size_t i = 0; i < e->n_records; i++) {
+		if (str_eq(e->records[i].key + len, key))
+			return &e->records[i];
+	}
+	return NULL;
+}
+
+/* --- problems --- */
+
+static void problem_set(struct etcd *e, enum ask ask, const char *cure, char *text)
+{
+	if (!e->problem || !str_eq(e->problem, text))
+		say(e, LOG_LEVEL_WARNING, "etcd cannot be used, peers stay as they are", text);
+	free(e->problem);
+	e->problem = text;
+	e->problem_ask = ask;
+	e->cure = cure;
+}
+
+static void problem_clear(struct etcd *e)
+{
+	if (!e->problem)
+		return;
+	free(e->problem);
+	e->problem = NULL;
+	say(e, LOG_LEVEL_INFO, "etcd can be used again", NULL);
+}
+
+const char *etcd_problem(const struct etcd *e, const char **ret_cure)
+{
+	*ret_cure = e->cure;
+	return e->problem;
+}
+
+static void problem_tell(struct etcd *e, enum ask ask, int code, const char *why)
+{
+	if (code == -EACCES && e->config.username[0])
+		problem_set(e, ask, "ETCD_USERNAME and ETCD_PASSWORD must be those of a user of etcd.",
+			    xasprintf("etcd refuses user and password: %s", why));
+	else if (code == -EACCES)
+		problem_set(e, ask, "Set ETCD_USERNAME and ETCD_PASSWORD.",
+			    xasprintf("etcd wants a user and a password: %s", why));
+	else if (code == -EPERM)
+		problem_set(e, ask,
+			    "Permit it: etcdctl role grant-permission ROLE readwrite --prefix=true ETCD_PREFIX/",
+			    xasprintf("the user may not read and write keys below ETCD_PREFIX: %s", why));
+	else if (code == -EPROTO)
+		problem_set(e, ask,
+			    "ETCD_CACERT must hold who signed etcd's certificate, which must name the host of "
+			    "ETCD_ENDPOINTS; where etcd asks for ours, ETCD_CERT and ETCD_KEY are needed.",
+			    xasprintf("TLS with etcd fails: %s", why));
+	else if (ask != ASK_NOTHING && e->failures >= e->config.n_endpoints)
+		problem_set(e, ask,
+			    "Is etcd up, with a majority of its members? Are ETCD_ENDPOINTS its client URLs (https "
+			    "where it speaks TLS), and can this host reach them?",
+			    xasprintf("no member of etcd answers: %s", why));
+}
+
+/* --- failing and succeeding --- */
+
+static int64_t pause_us(struct etcd *e, unsigned nth)
+{
+	int64_t us = PAUSE_MIN_US << (nth < 6 ? nth : 6);
+
+	us = us < PAUSE_MAX_US ? us : PAUSE_MAX_US;
+	e->random++;
+	return us / 4 * 3 + (int64_t)(hash64(&e->random, sizeof(e->random), 1) % (uint64_t)(us / 2));
+}
+
+static void watch_drop(struct etcd *e)
+{
+	e->watch_stop = e->watch_stop || e->watching;
+	e->watching = false;
+}
+
+/* The member does not do what it should: on to the next one; a pause when all were tried */
+static void member_failed(struct etcd *e, mono_t now, enum ask ask, int code, const char *why)
+{
+	e->failures++;
+	problem_tell(e, ask, code, why);
+	e->was_down = true;
+	watch_drop(e);
+	e->endpoint = (e->endpoint + 1) % e->config.n_endpoints;
+	e->retry_us = now.us;
+	if (e->failures % e->config.n_endpoints == 0)
+		e->retry_us += pause_us(e, (unsigned)(e->failures / e->config.n_endpoints) - 1);
+}
+
+static void list_anew(struct etcd *e, int64_t grace_us)
+{
+	e->listed = e->listing = false;
+	e->page_revision = 0;
+	buf_clear(&e->page_after);
+	if (grace_us > e->grace_us)
+		e->grace_us = grace_us;
+	watch_drop(e);
+}
+
+static void member_answered(struct etcd *e, mono_t now, enum ask ask)
+{
+	int64_t ttl_us = e->config.ttl_s * USEC_PER_SEC;
+
+	/* Longer away than half a lease, and others may have been: their leases may be gone though they are not */
+	if (e->good_us == INT64_MIN || now.us - e->good_us > ttl_us / 2)
+		list_anew(e, ttl_us);
+	e->good_us = now.us;
+	e->failures = 0;
+	e->was_down = false;
+	if (e->problem && (e->problem_ask == ask || e->problem_ask == ASK_NOTHING || ask == ASK_PAGE))
+		problem_clear(e);
+	e->events.seen(e->events.arg);
+}
+
+/* --- what to ask --- */
+
+static bool record_due(const struct etcd *e, const struct record *r, mono_t now)
+{
+	return !r->put && r->not_before_us <= now.us && (e->lease || r->gone);
+}
+
+static enum ask ask_next(const struct etcd *e, mono_t now)
+{
+	bool mine = false, due = false;
+
+	if (e->config.username[0] && !e->token[0] && !e->no_login)
+		return ASK_LOGIN;
+	for (size_t i = 0; i < e->n_records; i++) {
+		mine = mine || !e->records[i].gone;
+		due = due || record_due(e, &e->records[i], now);
+	}
+	if (!e->lease && mine)
+		return ASK_GRANT;
+	if (e->alive_us <= now.us)
+		return e->lease ? ASK_ALIVE : ASK_PROBE;
+	if (due)
+		return ASK_TXN;
+	return e->listed ? ASK_NOTHING : ASK_PAGE;
+}
+
+static void txn_put(struct etcd *e, mono_t now)
+{
+	size_t n = 0;
+
+	etcd_put_txn_begin(&e->body);
+	for (size_t i = 0; i < e->n_records && n < TXN_OPS && e->body.len < TXN_BYTES; i++) {
+		struct record *r = &e->records[i];
+
+		if (!record_due(e, r, now))
+			continue;
+		etcd_put_txn_op(&e->body, r->key, r->gone ? NULL : r->value, e->lease);
+		r->asked = true;
+		n++;
+	}
+	etcd_put_txn_end(&e->body);
+}
+
+static void request_fill(struct etcd *e, mono_t now, enum ask ask, struct etcd_request *ret)
+{
+	*ret = (struct etcd_request){.endpoint = e->endpoint,
+				     .token = ask == ASK_LOGIN ? "" : e->token,
+				     .max_bytes = 256u << 10,
+				     .timeout_ms = REQUEST_MS};
+	buf_clear(&e->body);
+	switch (ask) {
+	case ASK_NOTHING:
+		return;
+	case ASK_LOGIN:
+		ret->path = "/v3/auth/authenticate";
+		etcd_put_login(&e->body, e->config.username, e->config.password);
+		break;
+	case ASK_GRANT:
+		ret->path = "/v3/lease/grant";
+		etcd_put_grant(&e->body, e->config.ttl_s);
+		break;
+	case ASK_ALIVE:
+		ret->path = "/v3/lease/keepalive";
+		etcd_put_lease(&e->body, e->lease);
+		break;
+	case ASK_PROBE:
+		ret->path = "/v3/kv/range";
+		ret->max_bytes = ETCD_ANSWER_BYTES;
+		etcd_put_range(&e->body, e->config.prefix, NULL, 0, 1);
+		break;
+	case ASK_TXN:
+		ret->path = "/v3/kv/txn";
+		txn_put(e, now);
+		break;
+	case ASK_PAGE:
+		ret->path = "/v3/kv/range";
+		ret->max_bytes = ETCD_ANSWER_BYTES;
+		ret->timeout_ms = PAGE_MS;
+		etcd_put_range(&e->body, e->config.prefix, &e->page_after, e->page_revision, ETCD_PAGE);
+		break;
+	case ASK_REVOKE:
+		ret->path = "/v3/lease/revoke";
+		ret->timeout_ms = STOP_MS;
+		etcd_put_lease(&e->body, e->lease);
+		break;
+	}
+	ret->body = e->body.data;
+}
+
+bool etcd_request(struct etcd *e, mono_t now, struct etcd_request *ret)
+{
+	if (e->asked != ASK_NOTHING || e->stopped || now.us < e->retry_us)
+		return false;
+	e->asked = e->stopping ? ASK_REVOKE : ask_next(e, now);
+	if (e->asked == ASK_NOTHING)
+		return false;
+	request_fill(e, now, e->asked, ret);
+	return true;
+}
+
+/* --- what it says --- */
+
+static void kv_tell(void *arg, const struct etcd_kv *kv)
+{
+	struct etcd *e = arg;
+	struct record *own = record_of(e, kv->key);
+	struct peer key, p;
+	struct err err = {0};
+
+	if (etcd_key_parse(kv->key, &key) < 0)
+		return;
+	if (str_eq(key.host_id, e->config.host_id)) {
+		if (kv->deleted && own && own->put && !own->gone) {
+			own->put = false;
+			own->not_before_us = e->good_us + PUT_AGAIN_US;
+		} else if (!kv->deleted && own && own->put && kv->revision > e->put_revision && kv->lease != e->lease &&
+			   !e->cloned) {
+			e->cloned = true;
+			say(e, LOG_LEVEL_WARNING, "somebody else puts our stacks into etcd: cloned disk?", kv->key);
+		}
+		return;
+	}
+	if (kv->deleted) {
+		e->events.drop(e->events.arg, &key);
+		return;
+	}
+	if (peer_from_value(kv->value, kv->value_len, &p, &err) < 0) {
+		say(e, LOG_LEVEL_DEBUG, "a value in etcd is no peer", kv->key);
+		return;
+	}
+	if (str_eq(p.stack_id, key.stack_id) && str_eq(p.host_id, key.host_id) && p.vni == key.vni)
+		e->events.put(e->events.arg, &p);
+	else
+		say(e, LOG_LEVEL_DEBUG, "a value in etcd is not what its key says", kv->key);
+	peer_done(&p);
+}
+
+static void kv_ignore(void *arg, const struct etcd_kv *kv)
+{
+}
+
+static int take_page(struct etcd *e, const char *data, size_t len, struct err *err)
+{
+	struct etcd_range range;
+	int r;
+
+	if (!e->listing)
+		e->events.begin(e->events.arg);
+	e->listing = true;
+	r = etcd_get_range(data, len, e->config.prefix, kv_tell, e, &range, err);
+	if (r < 0)
+		return r;
+	if (!e->page_revision)
+		e->page_revision = range.revision;
+	buf_done(&e->page_after);
+	e->page_after = range.last;
+	if (range.more)
+		return 0;
+	e->listed = true;
+	e->listing = false;
+	e->revision = e->page_revision;
+	e->page_revision = 0;
+	buf_clear(&e->page_after);
+	e->events.end(e->events.arg, e->grace_us);
+	e->grace_us = 0;
+	e->watch_retry_us = 0;
+	return 0;
+}
+
+static int take_alive(struct etcd *e, mono_t now, const char *data, size_t len, struct err *err)
+{
+	int64_t ttl_s, revision;
+	int r = etcd_get_alive(data, len, &ttl_s, &revision, err);
+
+	if (r < 0)
+		return r;
+	e->alive_us = now.us + alive_interval_us(e);
+	if (ttl_s == 0) {
+		say(e, LOG_LEVEL_INFO, "our lease at etcd ran out, taking another", NULL);
+		lease_lost(e);
+	}
+	/* Older than what was listed: another store, from a backup */
+	if (revision && e->listed && revision < e->revision)
+		list_anew(e, e->config.ttl_s * USEC_PER_SEC);
+	return 0;
+}
+
+static void take_txn(struct etcd *e)
+{
+	for (size_t i = 0; i < e->n_records; i++) {
+		if (e->records[i].asked)
+			e->records[i].put = true;
+		e->records[i].asked = false;
+	}
+	records_sweep(e);
+}
+
+static int take(struct etcd *e, mono_t now, enum ask ask, const char *data, size_t len, struct err *err)
+{
+	struct etcd_range range = {0};
+	int r = 0;
+
+	switch (ask) {
+	case ASK_NOTHING:
+		break;
+	case ASK_LOGIN:
+		return etcd_get_token(data, len, e->token, sizeof(e->token), err);
+	case ASK_GRANT:
+		r = etcd_get_grant(data, len, &e->lease, err);
+		e->alive_us = now.us + alive_interval_us(e);
+		return r;
+	case ASK_ALIVE:
+		return take_alive(e, now, data, len, err);
+	case ASK_PROBE:
+		e->alive_us = now.us + alive_interval_us(e);
+		r = etcd_get_range(data, len, e->config.prefix, kv_ignore, NULL, &range, err);
+		buf_done(&range.last);
+		return r;
+	case ASK_TXN:
+		r = etcd_get_txn(data, len, &e->put_revision, err);
+		if (r == 0)
+			take_txn(e);
+		return r;
+	case ASK_PAGE:
+		return take_page(e, data, len, err);
+	case ASK_REVOKE:
+		e->lease = 0;
+		e->stopped = true;
+		break;
+	}
+	return 0;
+}
+
+/* A refusal that says what to do next, and nothing of the member. Return: was it one? */
+static bool refusal_heeded(struct etcd *e, int code)
+{
+	if (++e->heeded > HEEDED_MAX)
+		return false;
+	switch (code) {
+	case -EKEYEXPIRED:
+		if (!e->config.username[0] || !e->token[0])
+			return false;
+		e->token[0] = '\0';
+		return true;
+	case -ENOKEY:
+		lease_lost(e);
+		return true;
+	case -ESTALE:
+		list_anew(e, 0);
+		return true;
+	case -ENOTSUP:
+		e->no_login = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void etcd_answer(struct etcd *e, mono_t now, int code, int status, const char *data, size_t len, const struct err *err)
+{
+	enum ask ask = e->asked;
+	struct err why = {0};
+	int r = code;
+
+	e->asked = ASK_NOTHING;
+	if (code < 0)
+		why = *err;
+	else if (status != 200)
+		r = etcd_refusal(status, data, len, &why);
+	else
+		r = take(e, now, ask, data, len, &why);
+	if (ask != ASK_TXN || r < 0) {
+		for (size_t i = 0; i < e->n_records; i++)
+			e->records[i].asked = false;
+	}
+	if (ask == ASK_REVOKE && r < 0 && (r == -ENOKEY || e->failures >= e->config.n_endpoints))
+		e->stopped = true;
+	if (r == 0 && ask != ASK_LOGIN && ask != ASK_GRANT)
+		e->heeded = 0;
+	if (r == 0 || (code == 0 && refusal_heeded(e, r)))
+		member_answered(e, now, ask);
+	else
+		member_failed(e, now, ask, r, why.text);
+}
+
+/* --- the watch --- */
+
+enum etcd_watch_do etcd_watch(struct etcd *e, mono_t now, struct etcd_request *ret)
+{
+	if (e->watch_stop) {
+		e->watch_stop = false;
+		return ETCD_WATCH_STOP;
+	}
+	if (e->watching || !e->listed || e->was_down || e->stopping || now.us < e->watch_retry_us ||
+	    (e->config.username[0] && !e->token[0] && !e->no_login))
+		return ETCD_WATCH_KEEP;
+	buf_clear(&e->watch_body);
+	etcd_put_watch(&e->watch_body, e->config.prefix, e->revision + 1);
+	e->watching = true;
+	e->watch_since_us = now.us;
+	*ret = (struct etcd_request){.endpoint = e->endpoint,
+				     .path = "/v3/watch",
+				     .body = e->watch_body.data,
+				     .token = e->token,
+				     .max_bytes = ETCD_LINE_BYTES};
+	return ETCD_WATCH_START;
+}
+
+static void watch_failed(struct etcd *e, mono_t now, int code, const char *why)
+{
+	if (now.us - e->watch_since_us > WATCH_LIVED_US)
+		e->watch_failures = 0;
+	e->watch_retry_us = now.us + (e->watch_failures ? pause_us(e, e->watch_failures - 1) : 0);
+	e->watch_failures++;
+	e->watching = false;
+	/* That the member is well shows with the next request: not before that is a watch begun again */
+	e->alive_us = now.us;
+	if (!refusal_heeded(e, code))
+		member_failed(e, now, ASK_NOTHING, code, why);
+}
+
+void etcd_watch_line(struct etcd *e, mono_t now, const char *line, size_t len)
+{
+	struct etcd_watch w;
+	struct err err = {0};
+
+	if (!e->watching)
+		return;
+	if (etcd_get_watch(line, len, e->config.prefix, kv_tell, e, &w, &err) < 0) {
+		e->watch_stop = true;
+		list_anew(e, 0);
+		watch_failed(e, now, -EBADMSG, err.text);
+		return;
+	}
+	if (w.revision)
+		e->revision = w.fragment ? w.revision - 1 : w.revision;
+	if (w.compact_revision)
+		list_anew(e, 0);
+	if (w.canceled) {
+		e->watch_stop = true;
+		watch_failed(e, now, w.compact_revision ? -ESTALE : etcd_reason(w.reason), w.reason);
+	}
+}
+
+void etcd_watch_end(struct etcd *e, mono_t now, int code, int status, const char *data, size_t len,
+		    const struct err *err)
+{
+	struct err why = {0};
+	int r = code;
+
+	if (!e->watching)
+		return;
+	if (code == 0 && status != 200)
+		r = etcd_refusal(status, data, len, &why);
+	else if (code == 0)
+		r = err_set(&why, -ECONNRESET, "the watch has ended");
+	else
+		why = *err;
+	if (r == -E2BIG)
+		list_anew(e, 0);
+	watch_failed(e, now, r, why.text);
+	e->watch_stop = false; /* it has ended already */
+}
+
+/* --- the rest --- */
+
+void etcd_stop(struct etcd *e, mono_t now)
+{
+	e->stopping = true;
+	e->asked = ASK_NOTHING;
+	e->retry_us = now.us;
+	e->failures = 0;
+	watch_drop(e);
+	e->stopped = !e->config.goodbye || !e->lease;
+}
+
+bool etcd_stopped(const struct etcd *e)
+{
+	return e->stopped;
+}
+
+int64_t etcd_due(const struct etcd *e)
+{
+	int64_t due_us = e->alive_us;
+
+	if (e->stopped)
+		return INT64_MAX;
+	if (e->asked != ASK_NOTHING)
+		return INT64_MAX;
+	if (e->listed && !e->watching && !e->was_down && e->watch_retry_us < due_us)
+		due_us = e->watch_retry_us;
+	if (!e->listed || e->stopping)
+		due_us = 0;
+	for (size_t i = 0; i < e->n_records; i++) {
+		const struct record *r = &e->records[i];
+
+		if (!r->put && r->not_before_us < due_us)
+			due_us = r->not_before_us;
+	}
+	return due_us > e->retry_us ? due_us : e->retry_us;
+}
