@@ -30,6 +30,8 @@ static const struct command commands[] = {
 	{"resolve", "cli", false, "what a container gets that asks for a name, and why"},
 	{"ping", "cli", false, "the way to a container: hops, latency, loss, path MTU"},
 	{"doctor", "cli", false, "check what can stand in the way, and name cause and cure"},
+	{"keygen", "cli", false, "print a new key, so that only your hosts take part"},
+	{"key", "cli", false, "add, use, remove and list the keys of the cluster"},
 	{"down", "cli", false, "stop host and remove every trace from the kernel"},
 	{"version", "cli", false, "print the version"},
 };

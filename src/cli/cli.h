@@ -35,6 +35,7 @@ struct cli {
 	bool json;
 	int options;	      /* enum cli_option that were given */
 	const char *arg;      /* what stands behind the verb, or NULL */
+	const char *arg2;     /* behind that, or NULL */
 	const char *from;     /* --from, or NULL */
 	uint32_t count, size; /* --count, --size */
 	wall_t now;	      /* DOCKER_ROUTER_NOW (seconds since 1970) stands in for the clock in tests */
@@ -53,6 +54,8 @@ int verb_resolve(struct cli *c);
 int verb_ping(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_down(struct cli *c);
+int verb_keygen(struct cli *c);
+int verb_key(struct cli *c);
 int verb_version(struct cli *c);
 
 enum state_file {
@@ -91,6 +94,8 @@ void state_file_why(const struct cli *c, const struct state_files *f, enum state
 bool state_files_need(const struct cli *c, const struct state_files *f, enum state_file file);
 extern const char *const state_file_names[FILE_N_];
 
+/** key_file_path() - CLUSTER_KEY_FILE, as given to us or else to the host that runs here; "": none */
+const char *key_file_path(const struct cli *c, const struct state_files *f);
 /** host_label() - What people call a host: its name, else its address, else the first digits of its id. Never empty */
 void host_label(const struct state_files *f, const char *host_id, const struct ip *host_ip, char *out, size_t size);
 /** host_ns_enter() - Into the host's network namespace, when this is another one. Return: 0, 1: entered, or -errno */

@@ -172,8 +172,7 @@ static void check_discovery(struct doctor *d)
 				   "%s (%s) has the same host_id as this host", p->host_name,
 				   ip_format(&p->host_ip, ip));
 	}
-	doctor_add(d, "sealing", CHECK_INFO, "Open the discovery and VXLAN ports to hosts that you trust only.",
-		   "discovery is not sealed: anybody on the LAN can join");
+	doctor_sealing(d);
 }
 
 /* Cures of the rows in one state, under a heading */

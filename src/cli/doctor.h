@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "state/seal.h"
 
 enum check_state { CHECK_OK, CHECK_INFO, CHECK_WARNING, CHECK_ERROR, CHECK_SKIPPED, CHECK_STATE_N_ };
 
@@ -68,6 +69,12 @@ struct firewall_view {
 };
 /** firewall_parse() - @save: text of iptables-save or ip6tables-save; pure */
 void firewall_parse(const char *save, const char *bridge, struct firewall_view *ret);
+
+/* doctor_seal.c */
+void doctor_sealing(struct doctor *d);
+/** doctor_seal_new() - What our questions are sealed with. Return: 0, *ret is NULL where discovery is not sealed;
+ * negative: the keys cannot be had, told in @err */
+int doctor_seal_new(const struct doctor *d, struct seal **ret, struct err *err) MUST_USE;
 
 /* doctor_probe.c */
 void doctor_discovery_port(struct doctor *d);

@@ -114,16 +114,30 @@ struct query {
 	int fd;
 	uint16_t port;
 	char *text;
+	struct seal *seal; /* NULL: peers do not expect it */
+	struct endpoint own;
+	struct sockaddr_storage to; /* of the one that is asked */
+	socklen_t to_len;
 };
+
+static void query_send_one(void *arg, const char *data, size_t len)
+{
+	const struct query *q = arg;
+
+	(void)!sendto(q->fd, data, len, MSG_DONTWAIT, (const struct sockaddr *)&q->to, q->to_len);
+}
 
 static void query_send(void *arg, const struct target *t)
 {
-	const struct query *q = arg;
+	struct query *q = arg;
 	struct endpoint to = {.ip = t->peer->host_ip, .port = q->port};
-	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(&to, &ss);
 
-	(void)!sendto(q->fd, q->text, strlen(q->text), MSG_DONTWAIT, (struct sockaddr *)&ss, len);
+	q->to_len = endpoint_to_sockaddr(&to, &q->to);
+	if (q->seal)
+		seal_data(q->seal, (struct seal_now){.mono = mono_now(), .wall = wall_now()}, &q->own, q->text,
+			  strlen(q->text), query_send_one, q);
+	else
+		query_send_one(q, q->text, strlen(q->text));
 }
 
 static void query_receive(void *arg, struct targets *ts)
@@ -214,20 +228,33 @@ void doctor_discovery_port(struct doctor *d)
 			   ts.n ? "no stack here that could ask" : "no peer to ask");
 		return;
 	}
+	struct err err = {0};
+	if (doctor_seal_new(d, &q.seal, &err) < 0) {
+		doctor_add(d, "discovery port", CHECK_SKIPPED,
+			   d->root ? "Name the key file as the host has it: --cluster-key-file FILE."
+				   : "Run it as root, who may read the key file.",
+			   "peers hear only what is sealed: %s", err.text);
+		return;
+	}
 	autoclose int fd = socket(own.ip.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	q.fd = fd;
 	socklen_t len = endpoint_to_sockaddr(&own, &ss);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) < 0) {
 		doctor_add(d, "discovery port", CHECK_SKIPPED, NULL, "cannot send from our address: %s",
 			   strerror(errno));
+		seal_free(q.seal);
 		return;
 	}
+	len = sizeof(ss);
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
+		q.own = endpoint_from_sockaddr(&ss);
 	q.text = query_text(d);
-	if (!q.text)
-		return;
-	probe_run(fd, doctor_left_ms(d, PROBE_MS), &ts, query_send, query_receive, &q);
+	if (q.text) {
+		probe_run(fd, doctor_left_ms(d, PROBE_MS), &ts, query_send, query_receive, &q);
+		query_rows(d, &ts, q.port);
+	}
 	free(q.text);
-	query_rows(d, &ts, q.port);
+	seal_free(q.seal);
 }
 
 /* --- VXLAN port --- */

@@ -36,4 +36,10 @@ int down_host(struct down *d) MUST_USE;
 /** unit_of_cgroup() - The systemd service in the text of /proc/PID/cgroup; pure */
 bool unit_of_cgroup(const char *cgroup, char *out, size_t size);
 
+/** pidfd_of(), pidfd_signal() - pidfd_open(2), pidfd_send_signal(2). Return: fd, 0, or negative */
+int pidfd_of(pid_t pid);
+int pidfd_signal(int pidfd, int signum);
+/** role_runs() - Is the process of this number one of that role? To be asked when it is held by a pidfd */
+bool role_runs(const char *role, int32_t pid);
+
 #endif

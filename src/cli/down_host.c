@@ -21,12 +21,12 @@
 #define SYSTEMCTL_TIMEOUT_MS 3000
 
 /* glibc has wrappers only since 2.36, musl none */
-static int pidfd_of(pid_t pid)
+int pidfd_of(pid_t pid)
 {
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-static int pidfd_signal(int pidfd, int signum)
+int pidfd_signal(int pidfd, int signum)
 {
 	return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
 }
@@ -93,7 +93,7 @@ struct role_process {
 	int pidfd;
 };
 
-static bool role_runs(const char *role, int32_t pid)
+bool role_runs(const char *role, int32_t pid)
 {
 	char path[64], exe[512], want[64];
 

@@ -16,6 +16,7 @@ struct verb {
 	int settings;	 /* enum option_role: whose settings it uses */
 	const char *summary;
 	const char *help; /* more, for VERB --help */
+	const char *arg2; /* what may stand behind arg */
 };
 
 static const struct verb verbs[] = {
@@ -45,6 +46,18 @@ static const struct verb verbs[] = {
 	 "check what the overlay depends on; name cause and cure",
 	 "Ends with 1 when a check says error. As root it tries more: kernel features in a namespace of its own, and\n"
 	 "whether VXLAN gets through to the peers. It changes nothing and takes 5 seconds at most.\n"},
+	{"keygen", verb_keygen, NULL, 0, FOR_CLI, "print a new key file, for CLUSTER_KEY_FILE",
+	 "With the same key file on all hosts, discovery is sealed: only members take part, and nobody else can read "
+	 "along.\n"
+	 "  (umask 077; docker-router keygen >/etc/docker-router/cluster.key)\n"},
+	{"key", verb_key, "add|use|remove|list", 0, FOR_CLI, "change the keys of a cluster, and tell discovery",
+	 "  add [FILE]   put the keys of FILE (or stdin) behind those that are there: they open\n"
+	 "  use ID       let this key seal from now on\n"
+	 "  remove ID    take a key out that does not seal\n"
+	 "  list         ids and fingerprints, never keys\n"
+	 "For another key on all hosts: add it everywhere, then use it everywhere, then remove the old one "
+	 "everywhere.\n",
+	 "[FILE|ID]"},
 	{"down", verb_down, NULL, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, FOR_CLI,
 	 "stop the host and remove every trace from the kernel",
 	 "Keeps host_id, so that the host is the same to its peers when it comes back.\n"},
@@ -82,8 +95,8 @@ static void usage_print(FILE *out)
 
 static void verb_help(const struct verb *v)
 {
-	printf("Usage: docker-router %s%s%s [OPTION...]\n\n%s\n", v->name, v->arg ? " " : "", v->arg ? v->arg : "",
-	       v->summary);
+	printf("Usage: docker-router %s%s%s%s%s [OPTION...]\n\n%s\n", v->name, v->arg ? " " : "", v->arg ? v->arg : "",
+	       v->arg2 ? " " : "", v->arg2 ? v->arg2 : "", v->summary);
 	if (v->help)
 		printf("\n%s", v->help);
 	printf("\n  %-20s %s\n", "--format table|json", "for people (default) or for programs");
@@ -174,9 +187,9 @@ static int settings_parse(struct cli *c, const struct verb *v, int n, char **res
 		if (first >= n)
 			break;
 		config_done(&c->config);
-		if (!v->arg || c->arg)
+		if (!v->arg || (c->arg && (!v->arg2 || c->arg2)))
 			return usage_error(v->name, "does not know what to do with ", rest[first]);
-		c->arg = rest[first];
+		*(c->arg ? &c->arg2 : &c->arg) = rest[first];
 		memmove(rest + first, rest + first + 1, (size_t)(n - first) * sizeof(*rest));
 		n--;
 	}

@@ -140,7 +140,8 @@ static json_t *host_json(const struct state_files *f)
 	json_object_set_new(h, "host_name", json_text(d->self.host_name));
 	json_put_ip(h, "host_ip", &d->self.host_ip);
 	json_object_set_new(h, "modes", json_text(d->self.modes));
-	json_object_set_new(h, "sealed", json_false());
+	json_object_set_new(h, "sealed", json_boolean(d->self.key_id[0]));
+	json_object_set_new(h, "key_id", json_text(d->self.key_id));
 	json_object_set_new(h, "vxlan_port", json_integer(d->self.vxlan_port));
 	json_object_set_new(h, "datapath", json_text(f->router.datapath));
 	json_object_set_new(h, "release", json_text(f->host.release));
@@ -222,9 +223,13 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 		output_line(o, "Host       %s  %s  (id %s)", d->self.host_name[0] ? d->self.host_name : "-",
 			    ip_is_none(&d->self.host_ip) ? "no address yet" : ip_format(&d->self.host_ip, ip),
 			    d->self.host_id[0] ? d->self.host_id : "none yet");
-		output_line(o, "Discovery  %s, not sealed; %zu peer%s on %zu host%s, %zu of them stale",
-			    d->self.modes[0] ? d->self.modes : "mode unknown", n->peers, plural(n->peers), n->hosts,
-			    plural(n->hosts), n->stale);
+		output_line(o, "Discovery  %s, %s%s; %zu peer%s on %zu host%s, %zu of them stale",
+			    d->self.modes[0] ? d->self.modes : "mode unknown",
+			    d->self.key_id[0] ? "sealed with key " : "NOT SEALED", d->self.key_id, n->peers,
+			    plural(n->peers), n->hosts, plural(n->hosts), n->stale);
+		if (!d->self.key_id[0])
+			output_line(o,
+				    "           anybody on the network can join: see docker-router keygen");
 	}
 	if (f->code[FILE_INVENTORY] == 0)
 		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s; %zu mapped", n->stacks,

@@ -190,5 +190,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_file, tempdir_make, tempdir_remove),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
