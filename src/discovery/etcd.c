@@ -221,7 +221,7 @@ static struct record *record_of(const struct etcd *e, const char *key)
 static void problem_set(struct etcd *e, enum ask ask, const char *cure, char *text)
 {
 	if (!e->problem || !str_eq(e->problem, text))
-		say(e, LOG_LEVEL_WARNING, "etcd cannot be used, peers stay as they are", text);
+		say(e, LOG_LEVEL_INFO, "etcd cannot be used, peers stay as they are", text);
 	free(e->problem);
 	e->problem = text;
 	e->problem_ask = ask;

@@ -237,6 +237,7 @@ void core_self(const struct core *core, struct core_now now, core_self_fn *fn, v
 				 .epoch = l->stack.epoch,
 				 .seq = l->seq,
 				 .last_seen = now.wall,
+				 .source = PEER_ETCD,
 				 .subnets = l->subnets,
 				 .n_subnets = (uint16_t)l->n_subnets,
 				 .mapped = l->mapped,

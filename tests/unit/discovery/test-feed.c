@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Peers of feeds: checked, merged with what datagrams say, dropped, kept while the feed is away.
+ */
+#include "discovery/core.h"
+#include "world.h"
+
+static struct peer record(const struct node *n, uint64_t seq, const struct prefix *subnet)
+{
+	struct peer p = {.vni = 1000, .host_ip = n->ip, .vxlan_endpoint = {.ip = n->ip, .port = 4789}, .seq = seq};
+
+	str_copy(p.stack_id, n->stacks[0].stack_id);
+	str_copy(p.host_id, n->config.host_id);
+	str_copy(p.host_name, n->config.host_name);
+	p.subnets = subnet ? xmemdup(subnet, sizeof(*subnet)) : NULL;
+	p.n_subnets = subnet ? 1 : 0;
+	return p;
+}
+
+static int put(struct world *w, struct node *n, struct peer p)
+{
+	struct err err = {0};
+	int r = core_feed_put(n->core, node_now(w, n), FEED_ETCD, &p, &err);
+
+	node_drain(w, n);
+	peer_done(&p);
+	return r;
+}
+
+/* Of the only peer that there is: its number, or 0: none */
+static uint64_t seq_of(struct world *w, struct node *n, enum peer_source *ret_source, size_t *ret_subnets)
+{
+	struct discovery d;
+	uint64_t seq = 0;
+
+	core_export(n->core, node_now(w, n), &d);
+	assert_true(d.n_peers <= 1);
+	if (d.n_peers) {
+		seq = d.peers[0].seq;
+		*ret_source = d.peers[0].source;
+		*ret_subnets = d.peers[0].n_subnets;
+		assert_int_equal(d.peers[0].status, PEER_ACTIVE);
+	}
+	core_export_done(&d);
+	return seq;
+}
+
+static struct node *node_etcd(struct world *w, bool multicast)
+{
+	struct node *n = node_add(w);
+
+	n->config.feeds = 1u << FEED_ETCD;
+	n->config.multicast = multicast;
+	return n;
+}
+
+static void drop(struct world *w, struct node *a, const struct node *b)
+{
+	struct peer p = record(b, 0, NULL);
+
+	core_feed_drop(a->core, node_now(w, a), FEED_ETCD, &p);
+	node_drain(w, a);
+}
+
+static void test_put_drop(void **state)
+{
+	struct world w;
+	struct node *a, *b;
+	enum peer_source source;
+	size_t n;
+
+	world_init(&w, 1);
+	a = node_etcd(&w, false);
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	assert_int_equal(put(&w, a, record(b, 5, &b->stacks[0].subnets[0])), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 5);
+	assert_int_equal(source, PEER_ETCD);
+	assert_int_equal(n, 1);
+	/* hours of silence are nothing; a newer record is, also with a smaller number when nobody else tells anything
+	 */
+	world_run(&w, 7200 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 5);
+	assert_int_equal(put(&w, a, record(b, 7, NULL)), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 7);
+	assert_int_equal(n, 0);
+	assert_int_equal(put(&w, a, record(b, 3, NULL)), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 3);
+	drop(&w, a, b);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	assert_int_equal(w.n_sent, 0); /* nothing is said to anybody */
+	node_kill(a);
+	free(w.flights);
+}
+
+static void test_checks(void **state)
+{
+	struct prefix underlay = prefix_of("192.0.2.0/25"), good = prefix_of("10.99.0.0/24");
+	struct world w;
+	struct node *a, *b;
+	struct peer p;
+	enum peer_source source;
+	size_t n;
+
+	world_init(&w, 2);
+	a = node_etcd(&w, false);
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	p = record(b, 1, &good);
+	p.host_ip = p.vxlan_endpoint.ip = ip4(127, 0, 0, 2);
+	assert_int_equal(put(&w, a, p), -EINVAL);
+	p = record(b, 1, &good);
+	p.host_ip = p.vxlan_endpoint.ip = ip4(239, 1, 1, 1);
+	assert_int_equal(put(&w, a, p), -EINVAL);
+	p = record(b, 1, &good);
+	p.vxlan_endpoint.ip = ip4(203, 0, 113, 9);
+	assert_int_equal(put(&w, a, p), -EINVAL);
+	p = record(b, 1, &good);
+	p.vtep_mac = (struct mac){{2, 0, 0, 0, 0, 1}};
+	assert_int_equal(put(&w, a, p), -EINVAL);
+	p = record(b, 1, &good);
+	p.host_id[0] = '\0';
+	assert_int_equal(put(&w, a, p), -EINVAL);
+	assert_int_equal(put(&w, a, record(a, 1, &good)), 0); /* ourselves */
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	/* a subnet that is ours to be reached by */
+	assert_int_equal(put(&w, a, record(b, 1, &underlay)), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 1);
+	assert_int_equal(n, 0);
+	node_kill(a);
+	free(w.flights);
+}
+
+static void test_merge(void **state)
+{
+	struct world w;
+	struct node *a, *b;
+	enum peer_source source;
+	uint64_t seq;
+	size_t n;
+
+	world_init(&w, 3);
+	a = node_etcd(&w, true);
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	node_start(&w, b, NULL);
+	world_run(&w, SEC);
+	seq = seq_of(&w, a, &source, &n);
+	assert_true(seq > 0);
+	assert_int_equal(source, PEER_MULTICAST);
+	/* an older record changes nothing, a newer one does; it is one peer */
+	assert_int_equal(put(&w, a, record(b, seq - 1, NULL)), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), seq);
+	assert_int_equal(n, 1);
+	assert_int_equal(put(&w, a, record(b, seq + 1, NULL)), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), seq + 1);
+	assert_int_equal(n, 0);
+	/* and the older datagrams that still come do not turn that back */
+	world_run(&w, 70 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), seq + 1);
+	/* the feed has it no more: datagrams have, until they end too */
+	drop(&w, a, b);
+	world_run(&w, 40 * SEC);
+	assert_true(seq_of(&w, a, &source, &n) > 0);
+	assert_int_equal(put(&w, a, record(b, seq + 1, NULL)), 0);
+	node_kill(b);
+	world_run(&w, 300 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), seq + 1);
+	drop(&w, a, b);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	node_kill(a);
+	free(w.flights);
+}
+
+static void test_listing(void **state)
+{
+	struct world w;
+	struct node *a, *b;
+	struct discovery file;
+	enum peer_source source;
+	size_t n;
+
+	world_init(&w, 4);
+	a = node_etcd(&w, false);
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	assert_int_equal(put(&w, a, record(b, 5, NULL)), 0);
+	/* listed again: it stays; not listed: it is gone, at once or after a while */
+	core_feed_begin(a->core, FEED_ETCD);
+	assert_int_equal(put(&w, a, record(b, 5, NULL)), 0);
+	core_feed_end(a->core, node_now(&w, a), FEED_ETCD, 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 5);
+	core_feed_begin(a->core, FEED_ETCD);
+	core_feed_end(a->core, node_now(&w, a), FEED_ETCD, 80 * SEC);
+	node_drain(&w, a);
+	assert_int_equal(seq_of(&w, a, &source, &n), 5);
+	world_run(&w, 10 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 5);
+	world_run(&w, 75 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	/* after a restart it is in the file: etcd may be away for as long as it likes */
+	assert_int_equal(put(&w, a, record(b, 6, NULL)), 0);
+	core_export(a->core, node_now(&w, a), &file);
+	struct core *old = a->core;
+	node_start(&w, a, &file);
+	core_export_done(&file);
+	core_free(old);
+	world_run(&w, 7200 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 6);
+	assert_int_equal(source, PEER_ETCD);
+	core_feed_begin(a->core, FEED_ETCD);
+	core_feed_end(a->core, node_now(&w, a), FEED_ETCD, 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	node_kill(a);
+	free(w.flights);
+}
+
+static void self_count(void *arg, const struct peer *p)
+{
+	(*(size_t *)arg)++;
+	assert_int_equal(p->n_subnets, 1);
+	assert_true(p->seq > 0);
+}
+
+static void test_self(void **state)
+{
+	struct world w;
+	struct node *a;
+	uint64_t version;
+	size_t n = 0;
+
+	world_init(&w, 5);
+	a = node_etcd(&w, false);
+	node_start(&w, a, NULL);
+	core_self(a->core, node_now(&w, a), self_count, &n);
+	assert_int_equal(n, 1);
+	version = core_self_version(a->core);
+	node_stacks(&w, a);
+	world_run(&w, 60 * SEC);
+	assert_true(core_self_version(a->core) == version);
+	a->n_stacks = 0;
+	node_stacks(&w, a);
+	assert_true(core_self_version(a->core) != version);
+	n = 0;
+	core_self(a->core, node_now(&w, a), self_count, &n);
+	assert_int_equal(n, 0);
+	node_kill(a);
+	free(w.flights);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_put_drop), cmocka_unit_test(test_checks), cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_listing),	 cmocka_unit_test(test_self),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
