@@ -22,8 +22,8 @@ int verb_keygen(struct cli *c)
 	key_make(&k);
 	key_format(&k, word);
 	printf("# A key of docker-router, for CLUSTER_KEY_FILE of all hosts of a cluster. Whoever has it is a member.\n"
-	       "# Keep it to root: chmod 600. Its id is %s, made %s.\n%s\n",
-	       k.id, wall_format(c->now, now), word);
+	       "# Keep it to root: chmod 600.\n%s # %s, made %s\n",
+	       word, k.id, wall_format(c->now, now));
 	sodium_memzero(word, sizeof(word));
 	sodium_memzero(&k, sizeof(k));
 	if (fflush(stdout) == 0)

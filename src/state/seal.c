@@ -324,7 +324,7 @@ static bool begins_like_json(uint8_t c)
 
 bool seal_key_of(const char *data, size_t len, char ret_id[static KEY_ID_LEN + 1])
 {
-	if (len <= SEAL_BYTES || len > SEAL_MAX || data[0] != SEAL_VERSION)
+	if (len < SEAL_BYTES || len > SEAL_MAX || data[0] != SEAL_VERSION)
 		return false;
 	sodium_bin2hex(ret_id, KEY_ID_LEN + 1, (const uint8_t *)data + AT_KEY, KEY_ID_BYTES);
 	return true;
