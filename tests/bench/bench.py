@@ -380,14 +380,14 @@ def row_memory():
     note('idle for 20 s')
     time.sleep(20)
     took = time.monotonic() - begin
-    for role, limit in (('inventory', '<= 12'), ('discovery', '<= 6'), ('router', '<= 6')):
+    for role, limit in (('inventory', '<= 12'), ('discovery', '<= 6'), ('router', '<= 6'), ('names', '<= 6')):
         single(f'resident memory, 2 hosts: {role}', 'MB', [rss_kb(pids[role]) / 1024], limit)
         single(f'idle wake-ups: {role}', '1/s', [(switches(pids[role]) - before[role]) / took], '< 2', 2)
 
 
 def row_loss():
     datapath('auto')
-    for role in ('inventory', 'discovery', 'router', 'host'):
+    for role in ('inventory', 'discovery', 'router', 'names', 'host'):
         client = subprocess.Popen([f'{TOP}/lab/docker', 'h1', 'exec', 'c1', '/probe', 'pps', '10.72.0.2', '7', '1000', '6'], stdout=subprocess.PIPE, text=True)
         time.sleep(1)
         if role == 'host':

@@ -14,7 +14,7 @@ writes_start h1
 
 step "each role is killed and started again"
 flows_start
-for role in inventory discovery router; do
+for role in inventory discovery router names; do
 	old=$(role_pid h1 $role) file=$(file_of h1 $role)
 	kill -9 "$old"
 	wait_until "$role is back" 5 role_back h1 $role "$old" "$file"
@@ -41,7 +41,7 @@ ours() { # processes of docker-router on h1
 		! [ "/proc/$p/ns/net" -ef "$(host_ns h1)" ] || readlink "/proc/$p/exe"
 	done | grep docker-router | xargs -n 1 basename | sort | xargs
 }
-must_equal "programs that run" "docker-router-discovery docker-router-host docker-router-inventory docker-router-router" "$(ours)"
+must_equal "programs that run" "docker-router-discovery docker-router-host docker-router-inventory docker-router-names docker-router-router" "$(ours)"
 
 step "host is stopped and started again"
 host_restart h1 stop

@@ -68,7 +68,9 @@ role_pid() { # HOST ROLE
 }
 
 file_of() { # HOST ROLE: inode and time, which a new version changes
-	stat -c '%i %.9Y' "$DIR/$1/state/$2.json" 2>/dev/null
+	local file=$2
+	[ "$file" != names ] || file=records
+	stat -c '%i %.9Y' "$DIR/$1/state/$file.json" 2>/dev/null
 }
 
 role_back() { # HOST ROLE OLD-PID OLD-FILE: another process, and it has written its file
@@ -271,5 +273,6 @@ writes_start() { # HOST: of whatever is ours, in all its namespaces, from now on
 }
 
 writes() { # those so far that only we make
-	grep -E ' (...TABLE|...CHAIN|...SET|...ELEM|...RULE) .*docker-router| proto 212|alias docker-router|169\.254\.77|fe80::77:77|state 0x80 ' "$FILES/writes" || true
+	# the tables for names go with the role, by design
+	grep -E ' (...TABLE|...CHAIN|...SET|...ELEM|...RULE) .*docker-router| proto 212|alias docker-router|169\.254\.77|fe80::77:77|state 0x80 ' "$FILES/writes" | grep -v docker-router-names || true
 }
