@@ -440,6 +440,8 @@ bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u
 	gossip_update_write(&w, &dead);
 	to = node_address(&g->nodes[n]);
 	message_send(g, &to, &w);
+	/* and we look for ourselves, since its turn may be minutes away */
+	probe_start(g, now_us, n, PROBE_LOST);
 	return false;
 }
 

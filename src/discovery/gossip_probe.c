@@ -53,23 +53,28 @@ static void ping(struct gossip *g, const struct node *n, uint32_t number)
 	message_send(g, &to, &w);
 }
 
-void probe_start(struct gossip *g, int64_t now_us, uint32_t n, bool extra, bool quiet)
+void probe_start(struct gossip *g, int64_t now_us, uint32_t n, enum probe_kind kind)
 {
 	struct node *node = &g->nodes[n];
 	struct probe *p;
 
 	for (size_t i = 0; i < g->n_probes; i++) {
-		if (gossip_id_eq(&g->probes[i].target, &node->id) && (quiet || !g->probes[i].quiet))
-			return;
+		struct probe *other = &g->probes[i];
+
+		if (!gossip_id_eq(&other->target, &node->id) || (kind != PROBE_QUIET && other->kind == PROBE_QUIET))
+			continue;
+		if (kind == PROBE_LOST)
+			other->kind = kind;
+		return;
 	}
 	if (g->n_probes == PROBES)
 		return;
 	p = &g->probes[g->n_probes++];
 	*p = (struct probe){.target = node->id,
 			    .number = ++g->number,
-			    .extra = extra,
-			    .quiet = quiet,
+			    .kind = kind,
 			    .sent_us = now_us,
+			    .incarnation = node->incarnation,
 			    .next_us = now_us + ack_us(g),
 			    .deadline_us = now_us + ack_us(g) * (100 + INDIRECT_PERCENT) / 100};
 	ping(g, node, p->number);
@@ -91,7 +96,7 @@ void probe_acked(struct gossip *g, int64_t now_us, const struct gossip_id *by, u
 			direct = false;
 		if (direct && !p->indirect)
 			rtt_measured(g, now_us - p->sent_us);
-		if (!p->extra)
+		if (p->kind == PROBE_ROUND)
 			health_change(g, -1);
 		probe_remove(g, i);
 		return;
@@ -134,10 +139,14 @@ static void probe_failed(struct gossip *g, int64_t now_us, const struct probe *p
 	uint64_t by = hash64(g->id.b, sizeof(g->id.b), 3);
 
 	/* who does not even hear from helpers has a fault of his own */
-	if (!p->extra)
+	if (p->kind == PROBE_ROUND)
 		health_change(g, p->nacks_wanted ? p->nacks_wanted - p->nacks : 1);
 	if (n == NONE || !node_lives(&g->nodes[n]))
 		return;
+	if (p->kind == PROBE_LOST && p->incarnation == g->nodes[n].incarnation) {
+		member_gone(g, now_us, &p->target, g->nodes[n].incarnation, GOSSIP_DEAD);
+		return;
+	}
 	if (suspicion_add(g, now_us, n, &by, 1, true))
 		queue_node(g, now_us, n);
 }
@@ -259,7 +268,7 @@ static void retry(struct gossip *g, int64_t now_us)
 		uint32_t n = (uint32_t)((first + i) % g->n_nodes);
 
 		if (g->nodes[n].status == GOSSIP_DEAD) {
-			probe_start(g, now_us, n, true, true);
+			probe_start(g, now_us, n, PROBE_QUIET);
 			return;
 		}
 	}
@@ -281,7 +290,7 @@ static void round_next(struct gossip *g, int64_t now_us)
 		}
 		g->round = 0;
 	}
-	probe_start(g, now_us, g->live[g->round++], false, false);
+	probe_start(g, now_us, g->live[g->round++], PROBE_ROUND);
 }
 
 void probe_timer(struct gossip *g, int64_t now_us)
@@ -289,7 +298,7 @@ void probe_timer(struct gossip *g, int64_t now_us)
 	for (size_t i = g->n_probes; i-- > 0;) {
 		struct probe *p = &g->probes[i];
 
-		if (p->quiet && p->next_us <= now_us) {
+		if (p->kind == PROBE_QUIET && p->next_us <= now_us) {
 			probe_remove(g, i);
 		} else if (p->deadline_us <= now_us) {
 			struct probe failed = *p;

@@ -64,7 +64,7 @@
 #define STREAMS_OWN	16
 #define STREAM_US	(10 * USEC_PER_SEC)
 #define STREAM_PROBE_US (2 * USEC_PER_SEC)
-#define PROBES		16
+#define PROBES		32
 #define RELAYS		64
 /* Datagrams of who is no member are answered so often a second, in all */
 #define STRANGERS_PER_S 64
@@ -111,13 +111,20 @@ struct level {
 	uint32_t first, last;
 };
 
+enum probe_kind {
+	PROBE_ROUND,
+	PROBE_EXTRA, /* of a suspect, not in its turn: says nothing about our health */
+	PROBE_LOST,  /* of whom somebody thinks dead: when it fails both are right */
+	PROBE_QUIET  /* nobody is accused when it fails */
+};
+
 struct probe {
 	struct gossip_id target;
 	uint32_t number, stream; /* stream: 0 none */
 	uint8_t nacks_wanted, nacks;
 	bool indirect; /* others were asked */
-	bool extra;    /* of a suspect or dead member, not of the round: says nothing about our health */
-	bool quiet;    /* nobody is accused when it fails */
+	enum probe_kind kind;
+	uint64_t incarnation; /* of the target, when it began */
 	int64_t sent_us, next_us, deadline_us;
 };
 
@@ -286,8 +293,8 @@ struct gossip_action *action_push(struct gossip *g, enum gossip_action_kind kind
 
 /* --- gossip_probe.c --- */
 
-/** probe_start() - PING @n; @extra: not in its turn; @quiet: nobody is accused when no ACK comes */
-void probe_start(struct gossip *g, int64_t now_us, uint32_t n, bool extra, bool quiet);
+/** probe_start() - PING @n, if that is not being done, and there are not too many */
+void probe_start(struct gossip *g, int64_t now_us, uint32_t n, enum probe_kind kind);
 void probe_datagram(struct gossip *g, int64_t now_us, const struct gossip_head *h, const struct endpoint *from,
 		    uint32_t sender);
 /** probe_acked() - By a stream or a datagram */

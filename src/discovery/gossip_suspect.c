@@ -65,7 +65,7 @@ bool suspicion_add(struct gossip *g, int64_t now_us, uint32_t n, const uint64_t 
 	if (s->reprobe_us < g->suspicion_us)
 		g->suspicion_us = s->reprobe_us;
 	if (fresh && !ours && gossip_random(g) % g->n_live < CONFIRMERS)
-		probe_start(g, now_us, n, true, false);
+		probe_start(g, now_us, n, PROBE_EXTRA);
 	return news;
 }
 
@@ -97,7 +97,7 @@ void suspicion_timer(struct gossip *g, int64_t now_us)
 		}
 		if (s->reprobe_us <= now_us) {
 			s->reprobe_us = now_us + SUSPECT_REPROBE_US;
-			probe_start(g, now_us, s->node, true, true);
+			probe_start(g, now_us, s->node, PROBE_QUIET);
 		}
 	}
 	for (size_t i = 0; i < g->n_suspicions; i++) {
