@@ -72,12 +72,14 @@ must_fail grep -rqF "$(tail -n 1 "$FILES/first.key" | cut -d' ' -f1)" "$DIR/h1/s
 
 step "nothing can be read on the wire of h1 and h2"
 service_of h3 router stop
-inside evil tcpdump -nr "$FILES/wire.pcap" -w "$FILES/members.pcap" 'udp port 4790 and (src 192.0.2.1 or src 192.0.2.2)' 2>/dev/null
+tcpdump -Z root -nr "$FILES/wire.pcap" -w "$FILES/members.pcap" 'udp port 4790 and (src 192.0.2.1 or src 192.0.2.2)' 2>/dev/null
 [ "$(tcpdump -nr "$FILES/members.pcap" 2>/dev/null | wc -l)" -ge 6 ] || fail "the capture has no datagrams"
-must_equal "words in clear" '' "$(grep -aoE 'ANNOUNCE|QUERY|stack_id|subnets|10\.7[12]' "$FILES/members.pcap" | sort -u)"
+must_equal "words in clear" '' "$(grep -aoE 'ANNOUNCE|QUERY|stack_id|subnets|10\.7[12]' "$FILES/members.pcap" | sort -u || true)"
 grep -aq stack_id "$FILES/wire.pcap" || fail "the words of h3, which is not sealed, are not in the capture"
 
 step "said again, changed, from elsewhere: no trace"
+# those of h2: what comes in from outside with an address of h1 itself, the kernel drops
+tcpdump -Z root -nr "$FILES/members.pcap" -w "$FILES/h2.pcap" src 192.0.2.2 2>/dev/null
 counts() { # of h1: "received=7 own=1 ..."
 	local n
 	n=$(lines h1 "discovery: datagrams ")
@@ -92,7 +94,7 @@ count() { # NAME
 evil_says() { # HOW COUNTER
 	local before n
 	before=$(count "$2")
-	n=$(inside evil python3 "$TEST_DIR/sealed/again.py" "$1" "$FILES/members.pcap" 192.0.2.1)
+	n=$(inside evil python3 "$TEST_DIR/sealed/again.py" "$1" "$FILES/h2.pcap" 192.0.2.1)
 	[ "$n" -gt 10 ] || fail "$n datagrams said again"
 	refused() { [ $(($(count "$1") - $2)) -ge "$3" ]; }
 	wait_until "$n datagrams ($1) are refused" 5 refused "$2" "$before" "$((n * 9 / 10))"
