@@ -87,6 +87,10 @@ void state_files_load(const struct state_dir *d, struct state_files *ret);
 void state_files_load_records(const struct state_dir *d, struct state_files *f);
 /** role_wanted() - Is it one of the roles that the host starts? True also when no host.json tells */
 bool role_wanted(const struct state_files *f, const char *role);
+/** role_down() - Does a role not run that the host was to start? Never where nobody supervises (two containers) */
+bool role_down(const struct state_files *f, const char *role);
+/** down_problems() - The host, or roles of it, that do not run, with what to do */
+void down_problems(const struct state_files *f, struct problems *ret);
 void state_files_done(struct state_files *f);
 /** state_file_why() - One line for people: which file is missing or broken, and what to do */
 void state_file_why(const struct cli *c, const struct state_files *f, enum state_file file, struct buf *out);
@@ -102,7 +106,7 @@ void host_label(const struct state_files *f, const char *host_id, const struct i
 int host_ns_enter(const struct state_files *f, char ret_here[static 64]);
 /** container_ns_open() - Its network namespace. Return: fd, -errno when it has ended or we may not */
 int container_ns_open(const struct inv_container *c);
-/** pid_alive() - Is there a process with this id? */
+/** pid_alive() - Is there a process with this id that has not ended? (A zombie has) */
 bool pid_alive(int32_t pid);
 /** container_path() - "nic", "route", "leg", or "none" when the router has nothing for it */
 const char *container_path(const struct router_state *s, const struct inv_stack *stack, const char *container);

@@ -87,6 +87,52 @@ bool role_wanted(const struct state_files *f, const char *role)
 	return false;
 }
 
+static bool host_role_down(const struct host_role *r)
+{
+	return r->state != ROLE_RUNNING || !pid_alive(r->pid);
+}
+
+bool role_down(const struct state_files *f, const char *role)
+{
+	for (size_t i = 0; f->code[FILE_HOST] == 0 && i < f->host.n_roles; i++) {
+		if (str_eq(f->host.roles[i].role, role))
+			return host_role_down(&f->host.roles[i]);
+	}
+	return false;
+}
+
+void down_problems(const struct state_files *f, struct problems *ret)
+{
+	size_t down = 0;
+
+	if (f->code[FILE_HOST] != 0)
+		return;
+	for (size_t i = 0; i < f->host.n_roles; i++)
+		down += host_role_down(&f->host.roles[i]);
+	if (!pid_alive(f->host.pid)) {
+		bool all = down == f->host.n_roles;
+		problems_add(ret, "docker-router",
+			     "systemctl start docker-router, or docker start docker-router, or as it was started here.",
+			     "%s%s",
+			     all ? "it does not run; what stands here is from then. Traffic goes on as it was, changes "
+				   "are not followed"
+				 : "its role host does not run: what ends is not started again",
+			     all && role_down(f, "names") ? ", nobody is answered" : "");
+		if (all)
+			return;
+	}
+	for (size_t i = 0; i < f->host.n_roles; i++) {
+		const struct host_role *r = &f->host.roles[i];
+		char object[32];
+		if (!host_role_down(r))
+			continue;
+		str_print(object, "role %s", r->role);
+		problems_add(
+			ret, object, "Its log says why: journalctl -u docker-router, or docker logs docker-router.",
+			"it does not run%s%s%s", r->last_exit[0] ? " (" : "", r->last_exit, r->last_exit[0] ? ")" : "");
+	}
+}
+
 void state_files_done(struct state_files *f)
 {
 	records_done(&f->records);
@@ -142,9 +188,24 @@ void host_label(const struct state_files *f, const char *host_id, const struct i
 		snprintf(out, size, "%.8s", host_id[0] ? host_id : "unknown");
 }
 
+static bool is_zombie(int32_t pid)
+{
+	char path[32], line[512] = "";
+
+	str_print(path, "/proc/%d/stat", pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = 0;
+	fclose(f);
+	const char *state = strrchr(line, ')'); /* the name before it may hold anything */
+	return state && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
+}
+
 bool pid_alive(int32_t pid)
 {
-	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
 }
 
 int host_ns_enter(const struct state_files *f, char ret_here[static 64])
@@ -309,7 +370,11 @@ struct table *problems_table(const struct state_files *f)
 	static const struct column columns[] = {
 		{"source", "FROM", 0}, {"object", "WHAT", 0}, {"text", "PROBLEM", COL_SHRINK}, {"cure", "CURE", 0}};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
+	struct problems down = {0};
 
+	down_problems(f, &down);
+	problems_rows(t, "host", &down);
+	problems_done(&down);
 	problems_rows(t, "inventory", &f->inventory.problems);
 	problems_rows(t, "discovery", &f->discovery.problems);
 	problems_rows(t, "router", &f->router.problems);
@@ -378,14 +443,18 @@ void cures_print(struct output *o, const struct state_files *f)
 			output_block(o, 6, cure.data);
 		}
 	}
-	if (f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n + f->records.problems.n == 0)
-		return;
-	output_gap(o);
-	output_line(o, "Problems");
+	struct problems down = {0};
+	down_problems(f, &down);
+	if (down.n + f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n + f->records.problems.n) {
+		output_gap(o);
+		output_line(o, "Problems");
+	}
+	problems_print(o, &down);
 	problems_print(o, &f->inventory.problems);
 	problems_print(o, &f->discovery.problems);
 	problems_print(o, &f->router.problems);
 	problems_print(o, &f->records.problems);
+	problems_done(&down);
 }
 
 int verb_end(const struct cli *c, struct output *o, int status)

@@ -106,26 +106,217 @@ void lookup_part(const struct records *r, const char *name, struct lookup *ret)
 	}
 }
 
-static bool record_has(const struct record *r, const struct ip *ip)
+bool record_has(const struct record *r, size_t i, const struct ip *ip)
 {
-	for (size_t i = 0; i < r->n_addresses; i++) {
-		if (ip_cmp(&r->addresses[i], ip) == 0)
-			return true;
+	return ip_cmp(&r->addresses[i], ip) == 0 || (r->n_mapped == r->n_addresses && ip_cmp(&r->mapped[i], ip) == 0);
+}
+
+/* A container's own name is no other's; the stack's says least */
+static int record_rank(const struct record *r)
+{
+	if (!r->name[0])
+		return 3;
+	return r->kind == NAME_CONTAINER ? 0 : r->kind == NAME_SERVICE ? 1 : 2;
+}
+
+static void lookup_add_better(struct lookup *l, const struct record *r)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct record *other = l->v[i];
+		if (other->vni != r->vni || !str_eq(other->stack_id, r->stack_id) ||
+		    !str_eq(other->host_id, r->host_id))
+			continue;
+		if (record_rank(r) < record_rank(other))
+			l->v[i] = r;
+		return;
 	}
-	for (size_t i = 0; i < r->n_mapped; i++) {
-		if (ip_cmp(&r->mapped[i], ip) == 0)
-			return true;
-	}
-	return false;
+	lookup_add(l, r);
 }
 
 void lookup_address(const struct records *r, const struct ip *ip, struct scope scope, struct lookup *ret)
 {
 	*ret = (struct lookup){0};
 	for (size_t i = 0; i < r->n_records; i++) {
-		if (in_scope(&r->records[i], scope) && record_has(&r->records[i], ip))
-			lookup_add(ret, &r->records[i]);
+		const struct record *one = &r->records[i];
+		for (size_t j = 0; in_scope(one, scope) && j < one->n_addresses; j++) {
+			if (record_has(one, j, ip))
+				lookup_add_better(ret, one);
+		}
 	}
+}
+
+/* --- who asks --- */
+
+static bool prefixes_have(const struct prefix *p, size_t n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (prefix_has_ip(&p[i], ip))
+			return true;
+	}
+	return false;
+}
+
+static bool stack_mapped(const struct discovery *d, const struct inv_stack *s)
+{
+	for (size_t i = 0; i < d->self.n_stacks; i++) {
+		if (d->self.stacks[i].vni == s->vni && str_eq(d->self.stacks[i].stack_id, s->stack_id))
+			return d->self.stacks[i].n_mapped;
+	}
+	return false;
+}
+
+static const struct inv_container *container_find(const struct inv_stack *s, const char *id)
+{
+	for (size_t i = 0; i < s->n_containers; i++) {
+		if (str_eq(s->containers[i].id, id))
+			return &s->containers[i];
+	}
+	return NULL;
+}
+
+static bool container_on(const struct inv_container *c, const char *network_id)
+{
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		if (str_eq(c->interfaces[i].network_id, network_id))
+			return true;
+	}
+	return false;
+}
+
+void asker_make(const struct record_container *c, const struct inventory *inv, const struct discovery *d,
+		struct asker *ret)
+{
+	*ret = (struct asker){.container = c};
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		const struct inv_stack *s = &inv->stacks[i];
+		const struct inv_container *here = container_find(s, c->id);
+		if (!here || ret->n_stacks == ASKER_MAX)
+			continue;
+		ret->stacks[ret->n_stacks++] = (struct asker_stack){s->stack_id, s->vni, stack_mapped(d, s)};
+		for (size_t j = 0; j < s->n_networks; j++) {
+			const struct inv_network *n = &s->networks[j];
+			for (size_t k = 0; container_on(here, n->id) && k < n->n_subnets; k++) {
+				if (ret->n_subnets < ASKER_MAX)
+					ret->subnets[ret->n_subnets++] = n->subnets[k];
+			}
+		}
+	}
+}
+
+bool asker_is_of(const struct asker *a, const struct record *r, const struct discovery *d)
+{
+	for (size_t i = 0; i < a->n_stacks; i++) {
+		if (a->stacks[i].vni == r->vni && str_eq(a->stacks[i].stack_id, r->stack_id))
+			return str_eq(r->host_id, d->self.host_id);
+	}
+	return false;
+}
+
+/* MAPPING=always announces mapped prefixes only: then no way leads to the true address */
+static bool true_announced(const struct record *r, const struct ip *ip, const struct discovery *d)
+{
+	for (size_t i = 0; i < d->n_peers; i++) {
+		const struct peer *p = &d->peers[i];
+		if (p->vni == r->vni && str_eq(p->host_id, r->host_id) && str_eq(p->stack_id, r->stack_id))
+			return prefixes_have(p->subnets, p->n_subnets, ip);
+	}
+	return true;
+}
+
+/* The rule of src/names/table.c */
+enum seen record_seen(const struct record *r, size_t i, const struct asker *a, const struct discovery *d)
+{
+	bool has_mapped = r->n_mapped == r->n_addresses && ip_cmp(&r->mapped[i], &r->addresses[i]) != 0, mapped = !a;
+
+	if (a && asker_is_of(a, r, d))
+		return SEEN_TRUE;
+	for (size_t j = 0; a && j < a->n_stacks; j++)
+		mapped = mapped || (a->stacks[j].vni == r->vni && a->stacks[j].mapped);
+	if (has_mapped && (mapped || !true_announced(r, &r->addresses[i], d)))
+		return SEEN_MAPPED;
+	return a && prefixes_have(a->subnets, a->n_subnets, &r->addresses[i]) ? SEEN_NOT : SEEN_TRUE;
+}
+
+/* --- what names leaves to others --- */
+
+/* Is @c called @question by one of its names, each with @tail ("" or ".STACK")? */
+static bool container_called(const struct inv_container *c, const char *network_id, const char *tail,
+			     const char *question, const char *host)
+{
+	char name[2 * LIMIT_NAME + 2];
+
+	snprintf(name, sizeof(name), "%s%s", c->name, tail);
+	if (is_called(question, name, host))
+		return true;
+	snprintf(name, sizeof(name), "%s%s", c->service, tail);
+	if (c->service[0] && is_called(question, name, host))
+		return true;
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		const struct inv_interface *f = &c->interfaces[i];
+		for (size_t j = 0; (!network_id || str_eq(f->network_id, network_id)) && j < f->n_aliases; j++) {
+			snprintf(name, sizeof(name), "%s%s", f->aliases[j], tail);
+			if (is_called(question, name, host))
+				return true;
+		}
+	}
+	return false;
+}
+
+size_t lookup_unhealthy(const struct inventory *inv, const char *domain, const char *host_name, const char *question,
+			struct scope scope, const struct inv_container **ret, size_t max)
+{
+	char want[QUESTION_BYTES] = "", tail[LIMIT_NAME + 2];
+	size_t n = 0;
+	bool below;
+
+	if (!question_trim(domain, question, want, &below))
+		return 0;
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		const struct inv_stack *s = &inv->stacks[i];
+		struct record vni = {.vni = s->vni};
+		if (!in_scope(&vni, scope))
+			continue;
+		snprintf(tail, sizeof(tail), ".%s", s->stack_id);
+		for (size_t j = 0; j < s->n_containers && n < max; j++) {
+			const struct inv_container *c = &s->containers[j];
+			if ((c->health == HEALTH_STARTING || c->health == HEALTH_UNHEALTHY) &&
+			    container_called(c, NULL, tail, want, host_name))
+				ret[n++] = c;
+		}
+	}
+	return n;
+}
+
+static void addresses_put(const struct inv_container *c, const char *network_id, struct buf *out)
+{
+	char ip[IP_STRLEN];
+
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		const struct inv_interface *f = &c->interfaces[i];
+		for (size_t j = 0; str_eq(f->network_id, network_id) && j < f->n_addresses; j++)
+			buf_printf(out, "%s%s", out->len ? ", " : "", ip_format(&f->addresses[j], ip));
+	}
+}
+
+bool lookup_docker(const struct inventory *inv, const char *container_id, const char *question, struct buf *ret_ips)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		const struct inv_stack *s = &inv->stacks[i];
+		const struct inv_container *self = container_find(s, container_id);
+		for (size_t j = 0; self && j < self->n_interfaces; j++) {
+			const char *network = self->interfaces[j].network_id;
+			for (size_t k = 0; k < s->n_containers; k++) {
+				const struct inv_container *c = &s->containers[k];
+				if (!container_on(c, network) || !container_called(c, network, "", question, ""))
+					continue;
+				found = true;
+				addresses_put(c, network, ret_ips);
+			}
+		}
+	}
+	return found;
 }
 
 static bool nearest_add(char list[static NEAREST_MAX][RECORD_NAME_BYTES], size_t *n, const char *name)

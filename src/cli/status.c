@@ -58,7 +58,7 @@ static struct counts counts_make(const struct state_files *f)
 	for (size_t i = 0; i < f->discovery.self.n_stacks; i++)
 		n.mapped += f->discovery.self.stacks[i].n_mapped > 0;
 	n.names = f->records.n_records;
-	for (size_t i = 0; i < f->records.n_containers; i++)
+	for (size_t i = 0; !role_down(f, "names") && i < f->records.n_containers; i++)
 		n.answered += f->records.containers[i].answered;
 	n.pending = f->router.n_pending;
 	return n;
@@ -228,8 +228,7 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    d->self.key_id[0] ? "sealed with key " : "NOT SEALED", d->self.key_id, n->peers,
 			    plural(n->peers), n->hosts, plural(n->hosts), n->stale);
 		if (!d->self.key_id[0])
-			output_line(o,
-				    "           anybody on the network can join: see docker-router keygen");
+			output_line(o, "           anybody on the network can join: see docker-router keygen");
 	}
 	if (f->code[FILE_INVENTORY] == 0)
 		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s; %zu mapped", n->stacks,
@@ -243,7 +242,9 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    plural(f->router.runs), (unsigned long long)f->router.operations,
 			    plural(f->router.operations), (unsigned long long)f->router.failed);
 	}
-	if (f->code[FILE_RECORDS] == 0) {
+	if (f->code[FILE_RECORDS] == 0 && role_down(f, "names")) {
+		output_line(o, "Names      nobody is answered: the role names does not run");
+	} else if (f->code[FILE_RECORDS] == 0) {
 		output_line(o, "Names      %zu, below %s too; answered in %zu of %zu container%s", n->names,
 			    f->records.domain[0] ? f->records.domain : "no domain", n->answered,
 			    f->records.n_containers, plural(f->records.n_containers));
@@ -278,6 +279,10 @@ int verb_status(struct cli *c)
 	output_table(&o, "pending", "", NULL, pending_table(&f));
 	missing_print(c, &o, &f);
 	cures_print(&o, &f);
+	struct problems down = {0};
+	down_problems(&f, &down);
+	int status = verb_end(c, &o, down.n ? EXIT_FAILED : EXIT_DONE);
+	problems_done(&down);
 	state_files_done(&f);
-	return verb_end(c, &o, EXIT_DONE);
+	return status;
 }

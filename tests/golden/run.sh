@@ -36,7 +36,12 @@ session() { # STATE_DIR
 		resolve web.shop
 		resolve WEB.Shop@nas.docker-router.internal. --from c2bbbbbb
 		resolve shop --from shop_web_1
+		resolve web.shop --from shop_web_1
+		resolve web --from shop_client_1
+		resolve sick.shop
 		resolve 241.9.0.2
+		resolve 172.18.0.2
+		resolve 172.18.0.2 --from shop_client_1
 		resolve wbe.shop
 		resolve www.com
 		resolve www.com.docker-router.internal
