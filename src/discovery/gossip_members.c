@@ -14,7 +14,12 @@ const char *const gossip_status_names[GOSSIP_STATUS_N_] = {
 
 static size_t index_at(const struct gossip *g, const struct gossip_id *id)
 {
-	return hash64(id->b, sizeof(id->b), g->hash_seed) & (g->index_size - 1);
+	uint64_t w[2], h;
+
+	memcpy(w, id->b, sizeof(w));
+	h = (w[0] ^ g->hash_seed) * UINT64_C(0x9e3779b97f4a7c15);
+	h = (h ^ h >> 32 ^ w[1]) * (g->hash_seed | 1);
+	return (h ^ h >> 32) & (g->index_size - 1);
 }
 
 uint32_t node_find(const struct gossip *g, const struct gossip_id *id)

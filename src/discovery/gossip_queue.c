@@ -6,6 +6,7 @@
 #include "discovery/gossip_state.h"
 
 #define PICKED_MAX   64
+#define MISFITS	     4 /* so many that do not fit are looked at: the room is used up */
 #define BYTES_KEPT   4096
 #define ACTIONS_KEPT 64
 
@@ -134,12 +135,13 @@ void queue_fill(struct gossip *g, struct gossip_writer *w)
 	uint32_t picked[PICKED_MAX];
 	size_t n_picked = 0;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 2 && g->n_queued > 0; i++) {
+		unsigned misfits = 0;
+
 		for (size_t j = 0; j < LEVELS; j++) {
 			uint32_t next, at = g->levels[i][j].first;
-			unsigned misfits = 0;
 
-			for (; at != NONE && n_picked < PICKED_MAX && misfits < 4; at = next) {
+			for (; at != NONE && n_picked < PICKED_MAX && misfits < MISFITS; at = next) {
 				struct update *u = &g->updates[at];
 				struct gossip_update out;
 
