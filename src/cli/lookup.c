@@ -223,8 +223,20 @@ static bool true_announced(const struct record *r, const struct ip *ip, const st
 	return true;
 }
 
+static bool is_refused(const struct record *r, const struct ip *ip, const struct router_state *router)
+{
+	for (size_t i = 0; i < router->n_refused; i++) {
+		const struct rs_refused *no = &router->refused[i];
+		if (no->vni == r->vni && str_eq(no->host_id, r->host_id) && str_eq(no->stack_id, r->stack_id) &&
+		    prefix_has_ip(&no->prefix, ip))
+			return true;
+	}
+	return false;
+}
+
 /* The rule of src/names/table.c */
-enum seen record_seen(const struct record *r, size_t i, const struct asker *a, const struct discovery *d)
+enum seen record_seen(const struct record *r, size_t i, const struct asker *a, const struct discovery *d,
+		      const struct router_state *router)
 {
 	bool has_mapped = r->n_mapped == r->n_addresses && ip_cmp(&r->mapped[i], &r->addresses[i]) != 0, mapped = !a;
 
@@ -232,9 +244,11 @@ enum seen record_seen(const struct record *r, size_t i, const struct asker *a, c
 		return SEEN_TRUE;
 	for (size_t j = 0; a && j < a->n_stacks; j++)
 		mapped = mapped || (a->stacks[j].vni == r->vni && a->stacks[j].mapped);
-	if (has_mapped && (mapped || !true_announced(r, &r->addresses[i], d)))
-		return SEEN_MAPPED;
-	return a && prefixes_have(a->subnets, a->n_subnets, &r->addresses[i]) ? SEEN_NOT : SEEN_TRUE;
+	mapped = has_mapped && (mapped || !true_announced(r, &r->addresses[i], d));
+	const struct ip *ip = mapped ? &r->mapped[i] : &r->addresses[i];
+	if (a && (prefixes_have(a->subnets, a->n_subnets, ip) || is_refused(r, ip, router)))
+		return SEEN_NOT;
+	return mapped ? SEEN_MAPPED : SEEN_TRUE;
 }
 
 /* --- what names leaves to others --- */

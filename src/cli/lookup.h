@@ -7,6 +7,7 @@
 
 #include "state/discovery.h"
 #include "state/records.h"
+#include "state/router.h"
 
 #define RECORD_NAME_BYTES (LABEL_BYTES + LIMIT_NAME)
 #define QUESTION_BYTES	  320 /* longer ones name nothing */
@@ -43,7 +44,7 @@ struct asker {
 enum seen {
 	SEEN_TRUE,
 	SEEN_MAPPED,
-	SEEN_NOT, /* its true address would lead into the asker's own network */
+	SEEN_NOT, /* neither: it would lead into the asker's own network, or the router refused it */
 };
 
 /** asker_make() - @ret borrows all three */
@@ -52,7 +53,8 @@ void asker_make(const struct record_container *c, const struct inventory *inv, c
 /** asker_is_of() - Is the record one of the asker's own stack? */
 bool asker_is_of(const struct asker *a, const struct record *r, const struct discovery *d);
 /** record_seen() - Which of the two i-th addresses @a is given. @a NULL: who is not of that stack, but mapped too */
-enum seen record_seen(const struct record *r, size_t i, const struct asker *a, const struct discovery *d);
+enum seen record_seen(const struct record *r, size_t i, const struct asker *a, const struct discovery *d,
+		      const struct router_state *router);
 /** record_has() - Is @ip the i-th address of it, the true or the mapped one? */
 bool record_has(const struct record *r, size_t i, const struct ip *ip);
 

@@ -73,6 +73,11 @@ struct ping {
 
 /* --- whom --- */
 
+static bool is_local(const struct ping *p, const struct record *r)
+{
+	return r && r->host_id[0] && str_eq(r->host_id, p->files.discovery.self.host_id);
+}
+
 static bool target_resolve(struct ping *p)
 {
 	struct cli *c = p->cli;
@@ -82,9 +87,11 @@ static bool target_resolve(struct ping *p)
 	if (ip_parse(c->arg, &p->to) == 0) {
 		lookup_address(r, &p->to, (struct scope){0}, &p->found);
 		p->record = p->found.n ? p->found.v[0] : NULL;
-		/* rather a service than the stack, which has the same address */
-		for (size_t i = 0; p->record && !p->record->name[0] && i < p->found.n; i++)
+		/* several have it: the host reaches its own bridge, whatever others have */
+		for (size_t i = 0; i < p->found.n && !is_local(p, p->record); i++)
 			p->record = p->found.v[i];
+		if (p->record && p->found.n > 1 && !is_local(p, p->record))
+			p->record = p->found.v[0];
 		return true;
 	}
 	if (!state_files_need(c, &p->files, FILE_RECORDS))
@@ -270,6 +277,12 @@ static bool end_answered(const struct ping *p)
 	return p->n_hops <= HOPS_MAX;
 }
 
+/* What is on another host is behind two router namespaces: who answers at once is somebody else with that address */
+static bool is_another(const struct ping *p)
+{
+	return p->n_hops == 1 && p->record && p->record->host_id[0] && !is_local(p, p->record);
+}
+
 static bool last_answered(const struct ping *p)
 {
 	return p->probes[p->n_probes - 1].answered;
@@ -419,7 +432,8 @@ static void who_text(const struct ping *p, unsigned hop, char out[static WHO_BYT
 
 	out[0] = 0;
 	if (is_end(p, hop) || (!end_answered(p) && p->vni && hop == (remote ? 3 : 2))) {
-		snprintf(out, WHO_BYTES, "%s", p->record ? record_name(p->record, name) : ip_format(&p->to, ip));
+		snprintf(out, WHO_BYTES, "%s",
+			 p->record && !is_another(p) ? record_name(p->record, name) : ip_format(&p->to, ip));
 	} else if (hop == 1 && p->vni) {
 		host_label(&p->files, p->files.discovery.self.host_id, NULL, host, sizeof(host));
 		snprintf(out, WHO_BYTES, "%s, router namespace of VNI %u", host, p->vni->vni);
@@ -468,9 +482,15 @@ static unsigned hops_shown(const struct ping *p)
 static struct table *hops_table(const struct ping *p)
 {
 	static const struct column columns[] = {
-		{"hop", "HOP", COL_RIGHT},    {"who", "WHO", COL_SHRINK},   {"address", "ADDRESS", COL_HIDE},
-		{"sent", "SENT", COL_RIGHT},  {"lost", "LOST", COL_RIGHT},  {"min_us", "MIN", COL_RIGHT},
-		{"avg_us", "AVG", COL_RIGHT}, {"max_us", "MAX", COL_RIGHT}, {"damaged", "", COL_JSON},
+		{"hop", "HOP", COL_RIGHT},
+		{"who", "WHO", COL_SHRINK},
+		{"address", "ADDRESS", COL_HIDE},
+		{"sent", "SENT", COL_RIGHT},
+		{"unanswered", "UNANSWERED", COL_RIGHT},
+		{"min_us", "MIN", COL_RIGHT},
+		{"avg_us", "AVG", COL_RIGHT},
+		{"max_us", "MAX", COL_RIGHT},
+		{"damaged", "", COL_JSON},
 		{"answers", "", COL_JSON},
 	};
 	static const char *const words[PING_KIND_N_] = {
@@ -505,15 +525,21 @@ static struct table *hops_table(const struct ping *p)
 
 static void target_print(const struct ping *p, struct output *o)
 {
-	char ip[IP_STRLEN], host[64];
+	char ip[IP_STRLEN], host[64], name[RECORD_NAME_BYTES];
 
 	ip_format(&p->to, ip);
 	if (!p->record) {
 		output_line(o, "%s, no name that is known", ip);
 		return;
 	}
+	if (is_another(p)) {
+		output_line(o,
+			    "%s: somebody on a network of this host answers, not %s on %s, which has this address too",
+			    ip, record_name(p->record, name), record_host(p->record, host));
+		return;
+	}
 	for (size_t i = 0; i < p->record->n_addresses; i++) {
-		char own[IP_STRLEN], name[RECORD_NAME_BYTES];
+		char own[IP_STRLEN];
 		if (ip_cmp(record_answer(p->record, i), &p->to) != 0 && ip_cmp(&p->record->addresses[i], &p->to) != 0)
 			continue;
 		ip_format(&p->record->addresses[i], own);
@@ -521,6 +547,12 @@ static void target_print(const struct ping *p, struct output *o)
 			    str_eq(ip, own) ? "" : " (the container has ", str_eq(ip, own) ? "" : own,
 			    str_eq(ip, own) ? "" : ")", record_host(p->record, host), p->record->vni);
 		break;
+	}
+	for (size_t i = 0; !p->name[0] && i < p->found.n; i++) {
+		if (p->found.v[i] != p->record)
+			output_line(o, "%s on %s, VNI %u, has this address too; it is not what is reached from here",
+				    record_name(p->found.v[i], name), record_host(p->found.v[i], host),
+				    p->found.v[i]->vni);
 	}
 	if (p->name[0] && addresses_count(&p->found) > 1)
 		output_line(o, "It has %zu addresses; this is the first.", addresses_count(&p->found));
@@ -541,18 +573,41 @@ static void mtu_print(const struct ping *p, struct output *o)
 		output_line(o, "Path MTU %u", p->mtu);
 }
 
+/* The largest --size that leaves by the interface; 0: unknown */
+static uint32_t interface_fits(const struct ping *p)
+{
+	struct endpoint to = {.ip = p->to, .port = 9};
+	struct sockaddr_storage ss;
+	socklen_t ss_len = endpoint_to_sockaddr(&to, &ss), len = sizeof(int);
+	bool v4 = p->to.family == AF_INET;
+	uint32_t headers = IP_HEADER_OF(v4) + PING_HEADER;
+	int mtu = 0;
+	autoclose int fd = socket(p->to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, ss_len) < 0 ||
+	    getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &len) < 0)
+		return 0;
+	return mtu > (int)headers ? (uint32_t)mtu - headers : 0;
+}
+
 static void trouble_print(const struct ping *p, struct output *o)
 {
 	bool between_lost = false;
 
 	if (p->send_errno && !p->n_probes)
 		return;
-	if (p->send_errno == EMSGSIZE)
+	uint32_t fits = p->send_errno == EMSGSIZE ? interface_fits(p) : 0;
+	if (fits)
+		output_line(o, "Too big for the interface itself: --size %u is the largest that fits", fits);
+	else if (p->send_errno == EMSGSIZE)
 		output_line(o, "Too big for the interface itself: take a smaller --size");
 	else if (p->send_errno)
 		output_line(o, "Cannot be sent: %s", strerror(p->send_errno));
 	else if (!end_answered(p))
 		output_line(o, "It does not answer. docker-router doctor looks for the reason.");
+	if (end_answered(p) && p->hops[p->n_hops].received < p->hops[p->n_hops].sent)
+		output_line(o, "%u of %u echoes came not back: loss",
+			    p->hops[p->n_hops].sent - p->hops[p->n_hops].received, p->hops[p->n_hops].sent);
 	for (unsigned i = 1; i <= hops_shown(p); i++) {
 		const struct hop *h = &p->hops[i];
 		between_lost = between_lost || (i < p->n_hops && h->received && h->received < h->sent);
@@ -567,14 +622,16 @@ static void trouble_print(const struct ping *p, struct output *o)
 				    h->elsewhere);
 	}
 	if (between_lost && end_answered(p) && p->hops[p->n_hops].received == p->hops[p->n_hops].sent)
-		output_line(o, "What a hop between has not answered is no loss: kernels hold such answers back.");
+		output_line(
+			o,
+			"Nothing was lost: what a hop between left unanswered is the kernel's limit for such answers.");
 }
 
 static int result_print(const struct ping *p)
 {
 	struct output o;
 	char ip[IP_STRLEN];
-	bool answered = end_answered(p) && p->hops[p->n_hops].received;
+	bool answered = end_answered(p) && p->hops[p->n_hops].received && !is_another(p);
 
 	if (p->tty)
 		fputs("\r\033[K", stderr);

@@ -252,7 +252,7 @@ static struct table *answers_table(struct question *q)
 		const struct record *r = q->found.v[i];
 		char name[RECORD_NAME_BYTES], host[64], own[IP_STRLEN];
 		for (size_t j = 0; j < r->n_addresses; j++) {
-			enum seen seen = record_seen(r, j, q->asker, &q->f->discovery);
+			enum seen seen = record_seen(r, j, q->asker, &q->f->discovery, &q->f->router);
 			if (q->by_address && !record_has(r, j, &q->ip))
 				continue;
 			if (seen == SEEN_NOT) {
@@ -315,8 +315,8 @@ static void notes_of_answer(struct notes *n, const struct question *q)
 			    "has it.");
 	if (q->not_reached && q->asker)
 		note_add(n,
-			 "An address of it lies in a network of %s itself and is not answered: it would lead to a "
-			 "neighbour there. MAPPING=auto on all hosts of the VNI gives it another one.",
+			 "An address of it clashes with a network of %s or of this host and is not answered: it would "
+			 "lead to somebody else. MAPPING=auto on all hosts of the VNI gives it another one.",
 			 q->asker->container->name);
 	if (q->by_address && l->n > 1)
 		note_add(n, "Several have this address: whoever uses it reaches the one that is nearest, in its own "
@@ -342,8 +342,8 @@ static void notes_of_held_back(struct notes *n, const struct question *q)
 	for (size_t i = 0; i < q->held.n; i++) {
 		const struct problem *p = held_back(q->r, q->held.v[i]->stack_id);
 		if (p && p != told)
-			note_add(n, "Not by this name, but as %s.%s. Stack %s: %s", record_name(q->held.v[i], name),
-				 q->r->domain, q->held.v[i]->stack_id, p->text);
+			note_add(n, "Not by this name, but as %s.%s: stack %s is called like a top-level domain.",
+				 record_name(q->held.v[i], name), q->r->domain, q->held.v[i]->stack_id);
 		told = p;
 	}
 }
@@ -407,7 +407,7 @@ static void question_narrow(struct question *q)
 			const struct record *r = q->found.v[i];
 			bool fits = pass == 0 && asker_is_of(q->asker, r, &q->f->discovery);
 			for (size_t j = 0; pass == 1 && j < r->n_addresses; j++) {
-				enum seen seen = record_seen(r, j, q->asker, &q->f->discovery);
+				enum seen seen = record_seen(r, j, q->asker, &q->f->discovery, &q->f->router);
 				const struct ip *ip = seen == SEEN_MAPPED ? &r->mapped[j] : &r->addresses[j];
 				fits = fits || (seen != SEEN_NOT && ip_cmp(ip, &q->ip) == 0);
 			}
