@@ -8,7 +8,7 @@
 #include "discovery/mapping.h"
 
 #define PAUSE_US	  (20 * USEC_PER_MSEC) /* after a look at all, and so much more for each peer: */
-#define PAUSE_PER_PEER_US 20
+#define PAUSE_PER_PEER_US 100
 #define MOVES_BURST	  4		      /* for others' sake: at once */
 #define MOVES_US	  (30 * USEC_PER_SEC) /* and one more each */
 
