@@ -77,6 +77,7 @@ static void goodbye(struct down *d)
 	char path[600], text[160];
 	const struct state_files *f = &d->files;
 	autofree char *dir = xasprintf("STATE_DIR=%s", d->cli->dir.path);
+	autofree char *keys = xasprintf("CLUSTER_KEY_FILE=%s", key_file_path(d->cli, f)); /* peers hear nothing else */
 	struct run_result r;
 	struct err err = {0};
 
@@ -92,9 +93,10 @@ static void goodbye(struct down *d)
 	size_t n = 0;
 	while (environ[n])
 		n++;
-	autofree const char **env = xcalloc(n + 2, sizeof(*env));
+	autofree const char **env = xcalloc(n + 3, sizeof(*env));
 	env[0] = dir; /* before an older one of that name: the first is found */
-	memcpy(env + 1, environ, n * sizeof(*env));
+	env[1] = keys;
+	memcpy(env + 2, environ, n * sizeof(*env));
 	const char *argv[] = {path, "--say-goodbye", NULL};
 	int code = run_wait(argv, d->host_ns, NULL, env, GOODBYE_TIMEOUT_MS, &r, &err);
 	if (code < 0)

@@ -135,6 +135,9 @@ int goodbye_say(uv_loop_t *loop, const struct config *config)
 		log_info("nobody to say goodbye for");
 		rc = 0;
 	} else {
+		/* Nobody would hear it, and others would read it */
+		if (rc == 0 && g.last.self.key_id[0] && ring.n == 0)
+			rc = err_set(&err, -ENOKEY, "discovery was sealed, and CLUSTER_KEY_FILE is not set");
 		if (rc == 0 && ring.n > 0)
 			g.seal = seal_new(g.last.self.host_id, &ring, USEC_PER_SEC);
 		if (rc == 0)
