@@ -21,8 +21,8 @@
 #define WRITE_US       (200 * USEC_PER_MSEC) /* records.json is for people */
 #define WRITE_RETRY_US (5 * USEC_PER_SEC)
 
-enum input { INPUT_INVENTORY, INPUT_NAMES, INPUT_DISCOVERY, INPUT_N_ };
-static const char *const input_files[] = {STATE_INVENTORY, STATE_NAMES, STATE_DISCOVERY};
+enum input { INPUT_INVENTORY, INPUT_NAMES, INPUT_DISCOVERY, INPUT_ROUTER, INPUT_N_ };
+static const char *const input_files[] = {STATE_INVENTORY, STATE_NAMES, STATE_DISCOVERY, STATE_ROUTER};
 _Static_assert(ARRAY_LEN(input_files) == INPUT_N_, "a file for every input");
 
 struct role {
@@ -36,6 +36,7 @@ struct role {
 	struct inventory inventory;
 	struct names names;
 	struct discovery discovery;
+	struct router_state router; /* refused[] and held[] alone */
 	struct table *table;
 	unsigned changed;    /* inputs that are to be read, bits */
 	bool bad[INPUT_N_];  /* that was told */
@@ -255,6 +256,7 @@ struct fresh {
 	struct inventory inventory;
 	struct names names;
 	struct discovery discovery;
+	struct router_state router;
 	bool good[INPUT_N_];
 };
 
@@ -278,12 +280,28 @@ static void inputs_read(struct role *r, struct fresh *f)
 		case INPUT_DISCOVERY:
 			rc = discovery_read(r->dir.fd, &discovery, &f->discovery, &err);
 			break;
+		case INPUT_ROUTER:
+			rc = router_refused_read(r->dir.fd, &root, &f->router, &err);
+			if (rc == -ENOENT) /* no router, nothing refused */
+				rc = 0;
+			break;
 		case INPUT_N_:
 			break;
 		}
 		f->good[i] = input_good(r, i, rc, &err);
 	}
 	r->changed = 0;
+}
+
+/* The routes are not in it */
+static bool refused_same(const struct router_state *a, const struct router_state *b)
+{
+	json_t *x = router_state_to_json(a), *y = router_state_to_json(b);
+	bool same = json_equal(x, y);
+
+	json_decref(x);
+	json_decref(y);
+	return same;
 }
 
 static void on_read(void *arg)
@@ -293,7 +311,12 @@ static void on_read(void *arg)
 	struct fresh f = {0};
 
 	inputs_read(r, &f);
-	if (!f.good[INPUT_INVENTORY] && !f.good[INPUT_NAMES] && !f.good[INPUT_DISCOVERY])
+	/* router.json changes with every counter in it, and for us hardly ever */
+	if (f.good[INPUT_ROUTER] && refused_same(&f.router, &r->router)) {
+		router_state_done(&f.router);
+		f.good[INPUT_ROUTER] = false;
+	}
+	if (!f.good[INPUT_INVENTORY] && !f.good[INPUT_NAMES] && !f.good[INPUT_DISCOVERY] && !f.good[INPUT_ROUTER])
 		return;
 	table_free(r->table);
 	r->table = NULL;
@@ -309,8 +332,12 @@ static void on_read(void *arg)
 		discovery_done(&r->discovery);
 		r->discovery = f.discovery;
 	}
+	if (f.good[INPUT_ROUTER]) {
+		router_state_done(&r->router);
+		r->router = f.router;
+	}
 	if (r->have[INPUT_INVENTORY])
-		r->table = table_new(&r->inventory, &r->names, &r->discovery, r->config.names_domain);
+		r->table = table_new(&r->inventory, &r->names, &r->discovery, &r->router, r->config.names_domain);
 	r->serve.table = r->table;
 	containers_sync(r);
 	r->read_us = mono_now().us;
@@ -449,6 +476,7 @@ static void role_done(struct role *r)
 	inventory_done(&r->inventory);
 	names_done(&r->names);
 	discovery_done(&r->discovery);
+	router_state_done(&r->router);
 	problems_done(&r->told);
 	free(r->serve.batch);
 	state_dir_done(&r->dir);

@@ -21,6 +21,14 @@ static bool visible(const struct table *t, const struct viewer *v, const struct 
 	return false;
 }
 
+static bool member_of(const struct viewer *v, const struct instance *s)
+{
+	for (size_t i = 0; s->own && i < v->n_stacks; i++)
+		if (v->stacks[i].vni == s->names->vni && str_eq(v->stacks[i].stack_id, s->names->stack_id))
+			return true;
+	return false;
+}
+
 /*
  * Does @v use mapped addresses of @s? Not of its own stack; else when its own is mapped too, so that its own address is
  * rewritten as well. The host has no stack: it may have another network where the true address of a mapped stack is.
@@ -31,14 +39,9 @@ static bool sees_mapped(const struct viewer *v, const struct instance *s)
 
 	if (!v->id)
 		return !s->own;
-	for (size_t i = 0; i < v->n_stacks; i++) {
-		if (v->stacks[i].vni != s->names->vni)
-			continue;
-		if (s->own && str_eq(v->stacks[i].stack_id, s->names->stack_id))
-			return false;
-		mapped |= v->stacks[i].mapped;
-	}
-	return mapped;
+	for (size_t i = 0; i < v->n_stacks; i++)
+		mapped |= v->stacks[i].vni == s->names->vni && v->stacks[i].mapped;
+	return mapped && !member_of(v, s);
 }
 
 /* An address of @s as @v is to use it. A true one that is not announced leads nowhere, whoever asks */
@@ -49,6 +52,30 @@ static struct ip view(const struct instance *s, bool mapped, const struct ip *ip
 	if (m && (mapped || (!s->own && !prefix_any(s->subnets, s->n_subnets, ip))))
 		return mapped_translate(m, ip);
 	return *ip;
+}
+
+static bool refused(const struct instance *s, const struct ip *ip)
+{
+	for (size_t i = 0; i < s->n_refused; i++)
+		if (prefix_has_ip(&s->refused[i].prefix, ip))
+			return true;
+	return false;
+}
+
+/*
+ * Would @ip, an address of @s as view() has it, lead @v to somebody else, or nowhere? It does where the viewer is
+ * itself in a network with that address: what it sends stays there. So no answer rather than a wrong one.
+ */
+static bool misleads(const struct table *t, const struct viewer *v, const struct instance *s, const struct ip *ip)
+{
+	if (v->id)
+		return !member_of(v, s) && (prefix_any(v->subnets, v->n_subnets, ip) || refused(s, ip));
+	if (s->own) /* the host has a bridge there */
+		return false;
+	for (size_t i = 0; i < t->n_subnets; i++)
+		if (prefix_has_ip(t->subnets[i], ip))
+			return true;
+	return refused(s, ip);
 }
 
 static bool local_knows(const struct table *t, const struct viewer *v, const char *name)
@@ -88,6 +115,8 @@ static void finding_add(struct finding *f, const struct instance *s, const struc
 		if (f->family && ips[i].family != f->family)
 			continue;
 		ip = view(s, mapped, &ips[i]);
+		if (misleads(f->table, f->viewer, s, &ip))
+			continue;
 		for (size_t j = 0; j < before && !there; j++)
 			there = ip_cmp(&f->ips[j], &ip) == 0;
 		if (!there)
@@ -286,7 +315,7 @@ enum find table_find_ip(const struct table *t, const struct viewer *v, const str
 		const struct instance *s = &t->instances[r->instance];
 		int rank;
 
-		if (!visible(t, v, s))
+		if (!visible(t, v, s) || misleads(t, v, s, ip))
 			continue;
 		rank = kind_rank(s->names->names[r->name].kind) + (sees_mapped(v, s) == r->mapped ? 0 : 10);
 		if (!best || rank < best_rank) {
@@ -311,11 +340,14 @@ static void record_add(const struct instance *s, const char *name, enum name_kin
 	r.addresses = xcalloc(n + 1, sizeof(*r.addresses));
 	r.mapped = xcalloc(n + 1, sizeof(*r.mapped));
 	for (size_t i = 0; i < n; i++) {
-		if (!instance_may_have(s, &ips[i]))
+		struct ip as = view(s, true, &ips[i]);
+
+		/* our own is refused to others only, within the stack it is as ever */
+		if (!instance_may_have(s, &ips[i]) || (!s->own && refused(s, &as)))
 			continue;
 		mapped |= instance_mapped(s, &ips[i]) != NULL;
 		r.addresses[r.n_addresses] = ips[i];
-		r.mapped[r.n_addresses++] = view(s, true, &ips[i]);
+		r.mapped[r.n_addresses++] = as;
 	}
 	if (!r.n_addresses || ret->n_records >= (size_t)2 * LIMIT_NAMES) {
 		free(r.addresses);
@@ -344,22 +376,38 @@ static int record_cmp(const void *a, const void *b)
 	return order ? order : strcmp(x->host_id, y->host_id);
 }
 
+/* Once for all hosts that have a stack of that name */
+static void tell_public(const struct table *t, const struct instance *s, struct records *ret)
+{
+	const char *host = s->names->host_name[0] ? s->names->host_name : s->names->host_id;
+	autofree char *object = xasprintf("stack %s", s->names->stack_id), *cure = NULL;
+	const char *name = s->names->n_names ? s->names->names[0].name : NULL;
+
+	for (size_t i = 0; i < s->names->n_names; i++)
+		if (s->names->names[i].kind == NAME_SERVICE) {
+			name = s->names->names[i].name;
+			break;
+		}
+	cure = xasprintf("Ask %s%s%s.%s, or call it otherwise: docker-router.stack on its network%s%s.",
+			 name ? name : "", name ? "." : "", s->stack, t->domain, s->own ? "" : " on ",
+			 s->own ? "" : host);
+	problems_add(&ret->problems, object, cure,
+		     "on %s, is called like a top-level domain: its names are answered only below %s",
+		     s->own ? "this host" : host, t->domain);
+}
+
 void table_records(const struct table *t, struct records *ret)
 {
 	for (size_t i = 0; i < t->n_instances; i++) {
 		const struct instance *s = &t->instances[i];
-		char object[LIMIT_NAME + 16];
 
 		record_add(s, "", NAME_SERVICE, s->addresses,
 			   s->n_addresses < LIMIT_NAME_ADDRESSES ? s->n_addresses : LIMIT_NAME_ADDRESSES, ret);
 		for (size_t j = 0; j < s->names->n_names; j++)
 			record_add(s, s->names->names[j].name, s->names->names[j].kind, s->names->names[j].addresses,
 				   s->names->names[j].n_addresses, ret);
-		if ((i && str_eq(t->instances[i - 1].stack, s->stack)) || !name_is_public(s->stack))
-			continue;
-		str_print(object, "stack %s", s->names->stack_id);
-		problems_add(&ret->problems, object, "",
-			     "it is called like a top-level domain: its names are answered only below %s", t->domain);
+		if ((!i || !str_eq(t->instances[i - 1].stack, s->stack)) && name_is_public(s->stack))
+			tell_public(t, s, ret);
 	}
 	if (ret->n_records > 1)
 		qsort(ret->records, ret->n_records, sizeof(*ret->records), record_cmp);

@@ -3,15 +3,17 @@
  * DOC: Which name leads where
  *
  * Built anew whenever a state file changes, out of inventory.json (our stacks, and who may ask), names.json (what peers
- * say of theirs) and discovery.json (which peers there are, their subnets and mapped ones). A pure function of them;
- * the rules are those of docs/decisions/11-names.md:
+ * say of theirs), discovery.json (which peers there are, their subnets and mapped ones) and router.json (what is
+ * refused). A pure function of them; the rules are those of docs/decisions/11-names.md:
  *
  *   NAME.STACK, STACK               of all hosts that have a stack of that name
  *   NAME.STACK.HOST, NAME.STACK@HOST, STACK@HOST, STACK.HOST   of one; HOST as it calls itself, or up to the first dot
  *   each also below the domain
  *
  * A name and a stack may have dots in them: the shortest stack at the end of the name that has it is taken. A viewer
- * sees the stacks of its VNIs. Addresses of a peer that lie outside the subnets of its stack are not believed.
+ * sees the stacks of its VNIs. Addresses of a peer that lie outside the subnets of its stack are not believed. Those
+ * that lead the viewer elsewhere, since it has that subnet itself or the router refused it, are not told: the name is
+ * there, and has none.
  */
 #ifndef NAMES_TABLE_H
 #define NAMES_TABLE_H
@@ -19,6 +21,7 @@
 #include "state/discovery.h"
 #include "state/names.h"
 #include "state/records.h"
+#include "state/router.h"
 
 #define FIND_MAX 256 /* addresses of one name; no answer holds more */
 
@@ -27,10 +30,11 @@ struct viewer; /* who asks: a container, or the host */
 
 /**
  * table_new() - All is borrowed for the table's life
+ * @router: of which refused[] is looked at
  * @domain: lower case, without dots at its ends
  */
 struct table *table_new(const struct inventory *inv, const struct names *names, const struct discovery *d,
-			const char *domain);
+			const struct router_state *router, const char *domain);
 void table_free(struct table *t);
 const char *table_domain(const struct table *t);
 

@@ -265,6 +265,77 @@ static void add_reverse(struct table *t)
 	sort(t->reverse, t->n_reverse, sizeof(*t->reverse), reverse_cmp);
 }
 
+/* --- what is refused --- */
+
+static int refused_cmp(const void *a, const void *b)
+{
+	const struct refused *x = a, *y = b;
+	int order;
+
+	if (x->vni != y->vni)
+		return x->vni < y->vni ? -1 : 1;
+	order = strcmp(x->host_id, y->host_id);
+	return order ? order : strcmp(x->stack_id, y->stack_id);
+}
+
+static size_t refused_first(const struct table *t, const struct refused *key)
+{
+	size_t lo = 0, hi = t->n_refused;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (refused_cmp(&t->refused[mid], key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void refused_add(struct table *t, uint32_t vni, const char *host_id, const char *stack_id,
+			const struct prefix *prefix)
+{
+	t->refused[t->n_refused++] =
+		(struct refused){.vni = vni, .host_id = host_id, .stack_id = stack_id, .prefix = *prefix};
+}
+
+static void add_refused(struct table *t, const struct router_state *router)
+{
+	t->refused = xcalloc(router->n_refused + router->n_held + 1, sizeof(*t->refused));
+	for (size_t i = 0; i < router->n_refused; i++)
+		refused_add(t, router->refused[i].vni, router->refused[i].host_id, router->refused[i].stack_id,
+			    &router->refused[i].prefix);
+	for (size_t i = 0; i < router->n_held; i++)
+		refused_add(t, router->held[i].vni, router->held[i].host_id, router->held[i].stack_id,
+			    &router->held[i].prefix);
+	sort(t->refused, t->n_refused, sizeof(*t->refused), refused_cmp);
+	for (size_t i = 0; t->n_refused && i < t->n_instances; i++) {
+		struct instance *s = &t->instances[i];
+		struct refused key = {
+			.vni = s->names->vni, .host_id = s->names->host_id, .stack_id = s->names->stack_id};
+		size_t at = refused_first(t, &key);
+
+		s->refused = &t->refused[at];
+		while (at + s->n_refused < t->n_refused && refused_cmp(&t->refused[at + s->n_refused], &key) == 0)
+			s->n_refused++;
+	}
+}
+
+static void add_subnets(struct table *t, const struct inventory *inv)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		for (size_t j = 0; j < inv->stacks[i].n_networks; j++)
+			n += inv->stacks[i].networks[j].n_subnets;
+	t->subnets = xcalloc(n + 1, sizeof(*t->subnets));
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		for (size_t j = 0; j < inv->stacks[i].n_networks; j++)
+			for (size_t k = 0; k < inv->stacks[i].networks[j].n_subnets; k++)
+				t->subnets[t->n_subnets++] = &inv->stacks[i].networks[j].subnets[k];
+}
+
 /* --- who asks --- */
 
 uint64_t name_hash(const char *s, uint64_t seed)
@@ -292,7 +363,7 @@ static void viewer_add_network(struct viewer *v, const struct inv_network *n)
 {
 	if (v->n_networks < VIEWER_MAX)
 		v->networks[v->n_networks++] = name_hash(n->id, 0);
-	for (size_t i = 0; i < n->n_subnets && v->n_subnets < VIEWER_MAX; i++)
+	for (size_t i = 0; i < n->n_subnets && v->n_subnets < VIEWER_SUBNETS; i++)
 		v->subnets[v->n_subnets++] = n->subnets[i];
 }
 
@@ -360,7 +431,7 @@ static void viewers_merge(struct table *t)
 			viewer_add_stack(to, &v->stacks[j]);
 		for (size_t j = 0; j < v->n_networks && to->n_networks < VIEWER_MAX; j++)
 			to->networks[to->n_networks++] = v->networks[j];
-		for (size_t j = 0; j < v->n_subnets && to->n_subnets < VIEWER_MAX; j++)
+		for (size_t j = 0; j < v->n_subnets && to->n_subnets < VIEWER_SUBNETS; j++)
 			to->subnets[to->n_subnets++] = v->subnets[j];
 	}
 	t->n_viewers = kept;
@@ -383,7 +454,7 @@ static void add_viewers(struct table *t, const struct inventory *inv, const stru
 /* --- the whole --- */
 
 struct table *table_new(const struct inventory *inv, const struct names *names, const struct discovery *d,
-			const char *domain)
+			const struct router_state *router, const char *domain)
 {
 	struct table *t = xcalloc(1, sizeof(*t));
 
@@ -393,6 +464,8 @@ struct table *table_new(const struct inventory *inv, const struct names *names, 
 	add_peers(t, names, d);
 	sort(t->instances, t->n_instances, sizeof(*t->instances), instance_cmp);
 	add_hosts(t);
+	add_refused(t, router);
+	add_subnets(t, inv);
 	add_reverse(t);
 	add_viewers(t, inv, d);
 	return t;
@@ -412,6 +485,8 @@ void table_free(struct table *t)
 	free(t->reverse);
 	free(t->local);
 	free(t->viewers);
+	free(t->refused);
+	free(t->subnets);
 	free(t);
 }
 

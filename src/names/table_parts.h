@@ -8,7 +8,15 @@
 #include "names/table.h"
 
 #define STACK_ADDRESSES FIND_MAX
-#define VIEWER_MAX	16 /* stacks, networks, subnets of a container */
+#define VIEWER_MAX	16 /* stacks, networks of a container */
+#define VIEWER_SUBNETS	32
+
+/* What the router makes no way to, whether it tells people (refused[]) or not (held[]) */
+struct refused {
+	uint32_t vni;
+	const char *host_id, *stack_id;
+	struct prefix prefix;
+};
 
 /* A stack on one host */
 struct instance {
@@ -22,6 +30,8 @@ struct instance {
 	size_t n_mapped;
 	struct ip *addresses; /* of all its containers, sorted, each once */
 	size_t n_addresses;
+	const struct refused *refused; /* what the router makes no way to */
+	size_t n_refused;
 };
 
 /* An address, as somebody may know it, and the name that has it */
@@ -43,7 +53,7 @@ struct viewer {
 	size_t n_stacks;
 	uint64_t networks[VIEWER_MAX]; /* hashes of their ids */
 	size_t n_networks;
-	struct prefix subnets[VIEWER_MAX];
+	struct prefix subnets[VIEWER_SUBNETS];
 	size_t n_subnets;
 };
 
@@ -62,6 +72,10 @@ struct table {
 	struct viewer *viewers; /* sorted by id */
 	size_t n_viewers, cap_viewers;
 	struct viewer host;
+	struct refused *refused; /* sorted by VNI, host, stack */
+	size_t n_refused;
+	const struct prefix **subnets; /* of all our networks: where they are, the host goes to nobody else */
+	size_t n_subnets;
 };
 
 bool prefix_any(const struct prefix *p, size_t n, const struct ip *ip); /* is it in one of them? */

@@ -438,95 +438,16 @@ int discovery_from_json(const json_t *root, struct discovery *ret, struct err *e
 	return 0;
 }
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-/* behind the string that starts at @i; @len when it does not end */
-static size_t skip_string(const char *s, size_t len, size_t i)
-{
-	for (i++; i < len; i++) {
-		if (s[i] == '\\')
-			i++;
-		else if (s[i] == '"')
-			return i + 1;
-	}
-	return len;
-}
-
-/* behind the value that starts at @i: at the comma or bracket that follows, or @len. Only balance is looked at */
-static size_t skip_value(const char *s, size_t len, size_t i)
-{
-	size_t depth = 0;
-	while (i < len) {
-		char c = s[i];
-		if (c == '"') {
-			i = skip_string(s, len, i);
-			continue;
-		}
-		if (c == '[' || c == '{') {
-			depth++;
-		} else if (c == ']' || c == '}') {
-			if (!depth)
-				return i;
-			depth--;
-		} else if (c == ',' && !depth) {
-			return i;
-		}
-		i++;
-	}
-	return len;
-}
-
-/* where the elements of the top object's "peers" begin and end (the index of its ']'); false: there are none to be
- * found */
-static bool peers_find(const char *s, size_t len, size_t *ret_begin, size_t *ret_end)
-{
-	size_t i = 0;
-	while (i < len && is_space(s[i]))
-		i++;
-	if (i >= len || s[i] != '{')
-		return false;
-	for (i++; i < len; i++) {
-		while (i < len && is_space(s[i]))
-			i++;
-		if (i >= len || s[i] != '"')
-			return false;
-		size_t key = i + 1;
-		i = skip_string(s, len, i);
-		bool is_peers = i - key == 6 && memcmp(s + key, "peers", 5) == 0;
-		while (i < len && is_space(s[i]))
-			i++;
-		if (i >= len || s[i] != ':')
-			return false;
-		for (i++; i < len && is_space(s[i]); i++)
-			;
-		if (is_peers && i < len && s[i] == '[') {
-			*ret_begin = i + 1;
-			do
-				i = skip_value(s, len, i + 1);
-			while (i < len && s[i] == ',');
-			*ret_end = i;
-			return i < len && s[i] == ']';
-		}
-		i = skip_value(s, len, i);
-		if (i >= len || s[i] != ',')
-			return false;
-	}
-	return false;
-}
-
 static int peers_from_text(const char *s, size_t len, struct discovery *d, struct err *err)
 {
 	size_t i = 0, index = 0;
-	while (i < len && is_space(s[i]))
+	while (i < len && json_is_space(s[i]))
 		i++;
 	if (i == len)
 		return 0;
 	for (;; index++, i++) {
 		struct err why = {0};
-		size_t end = skip_value(s, len, i);
+		size_t end = json_skip_value(s, len, i);
 		if (end == i)
 			return err_set(err, -EINVAL, "%s: peers[%zu] is empty, no JSON", STATE_DISCOVERY, index);
 		struct peer *p = peer_new(d);
@@ -548,7 +469,7 @@ int discovery_from_text(const char *s, size_t len, struct discovery *ret, struct
 	struct discovery d = {0};
 	struct err why = {0};
 	size_t begin, end;
-	bool cut = peers_find(s, len, &begin, &end);
+	bool cut = json_find_array(s, len, "peers", &begin, &end);
 	autobuf struct buf frame = {0};
 	if (cut) {
 		buf_append(&frame, s, begin);

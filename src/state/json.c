@@ -447,3 +447,81 @@ int state_write_json(int dirfd, const char *name, json_t *root, struct err *err)
 	buf_puts(&text, "\n");
 	return file_replace(dirfd, name, text.data, text.len, 0644, 0, err);
 }
+
+/* --- text that is not to become a tree --- */
+
+bool json_is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* behind the string that starts at @i; @len when it does not end */
+static size_t skip_string(const char *s, size_t len, size_t i)
+{
+	for (i++; i < len; i++) {
+		if (s[i] == '\\')
+			i++;
+		else if (s[i] == '"')
+			return i + 1;
+	}
+	return len;
+}
+
+size_t json_skip_value(const char *s, size_t len, size_t i)
+{
+	size_t depth = 0;
+	while (i < len) {
+		char c = s[i];
+		if (c == '"') {
+			i = skip_string(s, len, i);
+			continue;
+		}
+		if (c == '[' || c == '{') {
+			depth++;
+		} else if (c == ']' || c == '}') {
+			if (!depth)
+				return i;
+			depth--;
+		} else if (c == ',' && !depth) {
+			return i;
+		}
+		i++;
+	}
+	return len;
+}
+
+bool json_find_array(const char *s, size_t len, const char *name, size_t *ret_begin, size_t *ret_end)
+{
+	size_t i = 0, n = strlen(name);
+	while (i < len && json_is_space(s[i]))
+		i++;
+	if (i >= len || s[i] != '{')
+		return false;
+	for (i++; i < len; i++) {
+		while (i < len && json_is_space(s[i]))
+			i++;
+		if (i >= len || s[i] != '"')
+			return false;
+		size_t key = i + 1;
+		i = skip_string(s, len, i);
+		bool found = i - key == n + 1 && memcmp(s + key, name, n) == 0;
+		while (i < len && json_is_space(s[i]))
+			i++;
+		if (i >= len || s[i] != ':')
+			return false;
+		for (i++; i < len && json_is_space(s[i]); i++)
+			;
+		if (found && i < len && s[i] == '[') {
+			*ret_begin = i + 1;
+			do
+				i = json_skip_value(s, len, i + 1);
+			while (i < len && s[i] == ',');
+			*ret_end = i;
+			return i < len && s[i] == ']';
+		}
+		i = json_skip_value(s, len, i);
+		if (i >= len || s[i] != ',')
+			return false;
+	}
+	return false;
+}

@@ -43,6 +43,17 @@ void problems_from_json(json_t *array, struct problems *ret); /* skips what is m
 json_t *json_parse_bounded(const char *data, size_t len, struct err *err);
 
 /*
+ * Of a large text, what is needed without building the whole tree. Only brackets and strings are looked at: what is cut
+ * out has to be parsed.
+ */
+bool json_is_space(char c);
+/** json_skip_value() - Behind the value that starts at @i: at the comma or bracket that follows, or @len */
+size_t json_skip_value(const char *s, size_t len, size_t i);
+/** json_find_array() - Where the elements of the top object's array @name begin and end, at its ']'. false: not there
+ */
+bool json_find_array(const char *s, size_t len, const char *name, size_t *ret_begin, size_t *ret_end);
+
+/*
  * Getters: @ret untouched and -ENOENT when the key is missing or null; -EINVAL with @err naming the key, the value and
  * what is allowed when it is of the wrong type or out of range.
  */

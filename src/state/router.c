@@ -464,6 +464,36 @@ int router_state_read(int dirfd, const struct file_owner *owner, struct router_s
 	return r;
 }
 
+/* One array out of the text, as a small document of its own */
+static json_t *array_cut(const struct buf *text, const char *name, struct err *err)
+{
+	autobuf struct buf part = {0};
+	size_t begin, end;
+	buf_printf(&part, "{\"%s\":[", name);
+	if (text->len && json_find_array(text->data, text->len, name, &begin, &end))
+		buf_append(&part, text->data + begin, end - begin);
+	buf_puts(&part, "]}");
+	return json_parse_bounded(part.data, part.len, err);
+}
+
+int router_refused_read(int dirfd, const struct file_owner *owner, struct router_state *ret, struct err *err)
+{
+	autobuf struct buf text = {0};
+	struct router_state s = {0};
+	int r = file_read(dirfd, STATE_ROUTER, LIMIT_FILE_BYTES, owner, &text, err);
+	if (r < 0)
+		return r;
+	json_t *refused = array_cut(&text, "refused", err), *held = refused ? array_cut(&text, "held", err) : NULL;
+	if (held) {
+		refused_all_from_json(refused, &s);
+		held_all_from_json(held, &s);
+		*ret = s;
+	}
+	json_decref(refused);
+	json_decref(held);
+	return held ? 0 : err_wrap(err, STATE_ROUTER);
+}
+
 int router_state_write(int dirfd, const struct router_state *s, struct err *err)
 {
 	json_t *root = router_state_to_json(s);

@@ -90,6 +90,8 @@ void router_state_done(struct router_state *s);
 json_t *router_state_to_json(const struct router_state *s);
 int router_state_from_json(const json_t *root, struct router_state *ret, struct err *err) MUST_USE;
 int router_state_read(int dirfd, const struct file_owner *owner, struct router_state *ret, struct err *err) MUST_USE;
+/** router_refused_read() - As router_state_read(), but refused[] and held[] alone: cheap, however many routes */
+int router_refused_read(int dirfd, const struct file_owner *owner, struct router_state *ret, struct err *err) MUST_USE;
 int router_state_write(int dirfd, const struct router_state *s, struct err *err) MUST_USE;
 
 #endif

@@ -162,6 +162,113 @@ static void test_mapped(void **state)
 	must_find("c1", "cache.shop", "241.2.0.9");
 }
 
+/* MAPPING=never, here or there: no answer rather than one that leads to somebody else */
+static void test_own_subnet(void **state)
+{
+	struct world *w = *state;
+	struct self_stack *blog = &w->discovery.self.stacks[1];
+	struct peer *shop = &w->discovery.peers[3];
+
+	assert_string_equal(blog->stack_id, "blog");
+	assert_string_equal(shop->stack_id, "shop");
+	/* we are not mapped, the other is: 172.18.0.9 would be one of c3's own network */
+	blog->n_mapped = 0;
+	world_again(w);
+	must_find("c3", "cache.shop", "");
+	must_find("c3", "cache.shop.docker-router.internal", "");
+	must_find("c3", "web.shop", "10.71.0.2 fd71::2");
+	must_find("c3", "wp.blog.docker-router.internal", "172.18.0.2");
+	must_find("c1", "cache.shop", "172.18.0.9");
+	/* the host has a bridge there, but for what is mapped */
+	must_find(NULL, "cache.shop", "241.2.0.9");
+	must_find(NULL, "wp.blog", "172.18.0.2");
+	/* neither is mapped */
+	shop->n_mapped = 0;
+	world_again(w);
+	must_find("c3", "cache.shop", "");
+	must_find(NULL, "cache.shop", "");
+	must_find(NULL, "cache.shop.docker-router.internal", "");
+	/* the other is not, we are */
+	blog->n_mapped = 1;
+	world_again(w);
+	must_find("c3", "cache.shop", "");
+	must_find("c1", "cache.shop", "172.18.0.9");
+}
+
+static const char *find_ip(const struct world *w, const char *who, const char *address)
+{
+	static char name[256];
+	struct ip ip;
+
+	assert_int_equal(ip_parse(address, &ip), 0);
+	return table_find_ip(w->table, who ? table_viewer(w->table, who) : table_host(w->table), &ip, name,
+			     sizeof(name)) == FIND_NAME
+		       ? name
+		       : "-";
+}
+
+static size_t records_of(const struct world *w, const char *host_id, const char *stack_id)
+{
+	struct records r = {0};
+	size_t n = 0;
+
+	table_records(w->table, &r);
+	for (size_t i = 0; i < r.n_records; i++)
+		n += str_eq(r.records[i].host_id, host_id) && str_eq(r.records[i].stack_id, stack_id);
+	records_done(&r);
+	return n;
+}
+
+static void refuse(struct world *w, uint32_t vni, const char *prefix, const char *host_id, const char *stack_id)
+{
+	struct rs_refused *f = xgrow(&w->router.refused, w->router.n_refused, &w->router.cap_refused);
+
+	w->router.n_refused++;
+	f->vni = vni;
+	assert_int_equal(prefix_parse(prefix, &f->prefix), 0);
+	str_copy(f->host_id, host_id);
+	str_copy(f->stack_id, stack_id);
+}
+
+static void test_refused(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(records_of(w, HOST_B, "blog2"), 2);
+	/* not this stack: another VNI, host, name */
+	refuse(w, 2000, "10.82.0.0/24", HOST_B, "blog2");
+	refuse(w, 1000, "10.82.0.0/24", HOST_C, "blog2");
+	refuse(w, 1000, "10.82.0.0/24", HOST_B, "blog");
+	world_again(w);
+	must_find("c3", "x.blog2", "10.82.0.2");
+	assert_int_equal(records_of(w, HOST_B, "blog2"), 2);
+	refuse(w, 1000, "10.82.0.0/25", HOST_B, "blog2");
+	world_again(w);
+	must_find("c3", "x.blog2", "");
+	must_find("c3", "x.blog2.docker-router.internal", "");
+	must_find(NULL, "x.blog2", "");
+	assert_string_equal(find_ip(w, "c3", "10.82.0.2"), "-");
+	assert_int_equal(records_of(w, HOST_B, "blog2"), 0);
+	must_find("c3", "a.b.my.shop", "10.83.0.2");
+	/* a true subnet that is refused says nothing of the mapped one, and the other way round */
+	refuse(w, 1000, "172.18.0.0/16", HOST_B, "shop");
+	world_again(w);
+	must_find("c3", "cache.shop", "241.2.0.9");
+	must_find("c1", "cache.shop", "");
+	assert_int_equal(records_of(w, HOST_B, "shop"), 4);
+	refuse(w, 1000, "241.2.0.0/16", HOST_B, "shop");
+	world_again(w);
+	must_find("c3", "cache.shop", "");
+	assert_int_equal(records_of(w, HOST_B, "shop"), 0);
+	/* our own: refused to others, not to itself */
+	refuse(w, 1000, "10.71.0.0/24", HOST_A, "Shop");
+	world_again(w);
+	must_find("c1", "db.shop", "10.71.0.3");
+	must_find("c3", "db.shop", "");
+	must_find(NULL, "db.shop", "10.71.0.3");
+	assert_int_not_equal(records_of(w, HOST_A, "Shop"), 0);
+}
+
 static void test_not_believed(void **state)
 {
 	struct world *w = *state;
@@ -187,18 +294,6 @@ static void test_docker_first(void **state)
 	must_find("c1", "blog2.docker-router.internal", "10.82.0.2");
 	must_find("c3", "blog2", "10.82.0.2");
 	must_find(NULL, "blog2", "10.82.0.2");
-}
-
-static const char *find_ip(const struct world *w, const char *who, const char *address)
-{
-	static char name[256];
-	struct ip ip;
-
-	assert_int_equal(ip_parse(address, &ip), 0);
-	return table_find_ip(w->table, who ? table_viewer(w->table, who) : table_host(w->table), &ip, name,
-			     sizeof(name)) == FIND_NAME
-		       ? name
-		       : "-";
 }
 
 static void test_reverse(void **state)
@@ -245,6 +340,10 @@ static void test_records(void **state)
 	assert_int_equal(mapped, 6);
 	assert_int_equal(r.problems.n, 1);
 	assert_string_equal(r.problems.v[0].object, "stack com");
+	assert_string_equal(r.problems.v[0].text, "on nas.lan, is called like a top-level domain: its names are "
+						  "answered only below docker-router.internal");
+	assert_string_equal(r.problems.v[0].cure, "Ask google.com.docker-router.internal, or call it otherwise: "
+						  "docker-router.stack on its network on nas.lan.");
 	records_done(&r);
 }
 
@@ -268,7 +367,8 @@ static void test_empty(void **state)
 	struct inventory inventory = {0};
 	struct names names = {0};
 	struct discovery discovery = {0};
-	struct world w = {.table = table_new(&inventory, &names, &discovery, "d")};
+	struct router_state router = {0};
+	struct world w = {.table = table_new(&inventory, &names, &discovery, &router, "d")};
 	struct records r = {0};
 
 	assert_string_equal(find(&w, NULL, "web.shop", 0), "-");
@@ -288,6 +388,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_vni, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_subnet, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_believed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_docker_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reverse, setup, teardown),

@@ -17,6 +17,7 @@ struct world {
 	struct inventory inventory;
 	struct names names;
 	struct discovery discovery;
+	struct router_state router; /* refuses nothing at first */
 	struct table *table;
 };
 
@@ -105,14 +106,14 @@ static inline void world_init(struct world *w)
 	json_decref(inventory);
 	json_decref(names);
 	json_decref(discovery);
-	w->table = table_new(&w->inventory, &w->names, &w->discovery, "docker-router.internal");
+	w->table = table_new(&w->inventory, &w->names, &w->discovery, &w->router, "docker-router.internal");
 }
 
 /* Build the table again, after something was changed */
 static inline void world_again(struct world *w)
 {
 	table_free(w->table);
-	w->table = table_new(&w->inventory, &w->names, &w->discovery, "docker-router.internal");
+	w->table = table_new(&w->inventory, &w->names, &w->discovery, &w->router, "docker-router.internal");
 }
 
 static inline void world_done(struct world *w)
@@ -121,6 +122,7 @@ static inline void world_done(struct world *w)
 	inventory_done(&w->inventory);
 	names_done(&w->names);
 	discovery_done(&w->discovery);
+	router_state_done(&w->router);
 }
 
 #endif

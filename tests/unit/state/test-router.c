@@ -103,8 +103,16 @@ static void test_file(void **state)
 		v->n_routes++;
 	}
 	assert_int_equal(router_state_read(t->fd, NULL, &b, &e), -ENOENT);
+	assert_int_equal(router_refused_read(t->fd, NULL, &b, &e), -ENOENT);
 	assert_int_equal(router_state_write(t->fd, &a, &e), 0);
 	assert_int_equal(router_state_read(t->fd, NULL, &b, &e), 0);
+	struct router_state refused = {0};
+	assert_int_equal(router_refused_read(t->fd, NULL, &refused, &e), 0);
+	assert_int_equal(refused.n_vnis, 0);
+	assert_int_equal(refused.n_refused, 1);
+	assert_string_equal(refused.refused[0].stack_id, "blog");
+	assert_int_equal(refused.n_held, 1);
+	router_state_done(&refused);
 	json_t *want = router_state_to_json(&a), *got = router_state_to_json(&b);
 	assert_true(json_equal(want, got));
 	json_decref(want);
