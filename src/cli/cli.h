@@ -120,6 +120,8 @@ json_t *mapped_json(const struct mapped *m, size_t n); /* [{"subnet", "as"}] */
 /** refused_is_mapped() - A subnet that clashes, but whose stack is reached by a mapped prefix: nothing has to be done
  */
 bool refused_is_mapped(const struct state_files *f, const struct rs_refused *r);
+/** refused_mappable() - A clash that MAPPING=auto would end: the stack or one of ours in the VNI is not mapped */
+bool refused_mappable(const struct state_files *f, const struct rs_refused *r);
 /** refused_cure() - What ends the clash: which file is to be changed where, and the lines for it ("" when none are
  * known)
  */

@@ -111,10 +111,32 @@ static void check_files(struct doctor *d)
 	}
 }
 
+/* Stacks whose clash with one of ours is mapped away, ours too */
+static size_t clashes_mapped(const struct discovery *disc)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < disc->self.n_stacks; i++) {
+		const struct self_stack *s = &disc->self.stacks[i];
+		size_t others = 0;
+		for (size_t j = 0; j < disc->n_peers; j++) {
+			const struct peer *p = &disc->peers[j];
+			bool clash = false;
+			for (size_t k = 0; p->vni == s->vni && k < s->n_mapped; k++) {
+				for (size_t m = 0; m < p->n_mapped; m++)
+					clash = clash || prefix_overlaps(&s->mapped[k].subnet, &p->mapped[m].subnet);
+			}
+			others += clash;
+		}
+		n += others ? others + 1 : 0;
+	}
+	return n;
+}
+
 static void check_refused(struct doctor *d)
 {
 	const struct router_state *r = &d->files.router;
-	size_t bad = 0;
+	size_t bad = 0, mapped = clashes_mapped(&d->files.discovery);
 
 	for (size_t i = 0; i < r->n_refused; i++) {
 		const struct rs_refused *x = &r->refused[i];
@@ -127,7 +149,7 @@ static void check_refused(struct doctor *d)
 		refused_cure(&d->files, x, &where, &lines);
 		autofree char *cure = xasprintf(
 			"%s%s%s%s",
-			d->cli->config.mapping == MAPPING_NEVER
+			refused_mappable(&d->files, x)
 				? "Set MAPPING=auto on all hosts of the VNI. Or give one of the two another subnet; "
 				: "Give one of the two another subnet; ",
 			where.data, lines.len ? "\n" : "", lines.len ? lines.data : "");
@@ -135,7 +157,9 @@ static void check_refused(struct doctor *d)
 		doctor_add(d, "subnets", CHECK_ERROR, cure, "VNI %u: %s of stack %s on %s clashes with %s", x->vni,
 			   prefix_format(&x->prefix, prefix), x->stack_id, host, x->with);
 	}
-	if (d->files.code[FILE_ROUTER] == 0 && bad == 0)
+	if (d->files.code[FILE_ROUTER] == 0 && bad == 0 && mapped)
+		doctor_add(d, "subnets", CHECK_OK, NULL, "clashing subnets are mapped (%zu stacks)", mapped);
+	else if (d->files.code[FILE_ROUTER] == 0 && bad == 0)
 		doctor_add(d, "subnets", CHECK_OK, NULL, "no subnet clashes");
 	for (size_t i = 0; i < r->n_pending; i++)
 		doctor_add(d, "waiting", CHECK_WARNING, NULL, "%s: %s", r->pending[i].operation, r->pending[i].why);
@@ -175,49 +199,59 @@ static void check_discovery(struct doctor *d)
 	doctor_sealing(d);
 }
 
-/* Cures of the rows in one state, under a heading */
-static void cures(struct output *o, const struct doctor *d, enum check_state state, const char *heading, bool *begun)
+/* Rows that have a cure, in one state, under a heading: each once, so the table above has only the others */
+static void cures(struct output *o, const struct doctor *d, enum check_state state, const char *heading)
 {
+	bool begun = false;
+
 	for (size_t i = 0; i < d->n; i++) {
 		const struct check *c = &d->checks[i];
 		if (!c->cure[0] || c->state != state)
 			continue;
 		output_gap(o);
-		if (!*begun)
+		if (!begun)
 			output_line(o, "%s", heading);
-		*begun = true;
-		output_line(o, "  %s: %s", c->check, c->what);
+		begun = true;
+		output_line(o, "  %s  %s  %s", c->check, state_words[c->state], c->what);
 		output_block(o, 4, c->cure);
 	}
 }
 
-static int checks_print(struct doctor *d)
+static struct table *checks_table(const struct doctor *d, bool all)
 {
 	static const struct column columns[] = {
 		{"check", "CHECK", 0}, {"state", "STATE", 0}, {"what", "WHAT", 0}, {"cure", "", COL_JSON}};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
-	size_t count[CHECK_STATE_N_] = {0};
-	struct output o;
 
 	for (size_t i = 0; i < d->n; i++) {
 		const struct check *c = &d->checks[i];
-		count[c->state]++;
+		if (c->cure[0] && !all)
+			continue;
 		cell_str(t, c->check);
 		cell_str(t, state_words[c->state]);
 		cell_str(t, c->what);
 		cell_str(t, c->cure);
 	}
+	return t;
+}
+
+static int checks_print(struct doctor *d)
+{
+	size_t count[CHECK_STATE_N_] = {0};
+	struct output o;
+
+	for (size_t i = 0; i < d->n; i++)
+		count[d->checks[i].state]++;
 	output_begin(&o, stdout, d->cli->json, false);
-	output_table(&o, "checks", NULL, NULL, t);
-	bool begun = false, known = false;
-	cures(&o, d, CHECK_ERROR, "What to do", &begun);
-	cures(&o, d, CHECK_WARNING, "What to do", &begun);
-	cures(&o, d, CHECK_SKIPPED, "What to do", &begun);
-	cures(&o, d, CHECK_INFO, "Good to know", &known);
+	output_table(&o, "checks", NULL, NULL, checks_table(d, d->cli->json));
+	cures(&o, d, CHECK_ERROR, "Errors, and what to do");
+	cures(&o, d, CHECK_WARNING, "Warnings, and what to do");
+	cures(&o, d, CHECK_SKIPPED, "Not checked");
+	cures(&o, d, CHECK_INFO, "Good to know");
 	output_gap(&o);
-	output_line(&o, "%zu error%s, %zu warning%s, %zu skipped, %zu fine", count[CHECK_ERROR],
+	output_line(&o, "%zu error%s, %zu warning%s, %zu skipped, %zu to know, %zu fine", count[CHECK_ERROR],
 		    count[CHECK_ERROR] == 1 ? "" : "s", count[CHECK_WARNING], count[CHECK_WARNING] == 1 ? "" : "s",
-		    count[CHECK_SKIPPED], count[CHECK_OK] + count[CHECK_INFO]);
+		    count[CHECK_SKIPPED], count[CHECK_INFO], count[CHECK_OK]);
 	return verb_end(d->cli, &o, count[CHECK_ERROR] ? EXIT_FAILED : EXIT_DONE);
 }
 
@@ -261,6 +295,7 @@ int verb_doctor(struct cli *c)
 	check_problems(&d, "router", &d.files.router.problems);
 	check_problems(&d, "names", &d.files.records.problems);
 	check_discovery(&d);
+	doctor_mapping(&d);
 	doctor_pool(&d);
 	doctor_names(&d);
 	doctor_step(&d, "the peers' discovery port");

@@ -82,6 +82,8 @@ void doctor_vxlan_port(struct doctor *d);
 
 /* doctor_names.c */
 void doctor_names(struct doctor *d);
+/** doctor_mapping() - Are stacks of one VNI mapped on one host and not on another? Then they do not meet */
+void doctor_mapping(struct doctor *d);
 void doctor_pool(struct doctor *d);
 /** doctor_peer_refuses() - Do all our subnets in the VNI clash with what the peer has or knows, so that it has no way
  * to us whatever the firewall? @ret_why: which with which */

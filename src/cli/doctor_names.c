@@ -54,17 +54,13 @@ static void askers_check(struct doctor *d, const struct records *r)
 
 static void stub_check(struct doctor *d, const struct records *r)
 {
-	char listen[ENDPOINT_STRLEN] = "its port";
-
 	if (!r->listen_error || !r->listen_error[0])
 		return;
-	if (!ip_is_none(&r->listen.ip))
-		endpoint_format(&r->listen, listen);
 	doctor_add(
 		d, "names stub", CHECK_WARNING,
 		"Who has the port: ss -ulpn. Take another one, NAMES_LISTEN=127.0.0.1:4754, and tell it to the host's "
 		"resolver; or NAMES_LISTEN=off. Containers are answered all the same.",
-		"the host itself is not answered: %s: %s", listen, r->listen_error);
+		"the host itself is not answered at %s", r->listen_error);
 }
 
 /* Records of one stack stand together; hosts of one stack too, since they are sorted by name: look at the stacks alone
@@ -159,6 +155,53 @@ void doctor_names(struct doctor *d)
 	stub_check(d, &f->records);
 	twins_check(d, &f->records);
 	stale_check(d, &f->records);
+}
+
+/* --- mapped here, not there --- */
+
+static bool subnets_clash(const struct self_stack *s, const struct peer *p)
+{
+	bool clash = false;
+
+	for (size_t i = 0; i < s->n_subnets; i++) {
+		for (size_t j = 0; j < p->n_subnets; j++)
+			clash = clash || prefix_overlaps(&s->subnets[i], &p->subnets[j]);
+		for (size_t j = 0; j < p->n_mapped; j++)
+			clash = clash || prefix_overlaps(&s->subnets[i], &p->mapped[j].subnet);
+	}
+	for (size_t i = 0; i < s->n_mapped; i++) {
+		for (size_t j = 0; j < p->n_subnets; j++)
+			clash = clash || prefix_overlaps(&s->mapped[i].subnet, &p->subnets[j]);
+	}
+	return clash;
+}
+
+void doctor_mapping(struct doctor *d)
+{
+	const struct discovery *disc = &d->files.discovery;
+	size_t rows = 0;
+
+	for (size_t i = 0; i < disc->self.n_stacks; i++) {
+		const struct self_stack *s = &disc->self.stacks[i];
+		for (size_t j = 0; j < disc->n_peers && rows < ROWS_MAX; j++) {
+			const struct peer *p = &disc->peers[j];
+			char host[80];
+			if (p->vni != s->vni || p->status != PEER_ACTIVE || !p->n_mapped == !s->n_mapped ||
+			    p->n_mapped + p->n_subnets == 0 || s->n_mapped + s->n_subnets == 0)
+				continue;
+			rows++;
+			host_label(&d->files, p->host_id, &p->host_ip, host, sizeof(host));
+			autofree char *cure = xasprintf(
+				"Set MAPPING=auto on all hosts of the VNI and restart docker-router there; it is "
+				"MAPPING=never on %s.",
+				s->n_mapped ? host : "this host");
+			doctor_add(d, "mapping", CHECK_ERROR, cure, "VNI %u: stack %s here is %s, %s on %s is %s: %s",
+				   s->vni, s->stack_id, s->n_mapped ? "mapped" : "not mapped", p->stack_id, host,
+				   p->n_mapped ? "mapped" : "not",
+				   subnets_clash(s, p) ? "their subnets clash, so they do not reach each other"
+						       : "what clashes does not get through");
+		}
+	}
 }
 
 /* --- the pool --- */

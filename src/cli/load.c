@@ -316,6 +316,17 @@ bool refused_is_mapped(const struct state_files *f, const struct rs_refused *r)
 	return false;
 }
 
+bool refused_mappable(const struct state_files *f, const struct rs_refused *r)
+{
+	const struct mapped *m;
+
+	for (size_t i = 0; i < f->discovery.self.n_stacks; i++) {
+		if (f->discovery.self.stacks[i].vni == r->vni && !f->discovery.self.stacks[i].n_mapped)
+			return true;
+	}
+	return f->code[FILE_DISCOVERY] == 0 && mapped_find(f, r->host_id, r->stack_id, r->vni, &m) == 0;
+}
+
 /* Docker's default bridge has no Compose file */
 static bool is_default_bridge(const struct state_files *f, const struct rs_refused *r)
 {
@@ -433,6 +444,10 @@ void cures_print(struct output *o, const struct state_files *f)
 			output_gap(o);
 			output_line(o, "Refused subnets: they clash, and what was there first stays");
 		}
+		if (!begun && refused_mappable(f, r))
+			output_line(
+				o,
+				"  Set MAPPING=auto on all hosts of the VNI, or give one of the two another subnet:");
 		begun = true;
 		refused_cure(f, r, &where, &cure);
 		host_label(f, r->host_id, NULL, host, sizeof(host));

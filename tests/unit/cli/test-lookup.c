@@ -102,7 +102,8 @@ static void test_addresses_and_parts(void **state)
 	lookup_done(&l);
 	assert_int_equal(ip_parse("172.18.0.2", &ip), 0);
 	lookup_address(&r, &ip, ALL, &l);
-	assert_int_equal(l.n, 2);
+	assert_int_equal(l.n, 1); /* of the stack and its service, the service */
+	assert_string_equal(l.v[0]->name, "web");
 	lookup_done(&l);
 	lookup_part(&r, "WEB", &l);
 	assert_int_equal(l.n, 3);
@@ -111,6 +112,90 @@ static void test_addresses_and_parts(void **state)
 	assert_int_equal(l.n, 0);
 	lookup_done(&l);
 	records_done(&r);
+}
+
+/* A container of shop on pi asks; its stack may be mapped */
+static void expect_seen(const struct record *r, bool asker_mapped, const char *subnet, bool announced, bool refused,
+			enum seen want)
+{
+	struct discovery d = {0};
+	struct asker a = {.n_stacks = 1, .stacks = {{"shop", 1000, asker_mapped}}, .n_subnets = 1};
+	struct prefix there;
+	struct peer peer = {.vni = r->vni, .subnets = &there, .n_subnets = announced};
+	struct rs_refused no = {.vni = r->vni, .prefix = {r->addresses[0], 24}};
+	struct router_state router = {.refused = &no, .n_refused = refused};
+
+	memset(d.self.host_id, 'a', HOST_ID_LEN);
+	assert_int_equal(prefix_parse(subnet, &a.subnets[0]), 0);
+	there = (struct prefix){r->addresses[0], 16};
+	str_copy(peer.host_id, r->host_id);
+	str_copy(peer.stack_id, r->stack_id);
+	str_copy(no.host_id, r->host_id);
+	str_copy(no.stack_id, r->stack_id);
+	d.peers = &peer;
+	d.n_peers = 1;
+	assert_int_equal(record_seen(r, 0, &a, &d, &router), want);
+}
+
+static void test_seen(void **state)
+{
+	struct records r;
+	const struct record *own, *twin, *plain;
+
+	records_make(&r);
+	own = &r.records[1];
+	twin = &r.records[2]; /* of the same name, elsewhere */
+	plain = &r.records[3];
+	expect_seen(own, true, "172.18.0.0/16", true, false, SEEN_TRUE);
+	expect_seen(own, false, "172.18.0.0/16", true, true, SEEN_TRUE);
+	expect_seen(twin, true, "172.18.0.0/16", true, false, SEEN_MAPPED);
+	expect_seen(twin, true, "172.18.0.0/16", true, true, SEEN_MAPPED); /* the mapped one is not refused */
+	expect_seen(twin, false, "172.18.0.0/16", true, false, SEEN_NOT);
+	expect_seen(twin, false, "10.0.0.0/24", true, false, SEEN_TRUE);
+	expect_seen(twin, false, "10.0.0.0/24", false, false, SEEN_MAPPED); /* MAPPING=always there */
+	expect_seen(plain, true, "172.18.0.0/16", true, false, SEEN_TRUE);
+	expect_seen(plain, true, "172.18.0.0/16", true, true, SEEN_NOT);
+	records_done(&r);
+}
+
+static void add_container(struct inv_stack *s, const char *id, const char *service, enum health health,
+			  const char *address)
+{
+	struct inv_container *c = xgrow(&s->containers, s->n_containers, &s->cap_containers);
+	struct inv_interface *f = xgrow(&c->interfaces, c->n_interfaces, &c->cap_interfaces);
+
+	s->n_containers++;
+	c->n_interfaces++;
+	c->health = health;
+	str_copy(c->id, id);
+	str_copy(c->service, service);
+	snprintf(c->name, sizeof(c->name), "shop_%s_1", service);
+	str_copy(f->network_id, "n1");
+	f->n_addresses = 1;
+	assert_int_equal(ip_parse(address, f->addresses), 0);
+}
+
+static void test_left_to_others(void **state)
+{
+	struct inventory inv = {0};
+	struct inv_stack *s = inventory_stack(&inv, "shop", 1000);
+	const struct inv_container *v[4];
+	static const uint32_t other[] = {2000};
+	autobuf struct buf ips = {0};
+
+	add_container(s, "c1", "web", HEALTH_NONE, "172.18.0.2");
+	add_container(s, "c2", "sick", HEALTH_UNHEALTHY, "172.18.0.3");
+	assert_int_equal(lookup_unhealthy(&inv, "internal", "pi", "sick.shop", ALL, v, 4), 1);
+	assert_string_equal(v[0]->id, "c2");
+	assert_int_equal(lookup_unhealthy(&inv, "internal", "pi", "SHOP_sick_1.shop.pi.internal", ALL, v, 4), 1);
+	assert_int_equal(lookup_unhealthy(&inv, "internal", "pi", "sick.shop", (struct scope){other, 1}, v, 4), 0);
+	assert_int_equal(lookup_unhealthy(&inv, "internal", "pi", "web.shop", ALL, v, 4), 0);
+	assert_int_equal(lookup_unhealthy(&inv, "internal", "pi", "sick", ALL, v, 4), 0);
+	assert_true(lookup_docker(&inv, "c2", "Web", &ips));
+	assert_string_equal(ips.data, "172.18.0.2");
+	assert_false(lookup_docker(&inv, "c2", "web.shop", &ips));
+	assert_false(lookup_docker(&inv, "c9", "web", &ips));
+	inventory_done(&inv);
 }
 
 static void test_nearest(void **state)
@@ -254,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_names),	cmocka_unit_test(test_addresses_and_parts),
 		cmocka_unit_test(test_nearest), cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_errors),	cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_seen),	cmocka_unit_test(test_left_to_others),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
