@@ -437,6 +437,7 @@ static void kv_tell(void *arg, const struct etcd_kv *kv)
 		if (kv->deleted && own && own->put && !own->gone) {
 			own->put = false;
 			own->not_before_us = e->good_us + PUT_AGAIN_US;
+			e->alive_us = INT64_MIN; /* has our lease gone? Then it is put at once */
 		} else if (!kv->deleted && own && own->put && kv->revision > e->put_revision && kv->lease != e->lease &&
 			   !e->cloned) {
 			e->cloned = true;

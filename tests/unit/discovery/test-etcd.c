@@ -288,6 +288,12 @@ static void test_lease_runs_out(void **state)
 	assert_int_equal(w.n_drops, 0);
 	world_run(&w, 8 * SEC);
 	assert_int_equal(w.n_txns, 4);
+	/* gone with our lease, as a leader that slept too long may do: put again at once, with another one */
+	w.lease = 600;
+	world_event(&w, true, "shop", HOST_A, w.revision + 1);
+	world_run(&w, SEC / 100);
+	assert_int_equal(w.n_txns, 5);
+	assert_int_equal(w.lease, 601);
 	world_end(&w);
 }
 

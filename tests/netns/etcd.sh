@@ -1,0 +1,306 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The mode etcd with a real cluster: three members and two discoveries (more where it is said), all in one network,
+# mount and PID namespace of the test's own. Members that die or hang, a lease that runs out, compaction, login, TLS;
+# and how long a change takes. TAP on stdout; exit 77 when something is missing here.
+#
+#	members	10.99.1.1 .2 .3, client port 2379, peer port 2380	discoveries	10.99.0.1 .2 ...
+#
+# Environment: DOCKER_ROUTER (the command; default: build/docker-router), ARTIFACTS (where logs are kept after a failure).
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/build/docker-router}
+
+skip() {
+	echo "1..0 # SKIP $*"
+	exit 77
+}
+[ "$(id -u)" = 0 ] || skip "needs root"
+for tool in ip jq unshare etcd etcdctl openssl; do
+	command -v "$tool" >/dev/null || skip "needs $tool"
+done
+[ -x "$DOCKER_ROUTER" ] || skip "$DOCKER_ROUTER is not built"
+if [ "${1:-}" != inside ]; then
+	unshare --net --mount --propagation private true || skip "no namespaces here"
+	# as PID 1 of its own this script takes everything along that it leaves, whatever happens
+	exec unshare --net --mount --propagation private --pid --fork --mount-proc --kill-child "$0" inside
+fi
+ip link set dev lo up
+for i in 1 2 3 4; do
+	ip address add "10.99.0.$i/24" dev lo
+	ip address add "10.99.1.$i/24" dev lo
+done
+
+T=$(mktemp -d /tmp/docker-router-etcd.XXXXXX)
+chmod 755 "$T"
+declare -A PID=()
+n_tests=0 n_failed=0
+cleanup() {
+	trap - EXIT
+	[ "${#PID[@]}" = 0 ] || end KILL "${!PID[@]}"
+	if [ "$n_failed" -gt 0 ] && [ -n "${ARTIFACTS:-}" ]; then
+		mkdir -p "$ARTIFACTS" && cp -r "$T" "$ARTIFACTS/"
+	fi
+	rm -rf "$T"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+ok() { # NAME CMD...
+	local name=$1
+	shift
+	n_tests=$((n_tests + 1))
+	if "$@"; then
+		echo "ok $n_tests - $name"
+	else
+		n_failed=$((n_failed + 1))
+		echo "not ok $n_tests - $name"
+	fi
+}
+
+within() { # SECONDS CMD...: until it is true
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+throughout() { # SECONDS CMD...: it stays true
+	local end=$((SECONDS + $1))
+	shift
+	while [ "$SECONDS" -lt "$end" ]; do
+		"$@" || return 1
+		sleep 0.1
+	done
+}
+
+not() {
+	! "$@"
+}
+
+# --- etcd --------------------------------------------------------------------------------------------------------------
+
+SCHEME=http TLS=()
+member() { # NUMBER: start it, on what it has
+	etcd --name "m$1" --data-dir "$T/data$1" --logger zap --log-level warn --heartbeat-interval 50 --election-timeout 500 \
+		--listen-client-urls "$SCHEME://10.99.1.$1:2379" --advertise-client-urls "$SCHEME://10.99.1.$1:2379" \
+		--listen-peer-urls "http://10.99.1.$1:2380" --initial-advertise-peer-urls "http://10.99.1.$1:2380" \
+		--initial-cluster "$CLUSTER" "${TLS[@]}" >>"$T/member$1.log" 2>&1 &
+	PID[m$1]=$!
+}
+
+CLUSTER=m1=http://10.99.1.1:2380,m2=http://10.99.1.2:2380,m3=http://10.99.1.3:2380
+ALL=http://10.99.1.1:2379,http://10.99.1.2:2379,http://10.99.1.3:2379
+
+ctl() {
+	ETCDCTL_API=3 timeout 10 etcdctl --endpoints "${ENDPOINTS:-$ALL}" "$@" 2>>"$T/etcdctl.log"
+}
+
+healthy() {
+	ctl endpoint health >/dev/null
+}
+
+end() { # SIGNAL NAME...: and wait for them
+	local n signal=$1
+	shift
+	for n; do
+		kill "-$signal" "${PID[$n]}"
+	done
+	for n; do
+		wait "${PID[$n]}" 2>/dev/null
+		unset "PID[$n]"
+	done
+}
+
+keys() {
+	ctl get --prefix --keys-only /docker-router/discovery/ | grep -c /
+}
+
+# --- discoveries -------------------------------------------------------------------------------------------------------
+
+start() { # NAME NUMBER [SETTING...]: a discovery alone, with a stack of its name
+	local name=$1 number=$2
+	shift 2
+	mkdir -p "$T/$name"
+	env STATE_DIR="$T/$name" STACK_ID="$name" VNI=1000 STACK_SUBNETS="10.7$number.0.0/24" HOST_IP="10.99.0.$number" \
+		INTERFACE=lo DISCOVERY_MODE=etcd ETCD_ENDPOINTS="$ALL" ETCD_LEASE_TTL=5 "$@" \
+		"$DOCKER_ROUTER" discovery >>"$T/$name.log" 2>&1 &
+	PID[$name]=$!
+}
+
+knows() { # NAME STACK: as a peer of etcd
+	jq -e --arg s "$2" 'any(.peers[]; .stack_id == $s and .source == "etcd" and .status == "active")' \
+		"$T/$1/discovery.json" >/dev/null 2>&1
+}
+
+lost() { # NAME STACK: not even that, and the file can be read
+	jq -e --arg s "$2" 'any(.peers[]; .stack_id == $s) | not' "$T/$1/discovery.json" >/dev/null 2>&1
+}
+
+complains() { # NAME WORDS
+	jq -e --arg w "$2" 'any(.problems[]; .object == "etcd" and (.text | contains($w)))' "$T/$1/discovery.json" \
+		>/dev/null 2>&1
+}
+
+content() { # NAME
+	jq -e '.problems | all(.object != "etcd")' "$T/$1/discovery.json" >/dev/null 2>&1
+}
+
+for i in 1 2 3; do
+	member "$i"
+done
+within 30 healthy || skip "etcd does not start here"
+start shop 1
+start blog 2
+ok "two hosts find each other through etcd" within 10 eval "knows shop blog && knows blog shop"
+ok "a key for each stack, and no other" [ "$(keys)" = 2 ]
+key=$(ctl get --prefix --keys-only /docker-router/discovery/shop/ | head -n 1)
+ok "the key is PREFIX/stack/host/vni, its value a peer" eval \
+	'[ "$key" = "/docker-router/discovery/shop/$(cat "$T/shop/host_id")/1000" ] &&
+	ctl get --print-value-only "$key" | jq -e ".stack_id == \"shop\" and .subnets == [\"10.71.0.0/24\"]" >/dev/null'
+
+# --- how long a change takes: from etcd's answer to a put until discovery.json says it ---------------------------------
+
+measure() {
+	local i begin took peer value
+	peer=$(printf '%032d' 7)
+	for i in $(seq 11); do
+		value=$(jq -nc --arg h "$peer" --arg i "$i" '{stack_id: "new\($i)", host_ip: "10.99.0.9", vni: 1000, host_id: $h,
+			seq: 1, subnets: ["10.100.\($i).0/24"]}')
+		ctl put "/docker-router/discovery/new$i/$peer/1000" "$value" >/dev/null
+		begin=$(date +%s%N)
+		until grep -q "\"new$i\"" "$T/shop/discovery.json" || [ $(($(date +%s%N) - begin)) -gt 5000000000 ]; do :; done
+		took=$((($(date +%s%N) - begin) / 1000000))
+		echo "$took"
+	done | sort -n >"$T/took"
+	echo "# a change in etcd is in discovery.json after $(sed -n 6p "$T/took") ms (median; at most $(tail -n 1 "$T/took"))"
+	ctl del --prefix /docker-router/discovery/new >/dev/null
+	[ "$(sed -n 6p "$T/took")" -le 50 ]
+}
+ok "a change in etcd is known within 50 ms" measure
+ok "and what is deleted there is gone" within 5 eval "! grep -q '\"new' '$T/shop/discovery.json'"
+
+# --- hosts that go -----------------------------------------------------------------------------------------------------
+
+end TERM blog
+ok "a host that is stopped is gone at once" within 1 lost shop blog
+start blog 2
+ok "and is back" within 5 knows shop blog
+end KILL blog
+ok "one that crashed stays until its lease runs out" throughout 2 knows shop blog
+ok "and is gone then" within 12 lost shop blog
+start blog 2 GOODBYE=never
+within 5 knows shop blog
+end TERM blog
+ok "with GOODBYE=never a host that is stopped stays for the time of its lease" throughout 2 knows shop blog
+start blog 2
+ok "and takes its place again" throughout 7 knows shop blog
+
+# --- the lease of a host runs out in a healthy etcd --------------------------------------------------------------------
+
+lease=$(ctl get -w json "/docker-router/discovery/blog/$(cat "$T/blog/host_id")/1000" | jq -r '.kvs[0].lease')
+ctl lease revoke "$(printf '%x' "$lease")" >/dev/null
+ok "a host whose lease is gone registers again" within 10 eval "[ \"\$(keys)\" = 2 ] && knows shop blog"
+ctl del "$key" >/dev/null
+ok "a key that somebody deletes is put again" within 10 eval "[ \"\$(keys)\" = 2 ] && knows blog shop"
+kill -STOP "${PID[blog]}"
+ok "a host that hangs in a healthy etcd is gone" within 12 lost shop blog
+kill -CONT "${PID[blog]}"
+ok "and is back when it goes on" within 10 knows shop blog
+
+# --- compaction --------------------------------------------------------------------------------------------------------
+
+kill -STOP "${PID[shop]}"
+for i in $(seq 20); do
+	ctl put "/elsewhere/$i" x >/dev/null
+done
+ctl put "/docker-router/discovery/wiki/$(printf '%032d' 8)/1000" \
+	"{\"stack_id\":\"wiki\",\"host_ip\":\"10.99.0.8\",\"vni\":1000,\"host_id\":\"$(printf '%032d' 8)\",\"seq\":1}" >/dev/null
+revision=$(ctl endpoint status -w json | jq -r '[.[].Status.header.revision] | max')
+ctl compact --physical "$revision" >/dev/null
+kill -CONT "${PID[shop]}"
+ok "after a compaction nothing is missed" within 10 eval "knows shop wiki && knows shop blog"
+
+# --- members that die or hang ------------------------------------------------------------------------------------------
+
+end KILL m1
+ok "one of three members dies: nobody is lost" throughout 8 eval "knows shop blog && knows blog shop"
+start late 3
+ok "and who comes is found" within 10 knows shop late
+member 1
+within 20 healthy
+kill -STOP "${PID[m2]}"
+ok "one hangs: nobody is lost" throughout 8 eval "knows shop blog && knows blog shop"
+end TERM late
+ok "and who goes is gone" within 12 lost shop late
+kill -CONT "${PID[m2]}"
+within 20 healthy
+
+# a leader that slept may revoke leases when it wakes, in etcd before 3.4.25 and 3.5.8
+within 10 eval "[ \"\$(keys)\" = 3 ] && knows shop blog && knows blog shop"
+end KILL m1 m2 m3
+ok "the whole etcd dies: it is told" within 10 complains shop "no member of etcd answers"
+ok "and longer than a lease nobody is lost" throughout 8 eval "knows shop blog && knows blog shop"
+end KILL shop
+start shop 1
+ok "nor by a discovery that starts meanwhile" throughout 3 knows shop blog
+for i in 1 2 3; do
+	member "$i"
+done
+ok "it is back: all is as it was" within 20 eval "content shop && knows shop blog && [ \"\$(keys)\" = 3 ]"
+
+end TERM shop blog
+
+# --- login -------------------------------------------------------------------------------------------------------------
+
+ctl del --prefix / >/dev/null
+ctl user add root:rootword >/dev/null && ctl user grant-role root root >/dev/null 2>&1
+ctl role add router >/dev/null && ctl role grant-permission router readwrite --prefix=true /docker-router/discovery/ >/dev/null
+ctl user add router:secret >/dev/null && ctl user grant-role router router >/dev/null
+ctl user add other:secret >/dev/null
+ctl auth enable >/dev/null
+printf 'secret\n' >"$T/password"
+chmod 600 "$T/password"
+start shop 1 ETCD_USERNAME=router ETCD_PASSWORD_FILE="$T/password"
+start blog 2 ETCD_USERNAME=router ETCD_PASSWORD=secret
+ok "with user and password, of a file that only root reads" within 10 eval "knows shop blog && knows blog shop"
+start wrong 3 ETCD_USERNAME=router ETCD_PASSWORD=guessed
+ok "a wrong password is told as such" within 10 complains wrong "refuses user and password"
+start none 4
+ok "none at all too" within 10 complains none "wants a user and a password"
+end TERM none
+start none 4 ETCD_USERNAME=other ETCD_PASSWORD=secret
+ok "a user without permission too" within 10 complains none "may not read and write"
+ok "no password in any log or file" not grep -rqE "guessed|secret" "$T/wrong" "$T/shop" "$T/blog" "$T"/{wrong,shop,blog,none}.log
+end TERM shop blog wrong none
+end KILL m1 m2 m3
+
+# --- TLS ---------------------------------------------------------------------------------------------------------------
+
+certificate() { # NAME: signed by our own authority
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/$1.key" -out "$T/$1.csr" -subj "/CN=$1" 2>/dev/null
+	openssl x509 -req -in "$T/$1.csr" -CA "$T/ca.crt" -CAkey "$T/ca.key" -CAcreateserial -days 2 -out "$T/$1.crt" \
+		-extfile <(echo "subjectAltName=IP:10.99.1.4") 2>/dev/null
+	chmod 600 "$T/$1.key"
+}
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/ca.key" -out "$T/ca.crt" -subj /CN=ca -days 2 2>/dev/null
+certificate server
+certificate client
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/ca2.key" -out "$T/ca2.crt" -subj /CN=other -days 2 2>/dev/null
+SCHEME=https CLUSTER=m4=http://10.99.1.4:2380 ALL=https://10.99.1.4:2379
+TLS=(--cert-file "$T/server.crt" --key-file "$T/server.key" --client-cert-auth --trusted-ca-file "$T/ca.crt")
+member 4
+mine=("ETCD_CACERT=$T/ca.crt" "ETCD_CERT=$T/client.crt" "ETCD_KEY=$T/client.key")
+start shop 1 "${mine[@]}"
+start blog 2 "${mine[@]}"
+ok "with TLS and certificates, whose keys only root reads" within 20 eval "knows shop blog && knows blog shop"
+start wrong 3 "ETCD_CACERT=$T/ca2.crt" "ETCD_CERT=$T/client.crt" "ETCD_KEY=$T/client.key"
+ok "an etcd that somebody else signed is not talked to" within 10 complains wrong "TLS with etcd fails"
+ok "and is told nothing" lost shop wrong
+
+echo "1..$n_tests"
+[ "$n_failed" = 0 ]
