@@ -29,9 +29,10 @@
 #define DISCOVERY_GOSSIP_WIRE_H
 
 #include "discovery/gossip.h"
+#include "state/limits.h"
 
 #define GOSSIP_VERSION	       1
-#define GOSSIP_DATAGRAM	       1400 /* bytes sent, and accepted */
+#define GOSSIP_DATAGRAM	       (LIMIT_DATAGRAM - LIMIT_SEAL) /* bytes sent, and accepted; sealed it is longer */
 #define GOSSIP_HEAD	       40
 #define GOSSIP_BUCKETS	       256
 #define GOSSIP_ACCUSERS	       4

@@ -321,8 +321,11 @@ static void measure(size_t nodes, unsigned loss, unsigned times, struct spread w
 		    double median_ms[MEASURED_N_])
 {
 	int64_t *last[MEASURED_N_];
-	struct net *net = cluster(nodes, times, 1, loss);
+	struct net *net;
 
+	if (times > (nodes - 2) / 2)
+		times = (unsigned)(nodes - 2) / 2;
+	net = cluster(nodes, times, 1, loss);
 	for (int m = 0; m < MEASURED_N_; m++) {
 		last[m] = xcalloc(times, sizeof(**last));
 		worst[m] = (struct spread){0};
