@@ -13,11 +13,11 @@
 #include "io/child.h"
 #include "state/identity.h"
 
-#define TOLD_US	    (600 * USEC_PER_SEC) /* as long as the core tells a problem */
-#define TALK_US	    (10 * USEC_PER_MSEC) /* between two questions or answers, when many in a row are wanted */
-#define TALK_BURST  256
-#define READER_FD   3
-#define READER_TEXT (KEYRING_FILE_BYTES + 512)
+#define TOLD_US	      (600 * USEC_PER_SEC) /* as long as the core tells a problem */
+#define TALK_US	      (10 * USEC_PER_MSEC) /* between two questions or answers, when many in a row are wanted */
+#define TALK_BURST_US (256 * TALK_US)
+#define READER_FD     3
+#define READER_TEXT   (KEYRING_FILE_BYTES + 512)
 
 /* Sources that problems are told of: strangers choose them, so they are few */
 struct told {
@@ -268,7 +268,7 @@ static const char *skew_text(int64_t skew_s, char *out, size_t size)
 	const char *unit = s < 7200 ? "minutes" : s < 48 * 3600 ? "hours" : "days";
 	int64_t n = s < 7200 ? s / 60 : s < 48 * 3600 ? s / 3600 : s / 86400;
 
-	snprintf(out, size, "%lld %s %s", (long long)n, unit, skew_s < 0 ? "behind" : "ahead");
+	snprintf(out, size, "%lld %s %s", (long long)n, unit, skew_s < 0 ? "behind" : "ahead of");
 	return out;
 }
 
@@ -329,7 +329,7 @@ static bool talk_pass(struct guard *g, int64_t now_us)
 {
 	int64_t next_us = g->talk_us > now_us ? g->talk_us : now_us;
 
-	if (next_us - now_us > TALK_BURST * TALK_US)
+	if (next_us - now_us > TALK_BURST_US)
 		return false;
 	g->talk_us = next_us + TALK_US;
 	return true;

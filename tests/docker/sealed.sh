@@ -170,10 +170,25 @@ done
 must_equal "peers that h1 lost" "$gone1" "$(gone_lines h1)"
 must_equal "peers that h2 lost" "$gone2" "$(gone_lines h2)"
 must_equal "peers that h3 lost" "$gone3" "$(gone_lines h3)"
-docker_on h1 exec one pkill -INT ping
+docker_on h1 exec one sh -c 'kill -INT $(pidof ping)'
 lost() { in_container h1 one cat /tmp/flow | grep -E '[0-9]+ packets transmitted'; }
 wait_until "the end of the flow" 5 lost
 must_contain "the flow" ' 0% packet loss' "$(lost)"
+
+if ! grep -q asan "/proc/$(role_pid h1 discovery)/maps"; then
+	step "a host that starts with another clock is heard, and told of"
+	gcc -O2 -shared -fPIC -o "$FILES/clock.so" "$FAULTS/clock.c"
+	echo 7200 >"$FILES/late"
+	service_of h2 router stop
+	service_of h2 router start "LD_PRELOAD=$FILES/clock.so" "CLOCK_LATE=$FILES/late"
+	wait_until "h1 says that the clock of h2 is late" 15 problem_on h1 '192.0.2.2 its clock is 2 hours behind ours'
+	wait_until "h2 says that the clock of h1 is not its own" 15 problem_on h2 '192.0.2.1 its clock is 2 hours ahead of ours'
+	must_contain "doctor of h1" '192.0.2.2: its clock is 2 hours behind' "$(on h1 docker-router doctor || true)"
+	must_equal "peers of h1" "three two" "$(peers_of h1)"
+	wait_until "h2 knows both" 10 knows h2 "one three"
+	now=$(date +%s)
+	wait_until "h1 hears both" 30 heard_since h1
+fi
 
 step "a key file that is broken changes nothing"
 cp "$FILES/h1.key" "$FILES/h1.good"
