@@ -2,11 +2,10 @@
  *
  * The state machine of the mode etcd. What it sends and reads is made and parsed in etcd_wire.c.
  */
-#include "discovery/etcd.h"
+#include "discovery/etcd_state.h"
 
 #include <assert.h>
 
-#include "discovery/etcd_wire.h"
 #include "state/peer_text.h"
 
 #define REQUEST_MS     3000
@@ -16,55 +15,7 @@
 #define PAUSE_MAX_US   (5 * USEC_PER_SEC)
 #define PUT_AGAIN_US   USEC_PER_SEC /* what somebody deletes is not put again more often */
 #define HEEDED_MAX     4
-#define TXN_OPS	       64	    /* etcd's own limit is 128 */
-#define TXN_BYTES      (512u << 10) /* and 1.5 MiB */
 #define WATCH_LIVED_US (5 * USEC_PER_SEC)
-
-enum ask { ASK_NOTHING, ASK_LOGIN, ASK_GRANT, ASK_ALIVE, ASK_PROBE, ASK_TXN, ASK_PAGE, ASK_REVOKE };
-
-/** struct record - A stack of ours at etcd */
-struct record {
-	char *key, *value;
-	uint64_t seq;
-	bool put;   /* is there, as far as is known */
-	bool gone;  /* has to be deleted */
-	bool asked; /* is in the transaction under way */
-	bool kept;  /* was seen since etcd_self_begin() */
-	int64_t not_before_us;
-};
-
-struct etcd {
-	struct etcd_config config;
-	struct etcd_events events;
-	uint64_t random;
-	struct record *records;
-	size_t n_records, cap_records;
-	struct buf body, watch_body;
-	/* requests */
-	enum ask asked;
-	size_t endpoint;
-	unsigned failures, heeded; /* in a row: failures; refusals that were answered by another request */
-	int64_t retry_us;
-	char token[ETCD_TOKEN_BYTES];
-	bool no_login; /* etcd knows no users */
-	int64_t lease, alive_us /* next keep-alive */, good_us /* the last good answer; INT64_MIN: none yet */;
-	bool was_down, stopping, stopped;
-	/* listing and watch */
-	bool listed, listing;
-	int64_t grace_us;      /* of the next listing */
-	int64_t page_revision; /* 0: the first page comes */
-	struct buf page_after;
-	int64_t revision; /* all up to it is known */
-	bool watching, watch_stop;
-	int64_t watch_since_us, watch_retry_us;
-	unsigned watch_failures;
-	/* for people */
-	enum ask problem_ask;
-	char *problem;
-	const char *cure;
-	bool cloned;	      /* was said */
-	int64_t put_revision; /* of our last transaction */
-};
 
 static int64_t alive_interval_us(const struct etcd *e)
 {
@@ -89,19 +40,11 @@ struct etcd *etcd_new(const struct etcd_config *config, const struct etcd_events
 	return e;
 }
 
-static void record_free(struct record *r)
-{
-	free(r->key);
-	free(r->value);
-}
-
 void etcd_free(struct etcd *e)
 {
 	if (!e)
 		return;
-	for (size_t i = 0; i < e->n_records; i++)
-		record_free(&e->records[i]);
-	free(e->records);
+	records_done(e);
 	free(e->problem);
 	buf_done(&e->body);
 	buf_done(&e->watch_body);
@@ -128,92 +71,6 @@ int etcd_key_parse(const char *key, struct peer *ret)
 	p.vni = (uint32_t)n;
 	*ret = p;
 	return 0;
-}
-
-/* --- our stacks --- */
-
-void etcd_self_begin(struct etcd *e)
-{
-	for (size_t i = 0; i < e->n_records; i++)
-		e->records[i].kept = false;
-}
-
-void etcd_self(struct etcd *e, const struct peer *peer)
-{
-	char *key = xasprintf("%s/%s/%s/%u", e->config.prefix, peer->stack_id, peer->host_id, peer->vni);
-	struct buf value = {0};
-	struct record *r = NULL;
-
-	for (size_t i = 0; !r && i < e->n_records; i++) {
-		if (str_eq(e->records[i].key, key))
-			r = &e->records[i];
-	}
-	if (!r) {
-		r = xgrow(&e->records, e->n_records, &e->cap_records);
-		e->n_records++;
-		r->key = steal_ptr(key);
-	}
-	free(key);
-	r->kept = true;
-	if (r->value && !r->gone && r->seq == peer->seq)
-		return;
-	peer_to_value(&value, peer);
-	free(r->value);
-	r->value = value.data;
-	r->seq = peer->seq;
-	r->put = r->gone = r->asked = false;
-	r->not_before_us = 0;
-}
-
-static void records_sweep(struct etcd *e)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < e->n_records; i++) {
-		struct record *r = &e->records[i];
-
-		if (r->gone && r->put)
-			record_free(r);
-		else
-			e->records[kept++] = *r;
-	}
-	e->n_records = kept;
-}
-
-void etcd_self_end(struct etcd *e)
-{
-	for (size_t i = 0; i < e->n_records; i++) {
-		struct record *r = &e->records[i];
-
-		if (r->kept || r->gone)
-			continue;
-		r->gone = true;
-		r->put = r->asked = false;
-		r->not_before_us = 0;
-	}
-}
-
-/* Without its lease nothing is there: all has to be put, nothing deleted */
-static void lease_lost(struct etcd *e)
-{
-	e->lease = 0;
-	for (size_t i = 0; i < e->n_records; i++) {
-		e->records[i].put = e->records[i].gone;
-		e->records[i].asked = false;
-		e->records[i].not_before_us = 0;
-	}
-	records_sweep(e);
-}
-
-static struct record *record_of(const struct etcd *e, const char *key)
-{
-	size_t len = strlen(e->config.prefix) + 1;
-
-	for (size_t i = 0; i < e->n_records; i++) {
-		if (str_eq(e->records[i].key + len, key))
-			return &e->records[i];
-	}
-	return NULL;
 }
 
 /* --- problems --- */
@@ -324,11 +181,6 @@ static void member_answered(struct etcd *e, mono_t now, enum ask ask)
 
 /* --- what to ask --- */
 
-static bool record_due(const struct etcd *e, const struct record *r, mono_t now)
-{
-	return !r->put && r->not_before_us <= now.us && (e->lease || r->gone);
-}
-
 static enum ask ask_next(const struct etcd *e, mono_t now)
 {
 	bool mine = false, due = false;
@@ -346,23 +198,6 @@ static enum ask ask_next(const struct etcd *e, mono_t now)
 	if (due)
 		return ASK_TXN;
 	return e->listed ? ASK_NOTHING : ASK_PAGE;
-}
-
-static void txn_put(struct etcd *e, mono_t now)
-{
-	size_t n = 0;
-
-	etcd_put_txn_begin(&e->body);
-	for (size_t i = 0; i < e->n_records && n < TXN_OPS && e->body.len < TXN_BYTES; i++) {
-		struct record *r = &e->records[i];
-
-		if (!record_due(e, r, now))
-			continue;
-		etcd_put_txn_op(&e->body, r->key, r->gone ? NULL : r->value, e->lease);
-		r->asked = true;
-		n++;
-	}
-	etcd_put_txn_end(&e->body);
 }
 
 static void request_fill(struct etcd *e, mono_t now, enum ask ask, struct etcd_request *ret)
@@ -394,7 +229,7 @@ static void request_fill(struct etcd *e, mono_t now, enum ask ask, struct etcd_r
 		break;
 	case ASK_TXN:
 		ret->path = "/v3/kv/txn";
-		txn_put(e, now);
+		records_ask(e, now);
 		break;
 	case ASK_PAGE:
 		ret->path = "/v3/kv/range";
@@ -427,7 +262,7 @@ bool etcd_request(struct etcd *e, mono_t now, struct etcd_request *ret)
 static void kv_tell(void *arg, const struct etcd_kv *kv)
 {
 	struct etcd *e = arg;
-	struct record *own = record_of(e, kv->key);
+	struct record *own = record_find(e, kv->key);
 	struct peer key, p;
 	struct err err = {0};
 
@@ -502,22 +337,12 @@ static int take_alive(struct etcd *e, mono_t now, const char *data, size_t len, 
 	e->alive_us = now.us + alive_interval_us(e);
 	if (ttl_s == 0) {
 		say(e, LOG_LEVEL_INFO, "our lease at etcd ran out, taking another", NULL);
-		lease_lost(e);
+		records_lost(e);
 	}
 	/* Older than what was listed: another store, from a backup */
 	if (revision && e->listed && revision < e->revision)
 		list_anew(e, e->config.ttl_s * USEC_PER_SEC);
 	return 0;
-}
-
-static void take_txn(struct etcd *e)
-{
-	for (size_t i = 0; i < e->n_records; i++) {
-		if (e->records[i].asked)
-			e->records[i].put = true;
-		e->records[i].asked = false;
-	}
-	records_sweep(e);
 }
 
 static int take(struct etcd *e, mono_t now, enum ask ask, const char *data, size_t len, struct err *err)
@@ -544,7 +369,7 @@ static int take(struct etcd *e, mono_t now, enum ask ask, const char *data, size
 	case ASK_TXN:
 		r = etcd_get_txn(data, len, &e->put_revision, err);
 		if (r == 0)
-			take_txn(e);
+			records_answered(e);
 		return r;
 	case ASK_PAGE:
 		return take_page(e, data, len, err);
@@ -568,7 +393,7 @@ static bool refusal_heeded(struct etcd *e, int code)
 		e->token[0] = '\0';
 		return true;
 	case -ENOKEY:
-		lease_lost(e);
+		records_lost(e);
 		return true;
 	case -ESTALE:
 		list_anew(e, 0);
@@ -594,10 +419,8 @@ void etcd_answer(struct etcd *e, mono_t now, int code, int status, const char *d
 		r = etcd_refusal(status, data, len, &why);
 	else
 		r = take(e, now, ask, data, len, &why);
-	if (ask != ASK_TXN || r < 0) {
-		for (size_t i = 0; i < e->n_records; i++)
-			e->records[i].asked = false;
-	}
+	if (r < 0)
+		records_unask(e);
 	if (ask == ASK_REVOKE && r < 0 && (r == -ENOKEY || e->failures >= e->config.n_endpoints))
 		e->stopped = true;
 	if (r == 0 && ask != ASK_LOGIN && ask != ASK_GRANT)
