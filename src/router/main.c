@@ -62,6 +62,7 @@ struct router {
 	struct refused_budget refused_budget;
 	bool write_failed;
 	char *written;		  /* router.json without what changes on every run */
+	struct file_mark mark;	  /* of router.json as we have written it */
 	struct failure *failures; /* of the last run */
 	size_t n_failures;
 	int64_t retry_us;
@@ -131,6 +132,13 @@ static void on_file(void *arg, const char *name)
 		read_inventory(r);
 	if (!name || str_eq(name, STATE_DISCOVERY))
 		read_discovery(r);
+	if (r->written && (!name || str_eq(name, STATE_ROUTER))) {
+		struct file_mark mark = file_mark_get(r->dir.fd, STATE_ROUTER);
+		if (!file_mark_same(&mark, &r->mark)) { /* removed, or somebody else's now */
+			free(steal_ptr(r->written));
+			timer_start(r->write, WRITE_DELAY_US);
+		}
+	}
 }
 
 /* ---- router.json ---- */
@@ -187,6 +195,7 @@ static void on_write(void *arg)
 		timer_start(r->write, WRITE_RETRY_US);
 		return;
 	}
+	r->mark = file_mark_get(r->dir.fd, STATE_ROUTER);
 	if (r->write_failed)
 		log_info("router.json is written again");
 	r->write_failed = false;

@@ -159,3 +159,9 @@ rm -r "$S/router.json"
 wait_until "router.json again" 5 said "router: router.json is written again" $((again + 1))
 [ -f "$S/router.json" ] || fail "no router.json"
 must_equal "lines about router.json" $((before + 1)) "$(lines h1 "router: router.json not written")"
+
+step "what is removed while nothing changes comes back"
+for f in inventory discovery router records; do
+	rm "$S/$f.json"
+	wait_until "$f.json" 5 test -s "$S/$f.json"
+done
