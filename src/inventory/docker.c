@@ -380,6 +380,15 @@ static void state_parse(struct docker_container *c, const json_t *o)
 	c->health = health_parse(state);
 }
 
+static void dns_parse(struct docker_container *c, const json_t *array)
+{
+	for (size_t i = 0; i < json_array_size(array) && c->n_dns < ARRAY_LEN(c->dns); i++) {
+		const char *s = json_string_value(json_array_get(array, i));
+
+		c->n_dns += s && ip_parse(s, &c->dns[c->n_dns]) == 0;
+	}
+}
+
 struct docker_container *docker_container_parse(const json_t *o, struct err *err)
 {
 	const json_t *settings = json_object_get(o, "NetworkSettings");
@@ -401,6 +410,7 @@ struct docker_container *docker_container_parse(const json_t *o, struct err *err
 	if (!name_valid(c->service))
 		c->service[0] = '\0';
 	labels_parse(labels, &c->labels);
+	dns_parse(c, json_object_get(json_object_get(o, "HostConfig"), "Dns"));
 	if (sandbox[0] == '/' && strlen(sandbox) < sizeof(c->sandbox))
 		str_copy(c->sandbox, sandbox);
 	/* who lives in somebody else's namespace has no interfaces of his own */

@@ -63,6 +63,8 @@ struct docker_container {
 	int32_t pid;	   /* 0 unknown: it was listed, not inspected */
 	bool running, paused;
 	enum docker_health health;
+	struct ip dns[LIMIT_DNS]; /* HostConfig.Dns; what is no address is passed over */
+	size_t n_dns;
 	struct docker_labels labels;
 	struct docker_attachment *attachments;
 	size_t n_attachments, cap_attachments;

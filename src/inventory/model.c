@@ -271,6 +271,8 @@ static struct inv_container *container_in(struct inv_stack *stack, const struct 
 	str_copy(to->sandbox, c->sandbox);
 	to->pid = c->pid;
 	to->health = health_of(c);
+	memcpy(to->dns, c->dns, sizeof(to->dns));
+	to->n_dns = c->n_dns;
 	return to;
 }
 

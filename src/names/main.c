@@ -30,7 +30,8 @@ struct role {
 	struct config config;
 	struct state_dir dir;
 	struct serve serve;
-	struct stub *stub;
+	struct stub *stubs[LIMIT_LISTEN];
+	size_t n_stubs;
 	struct container **containers; /* sorted by id */
 	size_t n_containers;
 	struct inventory inventory;
@@ -52,14 +53,24 @@ struct role {
 
 /* --- records.json --- */
 
+/* It asks at an address where we listen: it was given that for a name server */
+static bool asks_stub(const struct role *r, const struct inv_container *c)
+{
+	for (size_t i = 0; i < c->n_dns; i++)
+		for (size_t j = 0; j < r->n_stubs; j++)
+			if (stub_answers(r->stubs[j], &c->dns[i]))
+				return true;
+	return false;
+}
+
 static void records_container(const struct role *r, const struct container *c, struct records *ret)
 {
 	struct record_container *rc = xgrow(&ret->containers, ret->n_containers, &ret->cap_containers);
+	bool by_stub = false;
 
 	ret->n_containers++;
 	str_copy(rc->id, container_id(c));
 	rc->answered = container_answered(c);
-	rc->why = xstrdup(container_why(c));
 	for (size_t i = 0; i < r->inventory.n_stacks; i++) {
 		const struct inv_stack *s = &r->inventory.stacks[i];
 		bool there = false;
@@ -68,23 +79,36 @@ static void records_container(const struct role *r, const struct container *c, s
 			if (!str_eq(s->containers[j].id, rc->id))
 				continue;
 			str_copy(rc->name, s->containers[j].name);
+			by_stub |= asks_stub(r, &s->containers[j]);
 			for (size_t k = 0; k < rc->n_vnis; k++)
 				there |= rc->vnis[k] == s->vni;
 			if (!there && rc->n_vnis < ARRAY_LEN(rc->vnis))
 				rc->vnis[rc->n_vnis++] = s->vni;
 		}
 	}
-	if (container_failing(c))
+	by_stub &= !rc->answered;
+	rc->answered |= by_stub;
+	rc->why = xstrdup(by_stub ? "by NAMES_LISTEN" : container_why(c));
+	if (container_failing(c) && !by_stub)
 		problems_add(&ret->problems, rc->name, "", "its queries are not answered: %s", rc->why);
 }
 
 static void records_make(const struct role *r, struct records *ret)
 {
+	autobuf struct buf error = {0};
+
 	str_copy(ret->domain, r->config.names_domain);
-	ret->listen = r->config.names_listen;
-	ret->listen_error = xstrdup(stub_error(r->stub));
+	for (size_t i = 0; i < r->n_stubs; i++) {
+		char at[ENDPOINT_STRLEN];
+
+		ret->listen[ret->n_listen++] = *stub_at(r->stubs[i]);
+		if (stub_error(r->stubs[i])[0])
+			buf_printf(&error, "%s%s: %s", error.len ? "; " : "", endpoint_format(stub_at(r->stubs[i]), at),
+				   stub_error(r->stubs[i]));
+	}
+	ret->listen_error = xstrdup(error.data ? error.data : "");
 	if (ret->listen_error[0])
-		problems_add(&ret->problems, "NAMES_LISTEN", "", "the host's resolver is not served: %s",
+		problems_add(&ret->problems, "NAMES_LISTEN", "", "the host's resolver is not served at %s",
 			     ret->listen_error);
 	for (size_t i = 0; i < r->n_containers; i++)
 		records_container(r, r->containers[i], ret);
@@ -435,7 +459,8 @@ static int role_open(struct role *r, struct err *err)
 	if (geteuid() == 0 && r->dir.fallback)
 		log_warning("there is no user docker-router, running as nobody");
 	files_raise();
-	r->stub = stub_new(&r->serve, &r->config.names_listen);
+	for (; r->n_stubs < r->config.n_names_listen; r->n_stubs++)
+		r->stubs[r->n_stubs] = stub_new(&r->serve, &r->config.names_listen[r->n_stubs]);
 	return privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
 }
 
@@ -451,7 +476,8 @@ static void role_start(struct role *r)
 	r->sigusr1 = sigwatch_new(&r->loop, SIGUSR1, on_sigusr1, r);
 	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, &err) < 0)
 		log_warning("STATE_DIR cannot be watched", kv_str("why", err.text));
-	stub_start(r->stub);
+	for (size_t i = 0; i < r->n_stubs; i++)
+		stub_start(r->stubs[i]);
 	inputs_changed(r, (1u << INPUT_N_) - 1);
 	on_changed(r);
 }
@@ -463,7 +489,8 @@ static void role_done(struct role *r)
 	for (size_t i = 0; i < r->n_containers; i++)
 		container_free(r->containers[i]);
 	free(r->containers);
-	stub_free(r->stub);
+	for (size_t i = 0; i < r->n_stubs; i++)
+		stub_free(r->stubs[i]);
 	dirwatch_free(r->watch);
 	timer_free(r->read_timer);
 	timer_free(r->write_timer);

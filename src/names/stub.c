@@ -47,46 +47,72 @@ static void on_query(void *arg, int events)
 	}
 }
 
-static int stub_open(const struct stub *s, struct err *err)
+/* @freely: also at an address that no interface has */
+static int listen_at(const struct endpoint *at, bool freely, struct err *err)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(&s->at, &ss);
-	autoclose int fd = socket(s->at.ip.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1;
+	socklen_t len = endpoint_to_sockaddr(at, &ss);
+	autoclose int fd = socket(at->ip.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1, free_bind = freely;
 
 	if (fd < 0)
 		return err_errno(err, -errno, "make a socket");
-	if (s->at.ip.family == AF_INET6)
+	if (at->ip.family == AF_INET6) {
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &free_bind, sizeof(free_bind));
+	} else {
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &free_bind, sizeof(free_bind));
+	}
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		return err_errno(err, -errno, "cannot listen");
 	return steal_fd(fd);
 }
 
+/* Does an interface of ours have the address? Then any port of it can be had */
+static bool is_here(const struct ip *ip)
+{
+	struct endpoint any = {.ip = *ip};
+	struct err err;
+	autoclose int fd = listen_at(&any, false, &err);
+
+	return fd >= 0;
+}
+
 static void stub_try(struct stub *s)
 {
 	struct err err = {0};
+	int rc = 0;
 
-	if (s->fd < 0)
-		s->fd = stub_open(s, &err);
-	str_copy(s->error, s->fd < 0 ? err.text : "");
+	if (s->fd < 0) {
+		rc = listen_at(&s->at, true, &err);
+		/* without privileges: what was in the way at the start is what counts */
+		if (rc == -EACCES && s->error[0])
+			return;
+		s->fd = rc;
+	}
+	if (rc < 0)
+		str_copy(s->error, err.text);
+	else
+		str_copy(s->error, is_here(&s->at.ip) ? "" : "no interface has this address yet");
 }
 
 static void stub_serve(struct stub *s)
 {
-	if (s->fd < 0)
+	if (s->error[0])
 		timer_start(s->retry, RETRY_US);
-	else if (!s->watch)
+	if (s->fd >= 0 && !s->watch)
 		s->watch = fdwatch_new(s->serve->loop, "host's resolver", s->fd, UV_READABLE, on_query, s);
 }
 
 static void on_retry(void *arg)
 {
 	struct stub *s = arg;
+	char before[sizeof(s->error)];
 
+	str_copy(before, s->error);
 	stub_try(s);
 	stub_serve(s);
-	if (s->fd >= 0)
+	if (!str_eq(before, s->error))
 		s->serve->changed(s->serve->arg);
 }
 
@@ -98,15 +124,13 @@ struct stub *stub_new(struct serve *serve, const struct endpoint *at)
 	s->at = *at;
 	s->fd = -1;
 	s->retry = timer_new(serve->loop, "listen for the host", on_retry, s);
-	if (at->port)
-		stub_try(s);
+	stub_try(s);
 	return s;
 }
 
 void stub_start(struct stub *s)
 {
-	if (s->at.port)
-		stub_serve(s);
+	stub_serve(s);
 }
 
 void stub_free(struct stub *s)
@@ -122,4 +146,16 @@ void stub_free(struct stub *s)
 const char *stub_error(const struct stub *s)
 {
 	return s->error;
+}
+
+const struct endpoint *stub_at(const struct stub *s)
+{
+	return &s->at;
+}
+
+bool stub_answers(const struct stub *s, const struct ip *ip)
+{
+	if (s->fd < 0 || s->at.port != 53 || s->at.ip.family != ip->family)
+		return false;
+	return ip_is_unspecified(&s->at.ip) ? !ip_is_loopback(ip) && is_here(ip) : ip_cmp(&s->at.ip, ip) == 0;
 }

@@ -106,9 +106,9 @@ static const struct option options[] = {
 	{"NAMES_DOMAIN", "DOMAIN", "docker-router.internal",
 	 "a domain of at most 63 letters, digits, '-', '_' and dots",
 	 "Domain below which all names of containers are found.", FOR_NAMES | FOR_CLI, parse_domain},
-	{"NAMES_LISTEN", "ADDRESS", "127.0.0.1:4753", "an address with or without port, or off",
-	 "Address and UDP port where the host's own resolver can ask for names, or off.", FOR_NAMES | FOR_CLI,
-	 parse_listen},
+	{"NAMES_LISTEN", "LIST", "127.0.0.1:4753", "at most 8 addresses, with or without port, with commas; or off",
+	 "Addresses and UDP ports where the host's own resolver can ask for names, with commas, or off.",
+	 FOR_NAMES | FOR_CLI, parse_listen},
 	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
 	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
 };

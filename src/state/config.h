@@ -88,8 +88,9 @@ struct config {
 	uint32_t underlay_mtu;		/* UNDERLAY_MTU; 0: the interface's */
 	bool dry_run;			/* --dry-run */
 	/* names */
-	char names_domain[64];	      /* NAMES_DOMAIN docker-router.internal; lower case, without dots at its ends */
-	struct endpoint names_listen; /* NAMES_LISTEN 127.0.0.1:4753, for the host's own resolver; port 0: "off" */
+	char names_domain[64]; /* NAMES_DOMAIN docker-router.internal; lower case, without dots at its ends */
+	struct endpoint names_listen[LIMIT_LISTEN]; /* NAMES_LISTEN 127.0.0.1:4753, for the host's own resolver */
+	size_t n_names_listen;			    /* 0: "off" */
 	/* networks of the file */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;

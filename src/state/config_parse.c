@@ -351,10 +351,19 @@ int parse_domain(const struct option *o, struct config *c, const char *value)
 
 int parse_listen(const struct option *o, struct config *c, const char *value)
 {
-	struct endpoint e = {0};
-	if (!str_eq(value, "off") &&
-	    (strchr(value, '%') || endpoint_parse(value, NAMES_PORT, &e) < 0 || !e.port || ip_is_multicast(&e.ip)))
-		return -EINVAL;
-	c->names_listen = e;
+	struct endpoint e[LIMIT_LISTEN] = {0};
+	size_t n = 0;
+	if (str_eq(value, "off"))
+		value = NULL;
+	for (char element[ENDPOINT_STRLEN]; list_next(&value, element, sizeof(element)); n++) {
+		if (n >= ARRAY_LEN(e) || strchr(element, '%') || endpoint_parse(element, NAMES_PORT, &e[n]) < 0 ||
+		    !e[n].port || ip_is_multicast(&e[n].ip))
+			return -EINVAL;
+		for (size_t i = 0; i < n; i++)
+			if (e[i].port == e[n].port && ip_cmp(&e[i].ip, &e[n].ip) == 0)
+				return -EINVAL;
+	}
+	memcpy(c->names_listen, e, sizeof(e));
+	c->n_names_listen = n;
 	return 0;
 }

@@ -164,7 +164,7 @@ static bool container_same(const struct inv_container *a, const struct inv_conta
 {
 	if (!str_eq(a->id, b->id) || !str_eq(a->name, b->name) || !str_eq(a->service, b->service) ||
 	    !str_eq(a->sandbox, b->sandbox) || a->pid != b->pid || a->health != b->health ||
-	    a->n_interfaces != b->n_interfaces)
+	    !ips_same(a->dns, a->n_dns, b->dns, b->n_dns) || a->n_interfaces != b->n_interfaces)
 		return false;
 	for (size_t i = 0; i < a->n_interfaces; i++)
 		if (!interface_same(&a->interfaces[i], &b->interfaces[i]))
@@ -267,6 +267,8 @@ static json_t *container_to_json(const struct inv_container *c)
 	json_put_str(o, "sandbox", c->sandbox);
 	if (c->health != HEALTH_NONE)
 		json_put_str(o, "health", health_names[c->health]);
+	if (c->n_dns)
+		json_put(o, "dns", ips_to_json(c->dns, c->n_dns));
 	for (size_t i = 0; i < c->n_interfaces; i++) {
 		const struct inv_interface *f = &c->interfaces[i];
 		json_t *of = json_object();
@@ -424,6 +426,8 @@ static int container_from_json(const json_t *o, struct inv_container *c, struct 
 		problems_add(problems, c->name, "", "%s", why.text);
 	else
 		c->health = (enum health)r;
+	if (ips_from_json(o, "dns", c->dns, ARRAY_LEN(c->dns), &c->n_dns, &why) < 0)
+		problems_add(problems, c->name, "", "%s", why.text);
 	const json_t *array = json_get_array(o, "interfaces", problems, c->name);
 	size_t n = json_array_size(array);
 	for (size_t i = 0; i < n; i++) {

@@ -10,9 +10,9 @@
  *	     "subnets":["10.71.0.0/24"],"gateways":["10.71.0.1"],"internal":false,"icc":true,"mtu":1500}],
  *	   "uplink":"","epoch":0,
  *	   "containers":[{"id":"...","name":"shop_web_1","service":"web","pid":4711,"sandbox":"/var/run/docker/netns/...",
- *	     "health":"none","interfaces":[{"network":"<network id>","mac":"02:..","addresses":["10.71.0.2"],
- *	     "aliases":["web"]}]}]}],
- *	 "problems":[{"object":"network x","text":"...","cure":"..."}]}
+ *	     "health":"none","dns":["172.17.0.1"],"interfaces":[{"network":"<network
+ *id>","mac":"02:..","addresses":["10.71.0.2"], "aliases":["web"]}]}]}], "problems":[{"object":"network
+ *x","text":"...","cure":"..."}]}
  *
  * A stack is (stack_id, vni) here; several networks with the same two labels are one stack. A container stands in every
  * stack that one of its networks belongs to.
@@ -46,6 +46,8 @@ struct inv_container {
 	char sandbox[256]; /* "" unknown */
 	int32_t pid;
 	enum health health;
+	struct ip dns[LIMIT_DNS]; /* as it was started with: --dns, dns: in a Compose file */
+	size_t n_dns;
 	struct inv_interface *interfaces; /* those on networks of this stack */
 	size_t n_interfaces, cap_interfaces;
 };

@@ -22,6 +22,8 @@
 #define LIMIT_PROBLEMS	       256   /* told in one state file */
 #define LIMIT_AVOID	       16    /* routes that a host tells for a VNI */
 #define LIMIT_ALIASES	       32    /* of a container on one network */
+#define LIMIT_DNS	       8     /* name servers that a container was given */
+#define LIMIT_LISTEN	       8     /* addresses of NAMES_LISTEN */
 #define LIMIT_NAMES_PER_STACK  4096  /* that are announced or answered */
 #define LIMIT_NAMES	       65536 /* in all */
 #define LIMIT_NAME_ADDRESSES   64    /* of one name */

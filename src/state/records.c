@@ -64,11 +64,13 @@ static json_t *container_to_json(const struct record_container *c)
 json_t *records_to_json(const struct records *r)
 {
 	char listen[ENDPOINT_STRLEN];
-	json_t *o = json_object(), *containers = json_array(), *records = json_array();
+	json_t *o = json_object(), *array = json_array(), *containers = json_array(), *records = json_array();
 	json_put_int(o, "version", 1);
 	json_put_wall(o, "last_update", r->last_update);
 	json_put_str(o, "domain", r->domain);
-	json_put_str(o, "listen", ip_is_none(&r->listen.ip) ? "" : endpoint_format(&r->listen, listen));
+	for (size_t i = 0; i < r->n_listen; i++)
+		json_array_append_new(array, json_string(endpoint_format(&r->listen[i], listen)));
+	json_put(o, "listen", array);
 	json_put_str(o, "listen_error", r->listen_error ? r->listen_error : "");
 	for (size_t i = 0; i < r->n_containers; i++)
 		json_array_append_new(containers, container_to_json(&r->containers[i]));
@@ -183,21 +185,37 @@ static void records_list_from_json(const json_t *root, struct records *s)
 	}
 }
 
+/* A list, or (older) one string */
+static int listen_from_json(const json_t *root, struct records *s, struct err *err)
+{
+	const json_t *v = json_object_get(root, "listen");
+	size_t n = json_is_string(v) ? *json_string_value(v) != '\0' : json_array_size(v);
+	if (v && !json_is_null(v) && !json_is_string(v) && !json_is_array(v))
+		return err_set(err, -EINVAL, "listen is not an array");
+	if (n > ARRAY_LEN(s->listen))
+		return err_set(err, -EINVAL, "listen has more than %zu elements", ARRAY_LEN(s->listen));
+	for (size_t i = 0; i < n; i++) {
+		const char *text = json_string_value(json_is_string(v) ? v : json_array_get(v, i));
+		if (!text || endpoint_parse(text, 0, &s->listen[i]) < 0)
+			return err_set(err, -EINVAL, "listen: element %zu is not an address with a port", i);
+	}
+	s->n_listen = n;
+	return 0;
+}
+
 int records_from_json(const json_t *root, struct records *ret, struct err *err)
 {
 	struct records s = {0};
 	struct err why = {0};
-	char listen[ENDPOINT_STRLEN] = "", listen_error[1024] = "";
+	char listen_error[4096] = "";
 	int r = json_check_version(root, STATE_RECORDS, err);
 	if (r < 0)
 		return r;
 	if (json_check_array(root, "records", err) < 0 || json_check_array(root, "containers", err) < 0 ||
 	    json_optional(json_get_str(root, "domain", s.domain, sizeof(s.domain), err)) < 0 ||
-	    json_optional(json_get_str(root, "listen", listen, sizeof(listen), err)) < 0 ||
+	    listen_from_json(root, &s, err) < 0 ||
 	    json_optional(json_get_str(root, "listen_error", listen_error, sizeof(listen_error), err)) < 0)
 		return err_wrap(err, STATE_RECORDS);
-	if (*listen && endpoint_parse(listen, 0, &s.listen) < 0)
-		return err_set(err, -EINVAL, "%s: listen is not an address with a port", STATE_RECORDS);
 	s.listen_error = xstrdup(listen_error);
 	problems_from_json(json_object_get(root, "problems"), &s.problems);
 	if (json_get_wall(root, "last_update", &s.last_update, &why) == -EINVAL)

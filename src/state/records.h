@@ -2,12 +2,15 @@
  *
  * records.json: what the role names answers, and to whom. For the verbs and for people; nothing depends on it.
  *
- *	{"version":1,"last_update":"...","domain":"docker-router.internal","listen":"127.0.0.1:4753",
+ *	{"version":1,"last_update":"...","domain":"docker-router.internal","listen":["127.0.0.1:4753"],
  *	 "listen_error":"",
  *	 "containers":[{"id":"...","name":"shop_web_1","vnis":[1000],"answered":true,"why":""}],
  *	 "records":[{"name":"web","kind":"service","stack_id":"shop","host_id":"32 hex","host_name":"nas","vni":1000,
  *	   "addresses":["172.18.0.2"],"mapped":["241.7.0.2"]}],
  *	 "problems":[...]}
+ *
+ * "listen" is where the host's own resolver is answered; one string in older files. "why" of a container that is
+ * answered is "" or "by NAMES_LISTEN": it asks there by itself.
  *
  * "addresses" are the containers' own, "mapped" those that others use where that is so, in the same order.
  */
@@ -30,14 +33,15 @@ struct record_container {
 	uint32_t vnis[16];
 	size_t n_vnis;
 	bool answered; /* its queries come to us */
-	char *why;     /* else why not, or "" */
+	char *why;     /* how, unless in its own namespace; or why not; or "" */
 };
 
 struct records {
 	wall_t last_update;
 	char domain[64];
-	struct endpoint listen;
-	char *listen_error; /* why the host's own resolver cannot be served, or "" */
+	struct endpoint listen[LIMIT_LISTEN];
+	size_t n_listen;
+	char *listen_error; /* where the host's own resolver cannot be served, and why; or "" */
 	struct record_container *containers;
 	size_t n_containers, cap_containers;
 	struct record *records; /* sorted by vni, stack_id, name, host_id */

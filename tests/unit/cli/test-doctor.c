@@ -350,8 +350,7 @@ static void test_names(void **state)
 	struct records *r = &p->d.files.records;
 
 	memset(p->d.files.discovery.self.host_id, 'a', HOST_ID_LEN);
-	r->listen_error = xstrdup("Address already in use");
-	assert_int_equal(endpoint_parse("127.0.0.1:4753", 0, &r->listen), 0);
+	r->listen_error = xstrdup("127.0.0.1:4753: Address already in use");
 	container_put(r, "web", true, "");
 	container_put(r, "old", false, "no resolver at 127.0.0.11");
 	record_put(r, "", "shop", 'a', "pi");
@@ -416,6 +415,85 @@ static void test_kernel(void **state)
 	json_decref(list);
 }
 
+/* --- MTU --- */
+
+static void add_network(struct inv_stack *s, const char *name, const char *bridge, uint32_t mtu)
+{
+	struct inv_network *n = xgrow(&s->networks, s->n_networks, &s->cap_networks);
+
+	s->n_networks++;
+	str_copy(n->id, name);
+	str_copy(n->name, name);
+	str_copy(n->bridge, bridge);
+	n->mtu = mtu;
+}
+
+/* One row for all networks of a VNI, and for each kind what can be done about it */
+static void test_mtu(void **state)
+{
+	struct patient *p = *state;
+	struct inv_stack *s = inventory_stack(&p->d.files.inventory, "shop", 1000);
+	struct rs_vni *v = xcalloc(1, sizeof(*v));
+	const struct check *c;
+
+	p->d.files.router.vnis = v;
+	p->d.files.router.n_vnis = p->d.files.router.cap_vnis = 1;
+	v->vni = 1000;
+	v->mtu = 1450;
+	assert_int_equal(ip_parse("127.0.0.1", &p->d.files.discovery.self.host_ip), 0);
+	add_network(s, "shop_default", "br-1", 1500);
+	add_network(s, "bridge", "docker0", 1500);
+	add_network(s, "mine", "br-3", 1500);
+	add_network(s, "shop_small", "br-4", 1450);
+	doctor_mtu(&p->d);
+	c = find(&p->d, "MTU", "br-1, docker0, br-3 have MTU 1500");
+	assert_non_null(c);
+	assert_null(find(&p->d, "MTU", "br-4"));
+	assert_non_null(strstr(c->cure, "  default:"));
+	assert_non_null(strstr(c->cure, "{\"mtu\": 1450}"));
+	assert_non_null(strstr(c->cure, "-o com.docker.network.driver.mtu=1450 ...: mine"));
+}
+
+/* --- mapped here, not there --- */
+
+static void test_mapping(void **state)
+{
+	struct patient *p = *state;
+	struct discovery *disc = &p->d.files.discovery;
+	struct self_stack *own = xgrow(&disc->self.stacks, 0, &disc->self.cap_stacks);
+	struct peer *peer = xgrow(&disc->peers, 0, &disc->cap_peers);
+
+	disc->self.n_stacks = disc->n_peers = 1;
+	own->vni = peer->vni = 1000;
+	str_copy(own->stack_id, "shop");
+	str_copy(peer->stack_id, "blog");
+	str_copy(peer->host_name, "h2");
+	own->n_subnets = peer->n_subnets = 1;
+	peer->subnets = xcalloc(1, sizeof(*peer->subnets));
+	assert_int_equal(prefix_parse("172.18.0.0/16", &own->subnets[0]), 0);
+	peer->subnets[0] = own->subnets[0];
+	doctor_mapping(&p->d);
+	assert_int_equal(p->d.n, 0); /* neither: then it is the router that refuses */
+	own->n_mapped = 1;
+	own->mapped[0].subnet = own->subnets[0];
+	doctor_mapping(&p->d);
+	const struct check *c = find(&p->d, "mapping", "shop here is mapped, blog on");
+	assert_non_null(c);
+	assert_int_equal(c->state, CHECK_ERROR);
+	assert_non_null(strstr(c->cure, "MAPPING=auto"));
+	peer->status = PEER_STALE; /* it may have been told since */
+	doctor_mapping(&p->d);
+	assert_int_equal(p->d.n, 1);
+	peer->status = PEER_ACTIVE;
+	own->n_mapped = 0;
+	peer->n_mapped = 1;
+	peer->mapped = xcalloc(1, sizeof(*peer->mapped));
+	peer->mapped[0].subnet = own->subnets[0];
+	doctor_mapping(&p->d);
+	assert_non_null(find(&p->d, "mapping", "shop here is not mapped, blog on"));
+	assert_int_equal(p->d.n, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +504,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mtu, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mapping, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

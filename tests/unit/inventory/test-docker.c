@@ -309,6 +309,24 @@ static void test_health(void **state)
 	}
 }
 
+static void test_dns(void **state)
+{
+	struct docker_container *c =
+		container("{\"Id\":\"a\",\"HostConfig\":{\"Dns\":[\"172.17.0.1\",7,\"x\",\"fd00::53\"]}}");
+
+	assert_int_equal(c->n_dns, 2);
+	assert_int_equal(c->dns[0].b[3], 1);
+	assert_int_equal(c->dns[1].family, AF_INET6);
+	docker_container_free(c);
+	c = container("{\"Id\":\"a\",\"HostConfig\":{\"Dns\":[\"::1\",\"::2\",\"::3\",\"::4\",\"::5\",\"::6\",\"::7\","
+		      "\"::8\",\"::9\"]}}");
+	assert_int_equal(c->n_dns, LIMIT_DNS);
+	docker_container_free(c);
+	c = container("{\"Id\":\"a\",\"HostConfig\":{\"Dns\":null}}");
+	assert_int_equal(c->n_dns, 0);
+	docker_container_free(c);
+}
+
 static void test_aliases(void **state)
 {
 	autobuf struct buf many = {0};
@@ -527,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_container_states),
 		cmocka_unit_test(test_health_recorded),
 		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_dns),
 		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_nul),

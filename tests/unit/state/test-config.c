@@ -58,8 +58,8 @@ static void test_defaults(void **state)
 	assert_int_equal(l->c.datapath, DATAPATH_AUTO);
 	assert_int_equal(l->c.mapping, MAPPING_AUTO);
 	assert_string_equal(l->c.names_domain, "docker-router.internal");
-	assert_string_equal(ip_format(&l->c.names_listen.ip, text), "127.0.0.1");
-	assert_int_equal(l->c.names_listen.port, 4753);
+	assert_string_equal(ip_format(&l->c.names_listen[0].ip, text), "127.0.0.1");
+	assert_int_equal(l->c.names_listen[0].port, 4753);
 	assert_false(l->c.dry_run);
 	assert_int_equal(l->rest, 0);
 	config_done(&l->c);
@@ -104,14 +104,14 @@ static void test_precedence(void **state)
 
 static void test_values(void **state)
 {
-	struct loaded *l =
-		load(ALL, NULL,
-		     ARGS("DOCKER_HOST=unix:///a.sock , tcp://192.0.2.1:2375", "STACK_ID=shop", "VNI=16777215",
-			  "STACK_SUBNETS=10.71.0.9/24,fd71::/64", "DISCOVERY_MODE=static,multicast",
-			  "MULTICAST_GROUP=ff02::1234", "PEERS=192.0.2.2,[2001:db8::2]:99,2001:db8::3",
-			  "HOST_IP=192.0.2.1", "INTERFACE=lo", "GOODBYE=never", "SHADOW_POOL=10.9.0.0/16",
-			  "DATAPATH=nic", "UNDERLAY_MTU=9000", "ROLES=discovery,router,names", "MAPPING=always",
-			  "NAMES_DOMAIN=.Home.Arpa.", "NAMES_LISTEN=[::1]", "LOG_FORMAT=json", "DISCOVERY_PORT=5000"));
+	struct loaded *l = load(
+		ALL, NULL,
+		ARGS("DOCKER_HOST=unix:///a.sock , tcp://192.0.2.1:2375", "STACK_ID=shop", "VNI=16777215",
+		     "STACK_SUBNETS=10.71.0.9/24,fd71::/64", "DISCOVERY_MODE=static,multicast",
+		     "MULTICAST_GROUP=ff02::1234", "PEERS=192.0.2.2,[2001:db8::2]:99,2001:db8::3", "HOST_IP=192.0.2.1",
+		     "INTERFACE=lo", "GOODBYE=never", "SHADOW_POOL=10.9.0.0/16", "DATAPATH=nic", "UNDERLAY_MTU=9000",
+		     "ROLES=discovery,router,names", "MAPPING=always", "NAMES_DOMAIN=.Home.Arpa.",
+		     "NAMES_LISTEN=[::1], 172.17.0.1:53", "LOG_FORMAT=json", "DISCOVERY_PORT=5000"));
 	char text[ENDPOINT_STRLEN];
 	if (l->code)
 		fail_msg("%s", l->err.text);
@@ -134,11 +134,13 @@ static void test_values(void **state)
 	assert_string_equal(l->c.roles, "discovery,router,names");
 	assert_int_equal(l->c.mapping, MAPPING_ALWAYS);
 	assert_string_equal(l->c.names_domain, "home.arpa");
-	assert_string_equal(endpoint_format(&l->c.names_listen, text), "[::1]:4753");
+	assert_string_equal(endpoint_format(&l->c.names_listen[0], text), "[::1]:4753");
+	assert_string_equal(endpoint_format(&l->c.names_listen[1], text), "172.17.0.1:53");
+	assert_int_equal(l->c.n_names_listen, 2);
 	assert_int_equal(l->c.log_format, LOG_FORMAT_JSON);
 	l = load(ALL, NULL, ARGS("NAMES_LISTEN=off"));
 	assert_int_equal(l->code, 0);
-	assert_int_equal(l->c.names_listen.port, 0);
+	assert_int_equal(l->c.n_names_listen, 0);
 }
 
 static void test_refused(void **state)
@@ -191,6 +193,10 @@ static void test_refused(void **state)
 		"NAMES_DOMAIN=a234567890123456789012345678901234567890.b23456789012345678901234",
 		"NAMES_LISTEN=no",
 		"NAMES_LISTEN=127.0.0.1:0",
+		"NAMES_LISTEN=off,127.0.0.1",
+		"NAMES_LISTEN=127.0.0.1,,::1",
+		"NAMES_LISTEN=127.0.0.1,127.0.0.1:4753",
+		"NAMES_LISTEN=::1,::2,::3,::4,::5,::6,::7,::8,::9",
 		"NAMES_LISTEN=224.0.0.1",
 		"NAMES_LISTEN=fe80::1%lo",
 	};

@@ -10,7 +10,8 @@
 
 static const char example[] =
 	"{\"version\":1,\"last_update\":\"2024-01-15T10:30:00Z\",\"domain\":\"docker-router.internal\",\"listen\":"
-	"\"127.0.0.1:4753\",\"listen_error\":\"\",\"containers\":[{\"id\":\"c1\",\"name\":\"shop_web_1\",\"vnis\":["
+	"[\"127.0.0.1:4753\",\"172.17.0.1:53\"],\"listen_error\":\"\",\"containers\":[{\"id\":\"c1\",\"name\":\"shop_"
+	"web_1\",\"vnis\":["
 	"1000,"
 	"2000],\"answered\":true,\"why\":\"\"},{\"id\":\"c2\",\"name\":\"odd\",\"vnis\":[],\"answered\":false,\"why\":"
 	"\"no resolver\"}],\"records\":[{\"name\":\"\",\"kind\":\"service\",\"stack_id\":\"shop\",\"host_id\":\"" HOST
@@ -39,7 +40,7 @@ static void test_golden(void **state)
 	assert_int_equal(r.n_containers, 2);
 	assert_int_equal(r.containers[0].vnis[1], 2000);
 	assert_string_equal(r.containers[1].why, "no resolver");
-	assert_int_equal(r.listen.port, 4753);
+	assert_int_equal(r.listen[0].port, 4753);
 	assert_int_equal(r.records[0].n_mapped, 1);
 	assert_int_equal(records_write(t->fd, &r, &e), 0);
 	assert_int_equal(records_read(t->fd, NULL, &again, &e), 0);
@@ -52,7 +53,15 @@ static void test_golden(void **state)
 	/* without anything, and off */
 	assert_int_equal(records_write(t->fd, &r, &e), 0);
 	assert_int_equal(records_read(t->fd, NULL, &again, &e), 0);
-	assert_true(ip_is_none(&again.listen.ip));
+	assert_int_equal(again.n_listen, 0);
+	/* as it was when there was one address only */
+	assert_int_equal(from_text("{\"version\":1,\"listen\":\"127.0.0.1:4753\"}", &r, &e), 0);
+	assert_int_equal(r.n_listen, 1);
+	assert_int_equal(r.listen[0].port, 4753);
+	records_done(&r);
+	assert_int_equal(from_text("{\"version\":1,\"listen\":\"\"}", &r, &e), 0);
+	assert_int_equal(r.n_listen, 0);
+	records_done(&r);
 	assert_string_equal(again.listen_error, "");
 	records_done(&again);
 }
@@ -67,6 +76,9 @@ static void test_broken(void **state)
 					      "{\"version\":1,\"records\":5}",
 					      "{\"version\":1,\"containers\":{}}",
 					      "{\"version\":1,\"listen\":\"x\"}",
+					      "{\"version\":1,\"listen\":5}",
+					      "{\"version\":1,\"listen\":[\"127.0.0.1:1\",7]}",
+					      "{\"version\":1,\"listen\":[1,2,3,4,5,6,7,8,9]}",
 					      "{\"version\":1,\"domain\":7}"};
 	static const char *const left_out[] = {
 		"\"records\":[5]",
