@@ -363,23 +363,75 @@ static unsigned underlay_mtu(const struct ip *ip, char ret_dev[static IFNAMSIZ])
 	return mtu;
 }
 
-static void bridge_mtu_check(struct doctor *d, const struct inv_stack *s, const struct inv_network *n)
+/* Networks of one kind that are too large for the path: one cure for all of them */
+enum mtu_kind { MTU_COMPOSE, MTU_DEFAULT_BRIDGE, MTU_BY_HAND, MTU_KIND_N_ };
+
+/* Compose puts the project in front of a network's name, and names services */
+static enum mtu_kind mtu_kind(const struct inv_stack *s, const struct inv_network *n)
 {
-	for (size_t i = 0; i < d->files.router.n_vnis; i++) {
-		const struct rs_vni *v = &d->files.router.vnis[i];
-		if (v->vni != s->vni || !v->mtu || !n->mtu || n->mtu <= v->mtu)
-			continue;
-		/* Compose puts the project in front of a network's name */
-		const char *in_project = strchr(n->name, '_');
-		autofree char *cure =
-			xasprintf("It works as it is. To save the first packets of a flow the way back, in "
-				  "the Compose file:\nnetworks:\n  %s:\n    driver_opts:\n      "
-				  "com.docker.network.driver.mtu: \"%u\"",
-				  in_project ? in_project + 1 : n->name, v->mtu);
-		doctor_add(d, "MTU", CHECK_INFO, cure,
-			   "%s has MTU %u, the path of VNI %u %u: containers learn it packet by packet", n->bridge,
-			   n->mtu, v->vni, v->mtu);
+	if (str_eq(n->bridge, "docker0"))
+		return MTU_DEFAULT_BRIDGE;
+	if (strchr(n->name, '_') && strncmp(n->name, s->stack_id, strlen(s->stack_id)) == 0)
+		return MTU_COMPOSE;
+	for (size_t i = 0; i < s->n_containers; i++) {
+		const struct inv_container *c = &s->containers[i];
+		for (size_t j = 0; c->service[0] && j < c->n_interfaces; j++) {
+			if (str_eq(c->interfaces[j].network_id, n->id))
+				return MTU_COMPOSE;
+		}
 	}
+	return MTU_BY_HAND;
+}
+
+static void bridges_mtu_check(struct doctor *d, const struct rs_vni *v)
+{
+	autobuf struct buf bridges = {0}, compose = {0}, cure = {0};
+	autofree char *by_hand = xstrdup("");
+	bool docker0 = false;
+	unsigned first = 0;
+	size_t n_found = 0;
+
+	for (size_t i = 0; i < d->files.inventory.n_stacks; i++) {
+		const struct inv_stack *s = &d->files.inventory.stacks[i];
+		for (size_t j = 0; s->vni == v->vni && j < s->n_networks; j++) {
+			const struct inv_network *n = &s->networks[j];
+			if (!n->bridge[0] || !v->mtu || n->mtu <= v->mtu)
+				continue;
+			const char *in_project = strchr(n->name, '_');
+			enum mtu_kind kind = mtu_kind(s, n);
+			n_found++;
+			buf_printf(&bridges, "%s%s", bridges.len ? ", " : "", n->bridge);
+			first = first ? first : n->mtu;
+			docker0 = docker0 || kind == MTU_DEFAULT_BRIDGE;
+			if (kind == MTU_COMPOSE)
+				buf_printf(&compose,
+					   "\n  %s:    # of stack %s\n    driver_opts:\n      "
+					   "com.docker.network.driver.mtu: \"%u\"",
+					   in_project ? in_project + 1 : n->name, s->stack_id, v->mtu);
+			if (kind == MTU_BY_HAND) {
+				char *more = xasprintf("%s%s%s", by_hand, by_hand[0] ? ", " : "", n->name);
+				free(by_hand);
+				by_hand = more;
+			}
+		}
+	}
+	if (!n_found)
+		return;
+	buf_puts(&cure, "It works as it is. To save the first packets of a flow the way back:");
+	if (compose.len)
+		buf_printf(&cure, "\nin the Compose file, then docker compose down and up:\nnetworks:%s", compose.data);
+	if (docker0)
+		buf_printf(&cure,
+			   "\nfor Docker's default bridge in /etc/docker/daemon.json, then restart dockerd:\n"
+			   "{\"mtu\": %u}",
+			   v->mtu);
+	if (by_hand[0])
+		buf_printf(&cure,
+			   "\nmake these anew, with docker network create -o com.docker.network.driver.mtu=%u ...: %s",
+			   v->mtu, by_hand);
+	doctor_add(d, "MTU", CHECK_INFO, cure.data,
+		   "%s %s MTU %u, the path of VNI %u %u: containers learn it packet by packet", bridges.data,
+		   n_found == 1 ? "has" : "have", first, v->vni, v->mtu);
 }
 
 void doctor_mtu(struct doctor *d)
@@ -413,7 +465,8 @@ void doctor_mtu(struct doctor *d)
 				   "VNI %u has MTU %u, but %s (%s) leaves only %u: large packets are lost",
 				   r->vnis[i].vni, r->vnis[i].mtu, dev, ip_format(ip, text), mtu - overhead);
 	}
-	networks_walk(d, bridge_mtu_check);
+	for (size_t i = 0; i < r->n_vnis; i++)
+		bridges_mtu_check(d, &r->vnis[i]);
 	if (d->n == before)
 		doctor_add(d, "MTU", CHECK_OK, NULL, "%s (%s) has %u, enough for every VNI", dev, ip_format(ip, text),
 			   mtu);
