@@ -21,6 +21,7 @@
 
 #include "cli/run.h"
 #include "cli/sweep.h"
+#include "io/instance.h"
 #include "io/ns.h"
 
 #define GOODBYE_TIMEOUT_MS 2000
@@ -189,14 +190,6 @@ static void containers(struct down *d)
 	}
 }
 
-/* "vni-1000" and nothing else: what lies beside it is not ours */
-static bool pin_name(const char *name)
-{
-	uint64_t vni;
-
-	return strncmp(name, "vni-", 4) == 0 && name[4] != '0' && parse_u64(name + 4, 1, VNI_MAX, &vni) == 0;
-}
-
 static void pin_remove(struct down *d, const char *path)
 {
 	struct err err = {0};
@@ -220,7 +213,7 @@ static int pins_remove(struct down *d, const char *run_dir)
 	int n = scandir(run_dir, &names, NULL, versionsort);
 
 	for (int i = 0; i < n; i++) {
-		if (pin_name(names[i]->d_name)) {
+		if (instance_pin_name(names[i]->d_name)) {
 			autofree char *path = xasprintf("%s/%s", run_dir, names[i]->d_name);
 			down_where(d, "router namespace %s", names[i]->d_name + 4);
 			pin_remove(d, path);
@@ -249,23 +242,51 @@ static void run_dir_remove(struct down *d, const char *run_dir)
 	rmdir(d->cli->config.run_dir); /* when no other instance is left */
 }
 
-/* The instance's folder: from host.json; without that, from the host id, as the host makes it */
-static void run_dirs(struct down *d)
+/* The instance's folder: from host.json; without that, from the host id, as the host makes it; or "" */
+static void instance_path(struct down *d, char *ret, size_t size)
 {
-	char path[300], id[HOST_ID_LEN + 8] = "";
+	char id[HOST_ID_LEN + 8] = "";
 	autobuf struct buf b = {0};
 
+	ret[0] = 0;
 	if (d->files.code[FILE_HOST] == 0 && d->files.host.run_dir[0] == '/') {
-		run_dir_remove(d, d->files.host.run_dir);
+		snprintf(ret, size, "%s", d->files.host.run_dir);
 		return;
 	}
 	struct file_owner owner = owner_of_root(&d->cli->dir);
 	if (file_read(d->cli->dir.fd, STATE_HOST_ID, 256, &owner, &b, NULL) == 0)
 		snprintf(id, sizeof(id), "%.8s", b.data);
-	if (strspn(id, "0123456789abcdef") != 8)
+	if (strspn(id, "0123456789abcdef") == 8)
+		snprintf(ret, size, "%s/%s", d->cli->config.run_dir, id);
+}
+
+static void on_left(void *arg, const char *path)
+{
+	run_dir_remove(arg, path);
+}
+
+/*
+ * Our own, and then what is in this network namespace of a host id that is forgotten: one that was removed, or went
+ * with all of STATE_DIR. Not while another host works here: then they are its own.
+ */
+static void run_dirs(struct down *d)
+{
+	char own[300], dir[256];
+	autoclose int claim = instance_claim(d->host_ns, NULL);
+
+	instance_path(d, own, sizeof(own));
+	if (own[0])
+		run_dir_remove(d, own);
+	if (claim < 0)
 		return;
-	str_print(path, "%s/%s", d->cli->config.run_dir, id);
-	run_dir_remove(d, path);
+	str_copy(dir, d->cli->config.run_dir);
+	instances_left(dir, d->host_ns, own, on_left, d);
+	char *slash = strrchr(own, '/');
+	if (!slash)
+		return;
+	str_print(dir, "%.*s", (int)(slash - own), own);
+	if (!str_eq(dir, d->cli->config.run_dir))
+		instances_left(dir, d->host_ns, own, on_left, d);
 }
 
 static void file_remove(struct down *d, const char *name)

@@ -12,16 +12,16 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/log.h"
 #include "host/notify.h"
 #include "host/supervise.h"
 #include "io/broker.h"
 #include "io/child.h"
+#include "io/instance.h"
 #include "io/loop.h"
+#include "io/ns.h"
 #include "state/config.h"
 #include "state/host.h"
 #include "state/identity.h"
@@ -249,27 +249,54 @@ static int host_lock(struct host *h, struct err *err)
 
 /*
  * Two routers in one network namespace would undo each other's work without end, and a STATE_DIR of its own does not
- * keep them apart. An abstract socket belongs to the namespace and goes with the process.
+ * keep them apart.
  */
 static int host_lock_namespace(struct host *h, struct err *err)
 {
-	static const char name[] = "docker-router.host";
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-
 	if (!strstr(h->config.roles, "router"))
 		return 0;
-	memcpy(sun.sun_path + 1, name, sizeof(name) - 1);
-	h->lock_ns = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (h->lock_ns < 0)
-		return err_errno(err, -errno, "make a socket");
-	if (bind(h->lock_ns, (struct sockaddr *)&sun, offsetof(struct sockaddr_un, sun_path) + sizeof(name)) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return err_errno(err, -errno, "bind a socket");
-	return err_set(
-		err, -EBUSY,
-		"another host with a router works in this network namespace, on another STATE_DIR than %s: stop it",
-		h->dir.path);
+	h->lock_ns = instance_claim(-1, err);
+	if (h->lock_ns == -EADDRINUSE)
+		return err_set(err, -EBUSY,
+			       "another host with a router works in this network namespace, on another STATE_DIR than "
+			       "%s: stop it",
+			       h->dir.path);
+	return h->lock_ns < 0 ? h->lock_ns : 0;
+}
+
+/* --- what a host of another host_id left --- */
+
+static void on_left(void *arg, const char *path)
+{
+	struct err err;
+
+	(void)arg;
+	if (instance_remove(path, &err) < 0)
+		log_warning("router namespaces of an earlier host_id cannot be removed", kv_str("path", path),
+			    kv_str("why", err.text));
+	else
+		log_info("router namespaces of an earlier host_id removed", kv_str("path", path));
+}
+
+/*
+ * A new host_id has an INSTANCE of its own, and the kernel makes no VXLAN device as long as that of the old one is
+ * there.
+ */
+static void host_remove_left(struct host *h, const struct host_state *before)
+{
+	autoclose int ns = h->lock_ns < 0 ? -1 : ns_open("/proc/self/ns/net", NULL);
+	char dir[256] = "";
+
+	if (ns < 0)
+		return;
+	instances_left(h->config.run_dir, ns, h->run_dir, on_left, NULL);
+	/* RUN_DIR may have been another one */
+	str_copy(dir, before->run_dir);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		*slash = '\0';
+	if (dir[0] == '/' && !str_eq(dir, h->config.run_dir))
+		instances_left(dir, ns, h->run_dir, on_left, NULL);
 }
 
 static int host_find_self(struct host *h, struct err *err)
@@ -288,7 +315,7 @@ static int host_find_self(struct host *h, struct err *err)
 
 static int host_init(struct host *h, struct err *err)
 {
-	struct host_state before;
+	struct host_state before = {0};
 	struct file_owner owner;
 	int rc;
 
@@ -314,9 +341,12 @@ static int host_init(struct host *h, struct err *err)
 	owner = owner_of_root(&h->dir);
 	if (host_state_read(h->dir.fd, &owner, &before, NULL) == 0)
 		supervisor_end_leftovers(&before);
+	else
+		before = (struct host_state){0};
 	str_print(h->state.instance, "%.8s", h->host_id);
 	if (str_print(h->run_dir, "%s/%.8s", h->config.run_dir, h->host_id) >= (int)sizeof(h->run_dir))
 		return err_set(err, -ENAMETOOLONG, "RUN_DIR=%s: too long", h->config.run_dir);
+	host_remove_left(h, &before);
 	str_copy(h->state.run_dir, h->run_dir);
 	str_copy(h->state.key_file, h->config.cluster_key_file);
 	str_copy(h->state.release, RELEASE);
