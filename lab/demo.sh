@@ -17,7 +17,7 @@ title() {
 	printf '\n%s%s%s\n' "$bold" "$*" "$plain"
 }
 show() { # CMD...: print it, then what it says, indented
-	printf '  $ %s\n' "$*"
+	printf '  $ LAB=%s %s\n' "$LAB" "$*"
 	"$@" 2>&1 | sed 's/^/    /'
 }
 
@@ -48,12 +48,13 @@ fi
 
 begin=$SECONDS
 title "Two hosts, each with a dockerd and a docker-router of its own, on one switch"
-lab/up two-hosts
+printf '  $ LAB=%s lab/up two-hosts\n' "$LAB"
+BRIEF=1 lab/up two-hosts
 
 title "A stack on each: examples/two-hosts/shop.yml on h1, blog.yml on h2"
 for s in "h1 shop" "h2 blog"; do
 	read -r h p <<<"$s"
-	printf '  $ lab/compose %s -p %s -f examples/two-hosts/%s.yml up -d\n' "$h" "$p" "$p"
+	printf '  $ LAB=%s lab/compose %s -p %s -f examples/two-hosts/%s.yml up -d\n' "$LAB" "$h" "$p" "$p"
 	lab/compose "$h" -p "$p" -f "examples/two-hosts/$p.yml" up -d >"$DIR/compose.log" 2>&1 || {
 		cat "$DIR/compose.log" >&2
 		die "Compose failed on $h"
@@ -96,13 +97,14 @@ if [ -n "${KEEP:-}" ]; then
 	cat <<-END
 
 		${bold}It stays up.${plain} To look around:
-		  LAB=$LAB lab/status
-		  LAB=$LAB lab/exec h1 docker-router status        also: peers, routes, stacks, map, records, doctor
-		  LAB=$LAB lab/exec h1 docker-router resolve web.blog
-		  LAB=$LAB lab/docker h1 ps                        the docker command of h1
-		  LAB=$LAB lab/compose h2 -p blog -f examples/two-hosts/blog.yml exec client sh
-		  LAB=$LAB lab/pcap sw                             what crosses the wire
-		  LAB=$LAB lab/cut h1 h2; LAB=$LAB lab/heal        pull the cable, plug it in
-		  LAB=$LAB lab/down                                the end
+		  export LAB=$LAB
+		  lab/status                                 what is up
+		  lab/exec h1 docker-router status           also: peers, routes, stacks, map, records, doctor
+		  lab/exec h1 docker-router resolve web.blog
+		  lab/docker h1 ps                           the docker command of h1
+		  lab/compose h2 -p blog -f examples/two-hosts/blog.yml exec client sh
+		  lab/pcap sw                                what crosses the wire
+		  lab/cut h1 h2                              pull the cable; lab/heal plugs it in
+		  lab/down                                   the end
 	END
 fi

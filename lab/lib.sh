@@ -23,7 +23,7 @@ note() {
 }
 
 usage() { # WORDS: wrong usage
-	echo "usage: lab/${0##*/} $*" >&2
+	echo "usage: lab/$*" >&2
 	exit 2
 }
 
@@ -40,8 +40,18 @@ lab_exists() {
 	[ -f "$DIR/nodes" ]
 }
 
+labs() { # the names of those that are up
+	local d
+	for d in "$LAB_DIR"/*/nodes; do
+		[ ! -f "$d" ] || basename "$(dirname "$d")"
+	done | xargs
+}
+
 lab_need() {
-	lab_exists || die "no lab named '$LAB' is up (lab/up starts one, LAB=name chooses another)"
+	lab_exists && return
+	local up
+	up=$(labs)
+	die "no lab named '$LAB' is up (lab/up starts one)${up:+; there is $up: LAB=${up%% *} ${0#"$PWD"/} ...}"
 }
 
 node_need() { # NODE...: every one must be a node of this lab

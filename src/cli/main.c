@@ -99,7 +99,7 @@ static void verb_help(const struct verb *v)
 	       v->arg2 ? " " : "", v->arg2 ? v->arg2 : "", v->summary);
 	if (v->help)
 		printf("\n%s", v->help);
-	printf("\n  %-20s %s\n", "--format table|json", "for people (default) or for programs");
+	printf("\nOptions:\n");
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		char name[40];
 		str_print(name, "%s%s%s", flags[i].name, flags[i].value ? " " : "",
@@ -107,8 +107,13 @@ static void verb_help(const struct verb *v)
 		if (v->options & flags[i].option)
 			printf("  %-20s %s\n", name, flags[i].help);
 	}
-	printf("\nOptions, or the environment variables of the same name:\n");
-	config_print_options(stdout, v->settings, false);
+	printf("  %-20s %s\n", "--format table|json", "for people (default) or for programs");
+	printf("  %-20s %s\n", "--state-dir PATH", "where the state files are (/var/lib/docker-router)");
+	printf("  %-20s %s\n", "--help", "print this");
+	printf("%s\nMore: man docker-router, and man docker-router.conf for the other settings.\n",
+	       v->settings != FOR_CLI
+		       ? "It takes the settings of discovery and router too: give it those that they have.\n"
+		       : "");
 }
 
 static int usage_error(const char *verb, const char *text, const char *what)

@@ -14,6 +14,27 @@ static void cell_mac(struct table *t, const struct mac *mac)
 		cell_str(t, mac_format(mac, text));
 }
 
+/* For people those too that are not announced, since they are only reached mapped (MAPPING=always) */
+static void cell_subnets(struct table *t, const struct peer *p)
+{
+	autobuf struct buf text = {0};
+	char one[PREFIX_STRLEN];
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->n_subnets; i++) {
+		buf_printf(&text, "%s%s", text.len ? ", " : "", prefix_format(&p->subnets[i], one));
+		json_array_append_new(list, json_string(one));
+	}
+	for (size_t i = 0; i < p->n_mapped; i++) {
+		bool there = false;
+		for (size_t j = 0; j < p->n_subnets; j++)
+			there = there || prefix_cmp(&p->subnets[j], &p->mapped[i].subnet) == 0;
+		if (!there)
+			buf_printf(&text, "%s%s", text.len ? ", " : "", prefix_format(&p->mapped[i].subnet, one));
+	}
+	cell_value(t, list, text.data ? text.data : "");
+}
+
 static struct table *peers_table(const struct cli *c, const struct discovery *d)
 {
 	static const struct column columns[] = {
@@ -43,7 +64,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		cell_str(t, p->stack_id);
 		cell_str(t, p->host_name);
 		cell_ip(t, &p->host_ip);
-		cell_prefixes(t, p->subnets, p->n_subnets);
+		cell_subnets(t, p);
 		cell_mapped(t, p->mapped, p->n_mapped);
 		cell_str(t, peer_status_names[p->status]);
 		cell_age(t, p->last_seen, c->now);

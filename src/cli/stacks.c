@@ -127,6 +127,7 @@ static struct table *containers_table(const struct state_files *f)
 		{"service", "SERVICE", COL_HIDE | COL_SHRINK},
 		{"addresses", "ADDRESSES", COL_SHRINK},
 		{"path", "PATH", 0},
+		{"health", "HEALTH", COL_HIDE},
 		{"id", "", COL_JSON},
 	};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
@@ -142,6 +143,8 @@ static struct table *containers_table(const struct state_files *f)
 			cell_str(t, ct->service);
 			cell_addresses(t, ct);
 			cell_str(t, f->code[FILE_ROUTER] == 0 ? container_path(&f->router, s, ct->name) : "unknown");
+			cell_value(t, json_string(health_names[ct->health]),
+				   ct->health == HEALTH_NONE ? "" : health_names[ct->health]);
 			cell_str(t, ct->id);
 		}
 	}
