@@ -17,7 +17,7 @@ ROLES = inventory discovery router host cli
 # --quiet says "no work to do" all the same; what is built is asked first, since a pipe would hide a failure
 ninja = ninja -C $(1) -n --quiet | grep -q "no work to do" || ninja -C $(1) -j $(JOBS) --quiet
 
-.PHONY: help packages build asan demo check test bench lab fuzz lint clean install golden-update
+.PHONY: help packages build asan demo check test sim bench lab fuzz lint clean install golden-update
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,6 +56,9 @@ check: ## root: every test, with real dockerds, and once more under the sanitize
 test: build ## the tests that need neither root nor Docker: unit tests, and the rules of the layers
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --quiet
 	@tests/lint/layers.sh
+
+sim: build ## gossip: all 1,000 schedules of faults, up to 5,000 nodes (half an hour); one: build/tests/sim/sim --seed N --nodes N --trace
+	@$(BUILD)/tests/sim/sim --full
 
 bench: build ## root: measure, side by side with Docker Swarm's overlay
 	@packaging/packages.sh lab

@@ -108,11 +108,14 @@ void queue_init(struct gossip *g)
 	}
 }
 
-/* ceil(log10(members + 1)) times, as memberlist does */
+/* ceil(log10(members + 1)) times, as memberlist does; when there is much to tell, comparing does the rest of the facts
+ */
 static uint8_t told_limit(const struct gossip *g, bool fact)
 {
 	unsigned digits = 1;
 
+	if (fact && g->n_queued > SYNC_NEWS)
+		return RETELL_FACT;
 	for (size_t n = g->n_live + 1; n >= 10; n /= 10)
 		digits++;
 	return (uint8_t)((fact ? RETELL_FACT : RETELL) * digits);
