@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Sealed datagrams, with a key that is known, and key files. The first byte chooses: bytes as they come from a
- * stranger; bytes that a member seals, changed on the way as the next bytes say; the text of a key file.
+ * stranger; bytes that a member seals, changed on the way as the next bytes say; the text of a key file; head and
+ * contents of what a member seals with a program of its own, made as docker-router-wire(7) says.
  */
 #include <assert.h>
+#include <sodium.h>
 
 #include "state/seal.h"
 
@@ -15,7 +17,8 @@ static const struct endpoint here = {.ip = {.family = AF_INET, .b = {192, 0, 2, 
 static const struct seal_now now = {.mono.us = 1000 * USEC_PER_SEC, .wall.ms = INT64_C(1700000000000)};
 
 struct world {
-	struct seal *a, *b;
+	struct seal *a, *b, *other;
+	uint8_t other_id[KEY_ID_BYTES];
 	struct seal_opened opened;
 	char sealed[SEAL_MAX];
 	size_t len;
@@ -51,13 +54,52 @@ static enum seal_verdict open_copy(struct world *w, const void *data, size_t len
 	return v;
 }
 
+/* The fuzzer reads along what members say. So this key it does not know; its id it may have */
 static void stranger(struct world *w, const uint8_t *data, size_t size)
 {
-	enum seal_verdict v = open_copy(w, data, size);
+	uint8_t *copy = xmalloc(size ? size : 1);
+	enum seal_verdict v;
 
-	/* the key is known to whoever wrote this, but nothing here seals with it */
+	memcpy(copy, data, size);
+	if (size > 1 + KEY_ID_BYTES && data[1] % 2)
+		memcpy(copy + 1, w->other_id, KEY_ID_BYTES);
+	v = seal_open(w->other, now, &here, (const char *)copy, size, &w->opened);
+	free(copy);
 	assert(v == SEAL_CLEAR || v == SEAL_BROKEN || v == SEAL_NO_KEY || v == SEAL_FORGED);
 	assert(v != SEAL_CLEAR || size > 0);
+}
+
+/* What a member seals whose program is not ours: 32 bytes for the head from host_id on, then kind and text */
+static void other_program(struct world *w, const uint8_t *data, size_t size)
+{
+	uint8_t d[SEAL_MAX], ad[21 + 19] = {0}, key[32];
+	struct keyring r;
+	struct err err = {0};
+	char back[SEAL_TALK_BYTES];
+	enum seal_verdict v;
+
+	if (size < 40 || size - 40 > SEAL_MAX - SEAL_BYTES || keyring_parse(key_text, strlen(key_text), &r, &err) < 0)
+		return;
+	d[0] = SEAL_VERSION;
+	memcpy(d + 1, r.keys[0].id_bytes, KEY_ID_BYTES);
+	memcpy(d + 5, data, 40);
+	memcpy(ad, d, 21);
+	ad[21] = 4;
+	memcpy(ad + 22, here.ip.b, 4);
+	ad[38] = 4790 >> 8;
+	ad[39] = 4790 & 255;
+	crypto_kdf_derive_from_key(key, sizeof(key), 1, "dr-seal", r.keys[0].secret);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(d + 45, NULL, data + 40, size - 40, ad, sizeof(ad), NULL, d + 21,
+						   key);
+	v = open_copy(w, d, 45 + size - 40 + 16);
+	assert(v != SEAL_CLEAR && v != SEAL_NO_KEY && v != SEAL_FORGED);
+	assert(v != SEAL_BROKEN || size == 40 || data[40] < 1 || data[40] > 2);
+	if (v == SEAL_OPENED)
+		assert(w->opened.len == size - 41 && memcmp(w->opened.text, data + 41, size - 41) == 0);
+	if (v == SEAL_SKEWED)
+		seal_ask(w->b, now, &here, &w->opened, back);
+	if (v == SEAL_ASKED)
+		seal_answer(w->b, now, &here, &w->opened, back);
 }
 
 /* Two bytes where, one byte what: until there are no more, then what is sealed */
@@ -132,10 +174,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!w.a) {
 		w.a = member("00000000000000000000000000000001");
 		w.b = member("00000000000000000000000000000002");
+		struct keyring r = {.n = 1};
+		key_make(&r.keys[0]);
+		memcpy(w.other_id, r.keys[0].id_bytes, KEY_ID_BYTES);
+		w.other = seal_new("00000000000000000000000000000003", &r, USEC_PER_SEC);
 	}
 	if (size < 1)
 		return 0;
-	switch (data[0] % 3) {
+	switch (data[0] % 4) {
 	case 0:
 		stranger(&w, data + 1, size - 1);
 		break;
@@ -144,6 +190,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 2:
 		key_file(data + 1, size - 1);
+		break;
+	case 3:
+		other_program(&w, data + 1, size - 1);
 		break;
 	}
 	return 0;
