@@ -67,6 +67,10 @@ void etcd_free(struct etcd *e);
 void etcd_self_begin(struct etcd *e);
 void etcd_self(struct etcd *e, const struct peer *peer);
 void etcd_self_end(struct etcd *e);
+/** etcd_forget() - A key that an earlier process of this host put: delete it. etcd_forgotten() - are all of them gone?
+ */
+void etcd_forget(struct etcd *e, const struct peer *peer);
+bool etcd_forgotten(const struct etcd *e);
 /** etcd_stop() - A request that is under way is to be given up */
 void etcd_stop(struct etcd *e, mono_t now);
 bool etcd_stopped(const struct etcd *e);

@@ -11,11 +11,12 @@
 #include "io/http.h"
 
 #define STOP_US	     (1500 * USEC_PER_MSEC)
+#define GOODBYE_US   (4 * USEC_PER_SEC)
 #define SECRET_BYTES (64u << 10)
 
 struct etcd_client {
 	uv_loop_t *loop;
-	struct core *core;
+	struct core *core; /* NULL: goodbye is said, and nothing heard */
 	struct etcd *etcd;
 	struct etcd_secrets secrets;
 	char endpoints[LIMIT_ETCD_ENDPOINTS][256];
@@ -42,6 +43,8 @@ static void on_put(void *arg, const struct peer *peer)
 	struct etcd_client *c = arg;
 	struct err err = {0};
 
+	if (!c->core)
+		return;
 	if (core_feed_put(c->core, client_now(), FEED_ETCD, peer, &err) < 0)
 		log_debug("a peer in etcd is refused", kv_str("stack", peer->stack_id), kv_str("host", peer->host_id),
 			  kv_str("why", err.text));
@@ -51,6 +54,8 @@ static void on_drop(void *arg, const struct peer *key)
 {
 	struct etcd_client *c = arg;
 
+	if (!c->core)
+		return;
 	core_feed_drop(c->core, client_now(), FEED_ETCD, key);
 }
 
@@ -58,6 +63,8 @@ static void on_begin(void *arg)
 {
 	struct etcd_client *c = arg;
 
+	if (!c->core)
+		return;
 	core_feed_begin(c->core, FEED_ETCD);
 }
 
@@ -65,6 +72,8 @@ static void on_end(void *arg, int64_t grace_us)
 {
 	struct etcd_client *c = arg;
 
+	if (!c->core)
+		return;
 	core_feed_end(c->core, client_now(), FEED_ETCD, grace_us);
 }
 
@@ -72,6 +81,8 @@ static void on_seen(void *arg)
 {
 	struct etcd_client *c = arg;
 
+	if (!c->core)
+		return;
 	core_feed_seen(c->core, client_now(), FEED_ETCD);
 }
 
@@ -323,4 +334,56 @@ void etcd_client_free(struct etcd_client *c)
 	etcd_free(c->etcd);
 	etcd_secrets_done(&c->secrets);
 	free(c);
+}
+
+/* --- goodbye --- */
+
+struct farewell {
+	uv_loop_t *loop;
+	struct etcd_client *client;
+	bool done;
+};
+
+static void farewell_changed(void *arg)
+{
+	struct farewell *f = arg;
+
+	f->done = etcd_forgotten(f->client->etcd);
+	if (f->done)
+		loop_stop(f->loop);
+}
+
+static void farewell_late(void *arg)
+{
+	struct farewell *f = arg;
+
+	loop_stop(f->loop);
+}
+
+int etcd_goodbye(uv_loop_t *loop, const struct config *config, struct etcd_secrets *secrets,
+		 const struct discovery *last, struct err *err)
+{
+	struct farewell f = {.loop = loop};
+	struct timer *late = timer_new(loop, "etcd goodbye", farewell_late, &f);
+	const char *cure, *why;
+	int r = 0;
+
+	f.client = etcd_client_new(loop, config, secrets, NULL, last->self.host_id, (uint64_t)mono_now().us,
+				   farewell_changed, farewell_late, &f);
+	for (size_t i = 0; i < last->self.n_stacks; i++) {
+		struct peer p = {.vni = last->self.stacks[i].vni};
+
+		str_copy(p.stack_id, last->self.stacks[i].stack_id);
+		str_copy(p.host_id, last->self.host_id);
+		etcd_forget(f.client->etcd, &p);
+	}
+	timer_start(late, GOODBYE_US);
+	loop_run(loop);
+	why = etcd_problem(f.client->etcd, &cure);
+	if (!f.done)
+		r = err_set(err, -ETIMEDOUT, "our keys stay in etcd until their lease has run out: %s",
+			    why ? why : "it does not answer");
+	timer_free(late);
+	etcd_client_free(f.client);
+	return r;
 }

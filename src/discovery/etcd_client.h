@@ -36,4 +36,9 @@ void etcd_client_self(struct etcd_client *c);
 void etcd_client_stop(struct etcd_client *c);
 void etcd_client_problems(const struct etcd_client *c, struct problems *ret);
 
+/** etcd_goodbye() - Delete the keys of an earlier process of this host, of which @last tells; runs the loop, 4 s at
+ * most */
+int etcd_goodbye(uv_loop_t *loop, const struct config *config, struct etcd_secrets *secrets,
+		 const struct discovery *last, struct err *err) MUST_USE;
+
 #endif

@@ -129,6 +129,20 @@ void records_answered(struct etcd *e)
 	records_sweep(e);
 }
 
+void etcd_forget(struct etcd *e, const struct peer *peer)
+{
+	struct record *r = xgrow(&e->records, e->n_records, &e->cap_records);
+
+	e->n_records++;
+	r->key = xasprintf("%s/%s/%s/%u", e->config.prefix, peer->stack_id, peer->host_id, peer->vni);
+	r->gone = true;
+}
+
+bool etcd_forgotten(const struct etcd *e)
+{
+	return e->n_records == 0;
+}
+
 void records_unask(struct etcd *e)
 {
 	for (size_t i = 0; i < e->n_records; i++)

@@ -197,8 +197,14 @@ start blog 2 GOODBYE=never
 within 5 knows shop blog
 end TERM blog
 ok "with GOODBYE=never a host that is stopped stays for the time of its lease" throughout 2 knows shop blog
+env STATE_DIR="$T/blog" DISCOVERY_MODE=etcd ETCD_ENDPOINTS="$ALL" INTERFACE=lo "$DOCKER_ROUTER" discovery --say-goodbye \
+	>>"$T/blog.log" 2>&1
+ok "until goodbye is said for it" within 1 lost shop blog
+start blog 2 GOODBYE=never
+within 5 knows shop blog
+end TERM blog
 start blog 2
-ok "and takes its place again" throughout 7 knows shop blog
+ok "who starts again within that time takes its place" throughout 7 knows shop blog
 
 # --- the lease of a host runs out in a healthy etcd --------------------------------------------------------------------
 
