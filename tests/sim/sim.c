@@ -213,8 +213,9 @@ static int64_t storm_run(const struct args *args)
 		net->hosts[i].incarnation = net_random(net, 1000);
 	}
 	for (uint32_t i = 0; i < net->n_hosts; i++) {
-		if (large) /* they all were there before */
-			net_start(net, i, net->hosts[i].incarnation, (uint32_t[]){0}, 1, true);
+		/* they all were there before; some have nobody to ask, so that only the dead's being pinged heals */
+		if (large || args->seed % 4 == 0)
+			net_start(net, i, net->hosts[i].incarnation, (uint32_t[]){0}, large, true);
 		else if (i == 0 || net_random(net, 8))
 			start(&st, i, net->hosts[i].incarnation);
 	}
