@@ -24,7 +24,6 @@
 #include "io/loop.h"
 
 #define DNS_ADDRESS "127.77.53.1" /* inside a container, where names answers; nobody outside sees it */
-#define DNS_PORT    5377
 
 #define BROKER_FD_ENV "DOCKER_ROUTER_BROKER_FD"
 
@@ -39,15 +38,15 @@ enum broker_op {
 			    dr[0-9]+ */
 	BROKER_DNS,	 /* ct: only: -> UDP socket inside, which one in arg: enum broker_dns */
 	BROKER_DNS_RULE, /* ct: only: -> netlink socket that owns the nft table "docker-router-names" inside: queries to
-			    Docker's resolver (127.0.0.11 port 53, UDP) go to DNS_ADDRESS instead, but those that come
-			    from there. The table goes when the descriptor is closed, by the kernel
+			    Docker's resolver (127.0.0.11 port 53, UDP) go to DNS_ADDRESS port arg instead, but those
+			    that come from there. The table goes when the descriptor is closed, by the kernel
 			    (NFT_TABLE_F_OWNER, Linux 5.12): whoever dies, Docker's resolver answers again */
 	BROKER_OP_N_
 };
 
 enum broker_flags { BROKER_CREATE = 1 };
 enum broker_dns {
-	BROKER_DNS_LISTEN, /* bound to DNS_ADDRESS port DNS_PORT: here the queries come */
+	BROKER_DNS_LISTEN, /* bound to DNS_ADDRESS and a port of the kernel's choice: here the queries come */
 	BROKER_DNS_ASK	   /* from DNS_ADDRESS, connected to Docker's resolver: here they go on, see dns_rule.h */
 };
 

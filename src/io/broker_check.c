@@ -160,7 +160,7 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		ok = (ask->arg == BROKER_DNS_LISTEN || ask->arg == BROKER_DNS_ASK) && ask->target == TARGET_CONTAINER;
 		break;
 	case BROKER_DNS_RULE:
-		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER;
+		ok = ask->arg > 0 && ask->arg <= UINT16_MAX && ask->target == TARGET_CONTAINER;
 		break;
 	case BROKER_OP_N_:
 		break;

@@ -266,7 +266,7 @@ static int ipv6_on(int ns_fd, const char *iface, struct err *err)
 static int dns_open(const struct broker_ask *ask, int ns_fd, struct err *err)
 {
 	if (ask->op == BROKER_DNS_RULE)
-		return dns_rule_open(ns_fd, err);
+		return dns_rule_open(ns_fd, (uint16_t)ask->arg, err);
 	return ask->arg == BROKER_DNS_ASK ? dns_ask_open(ns_fd, err) : dns_listen_open(ns_fd, err);
 }
 

@@ -36,27 +36,27 @@ static struct sockaddr_in inet_address(const char *address, uint16_t port)
 	return sin;
 }
 
-static int udp_open(int ns_fd, uint16_t port, struct err *err)
+static int udp_open(int ns_fd, struct err *err)
 {
-	struct sockaddr_in sin = inet_address(DNS_ADDRESS, port);
+	struct sockaddr_in sin = inet_address(DNS_ADDRESS, 0);
 	autoclose int fd = ns_socket(ns_fd, AF_INET, SOCK_DGRAM, 0, err);
 
 	if (fd < 0)
 		return fd;
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0)
-		return err_errno(err, -errno, "bind " DNS_ADDRESS " port %u", port);
+		return err_errno(err, -errno, "bind " DNS_ADDRESS);
 	return steal_fd(fd);
 }
 
 int dns_listen_open(int ns_fd, struct err *err)
 {
-	return udp_open(ns_fd, DNS_PORT, err);
+	return udp_open(ns_fd, err);
 }
 
 int dns_ask_open(int ns_fd, struct err *err)
 {
 	struct sockaddr_in sin = inet_address(RESOLVER_ADDRESS, RESOLVER_PORT);
-	autoclose int fd = udp_open(ns_fd, 0, err);
+	autoclose int fd = udp_open(ns_fd, err);
 
 	if (fd < 0)
 		return fd;
@@ -191,10 +191,10 @@ static void put_chain(struct mnl_nlmsg_batch *b)
 	mnl_nlmsg_batch_next(b);
 }
 
-/* meta l4proto udp ip daddr 127.0.0.11 ip saddr != 127.77.53.1 udp dport 53 dnat to 127.77.53.1:5377 */
-static void put_rule(struct mnl_nlmsg_batch *b)
+/* meta l4proto udp ip daddr 127.0.0.11 ip saddr != 127.77.53.1 udp dport 53 dnat to 127.77.53.1:PORT */
+static void put_rule(struct mnl_nlmsg_batch *b, uint16_t port)
 {
-	struct sockaddr_in ours = inet_address(DNS_ADDRESS, DNS_PORT);
+	struct sockaddr_in ours = inet_address(DNS_ADDRESS, port);
 	struct sockaddr_in docker = inet_address(RESOLVER_ADDRESS, RESOLVER_PORT);
 	struct nlmsghdr *nlh = nft_message(b, NFT_MSG_NEWRULE, NLM_F_APPEND | NLM_F_ACK);
 	struct nlattr *list;
@@ -240,7 +240,7 @@ static int answers_read(int fd)
 	return first;
 }
 
-int dns_rule_open(int ns_fd, struct err *err)
+int dns_rule_open(int ns_fd, uint16_t port, struct err *err)
 {
 	char out[BATCH_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -256,7 +256,7 @@ int dns_rule_open(int ns_fd, struct err *err)
 	mnl_nlmsg_batch_next(b);
 	put_table(b);
 	put_chain(b);
-	put_rule(b);
+	put_rule(b, port);
 	message(b, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 	mnl_nlmsg_batch_next(b);
 	sent = sendto(fd, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b), 0, (struct sockaddr *)&kernel,

@@ -11,9 +11,10 @@
 #define DNS_TABLE "docker-router-names"
 
 /**
- * dns_listen_open() - The UDP socket that queries of the container come to: DNS_ADDRESS port DNS_PORT inside @ns_fd
+ * dns_listen_open() - The UDP socket that queries of the container come to: DNS_ADDRESS inside @ns_fd, a port that the
+ * kernel picks, so that none is taken which a program there is made for
  *
- * Return: fd; -EADDRINUSE; -errno
+ * Return: fd; -errno
  */
 int dns_listen_open(int ns_fd, struct err *err) MUST_USE;
 /**
@@ -26,12 +27,12 @@ int dns_ask_open(int ns_fd, struct err *err) MUST_USE;
 /**
  * dns_rule_open() - The netlink socket that owns the table DNS_TABLE inside @ns_fd
  *
- * Its one rule sends UDP from here to 127.0.0.11 port 53 to DNS_ADDRESS port DNS_PORT, unless it comes from
+ * Its one rule sends UDP from here to 127.0.0.11 port 53 to DNS_ADDRESS port @port, unless it comes from
  * DNS_ADDRESS. The kernel takes the table away when the last descriptor of the socket is closed.
  *
  * Return: fd; -EOPNOTSUPP: a kernel before 5.12, without tables that go with their owner; -EPERM: another socket owns a
  * table of that name; -errno
  */
-int dns_rule_open(int ns_fd, struct err *err) MUST_USE;
+int dns_rule_open(int ns_fd, uint16_t port, struct err *err) MUST_USE;
 
 #endif

@@ -334,17 +334,25 @@ static void on_broker(void *arg, int code, int fd, const char *text)
 	}
 }
 
+static int container_port(const struct container *c)
+{
+	struct sockaddr_in sin = {0};
+	socklen_t len = sizeof(sin);
+
+	return getsockname(c->listen_fd, (struct sockaddr *)&sin, &len) < 0 ? 0 : ntohs(sin.sin_port);
+}
+
 static void container_call(struct container *c)
 {
 	enum broker_op op = c->step == STEP_RULE ? BROKER_DNS_RULE : BROKER_DNS;
-	int arg = c->step == STEP_ASK ? BROKER_DNS_ASK : BROKER_DNS_LISTEN;
+	int arg = c->step == STEP_RULE ? container_port(c) : c->step == STEP_ASK ? BROKER_DNS_ASK : BROKER_DNS_LISTEN;
 
 	if (c->calling) {
 		c->anew = true;
 		return;
 	}
 	c->calling = true;
-	broker_call(c->serve->broker, op, &c->ns, op == BROKER_DNS_RULE ? 0 : arg, -1, on_broker, c);
+	broker_call(c->serve->broker, op, &c->ns, arg, -1, on_broker, c);
 }
 
 /* --- from outside --- */

@@ -50,7 +50,7 @@ static void test_what_is_done(void **state)
 	assert_int_equal(check(request(BROKER_LIST, 0, "host"), false), 0);
 	assert_int_equal(check(request(BROKER_DNS, BROKER_DNS_LISTEN, "ct:abc"), false), 0);
 	assert_int_equal(check(request(BROKER_DNS, BROKER_DNS_ASK, "ct:abc"), false), 0);
-	assert_int_equal(check(request(BROKER_DNS_RULE, 0, "ct:abc"), false), 0);
+	assert_int_equal(check(request(BROKER_DNS_RULE, 65535, "ct:abc"), false), 0);
 	r = request(BROKER_IPV6_ON, 0, "ct:0123456789abcdef");
 	str_copy(r.ns.iface, "dr0");
 	assert_int_equal(check(r, false), 0);
@@ -83,8 +83,9 @@ static void test_what_is_not(void **state)
 		{BROKER_DNS, BROKER_DNS_LISTEN, "vni:1", false},
 		{BROKER_DNS, 2, "ct:abc", false},
 		{BROKER_DNS, 0, "ct:abc", true},
-		{BROKER_DNS_RULE, 0, "host", false},
-		{BROKER_DNS_RULE, 1, "ct:abc", false},
+		{BROKER_DNS_RULE, 40000, "host", false},
+		{BROKER_DNS_RULE, 0, "ct:abc", false},
+		{BROKER_DNS_RULE, 65536, "ct:abc", false},
 		{BROKER_OP_N_, 0, "host", false},
 		{(enum broker_op) - 1, 0, "host", false},
 		{(enum broker_op)0x7fffffff, 0, "host", false},

@@ -413,7 +413,8 @@ static void test_dns(void **state)
 	struct sockaddr_in resolver = inet("127.0.0.11", 53), from;
 	struct fixture *f = *state;
 	struct broker_ns ns = {.name = "ct:0123abcd"};
-	int ct, docker, client, listener, ask, rule;
+	int ct, docker, client, listener, ask, rule, port;
+	socklen_t len = sizeof(from);
 	char folder[96];
 
 	str_print(folder, "%s/netns", f->dir);
@@ -421,7 +422,7 @@ static void test_dns(void **state)
 	str_print(ns.sandbox, "%s/0123abcd", folder);
 	ct = ns_create(ns.sandbox, NULL);
 	/* not for the router; and names gets nothing else */
-	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), -EPERM);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 1, -1), -EPERM);
 	broker_free(f->broker);
 	f->broker = client_new(f, BROKER_OPS_NAMES);
 	assert_int_equal(call_ns(f, BROKER_OPEN, &ns, 0, -1), -EPERM);
@@ -437,12 +438,13 @@ static void test_dns(void **state)
 
 	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_LISTEN, -1), 0);
 	listener = steal_fd(f->fd);
-	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_LISTEN, -1), -EADDRINUSE);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&from, &len), 0);
+	port = ntohs(from.sin_port);
 	assert_int_equal(call_ns(f, BROKER_DNS, &ns, BROKER_DNS_ASK, -1), 0);
 	ask = steal_fd(f->fd);
-	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), 0);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, port, -1), 0);
 	rule = steal_fd(f->fd);
-	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), -EPERM);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, port, -1), -EPERM);
 
 	/* a query of the container comes to us, what we ask goes to Docker, and each sees who it expects */
 	assert_int_equal(sendto(client, "q", 1, 0, (struct sockaddr *)&resolver, sizeof(resolver)), 1);
@@ -466,7 +468,7 @@ static void test_dns(void **state)
 	assert_int_equal(sendto(client, "q", 1, 0, (struct sockaddr *)&resolver, sizeof(resolver)), 1);
 	assert_int_equal(udp_receive(listener, &from), -1);
 	assert_int_equal(udp_receive(docker, &from), 1);
-	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, 0, -1), 0);
+	assert_int_equal(call_ns(f, BROKER_DNS_RULE, &ns, port, -1), 0);
 	close(client);
 	close(docker);
 	close(listener);
