@@ -2,8 +2,8 @@
  *
  * DOC: Gossip on the wire
  *
- * Binary, big-endian, since an update takes 34 bytes so, and 150 as JSON: a datagram of 1,400 bytes then carries 39
- * instead of 9, and after a partition there are thousands to tell.
+ * Binary, big-endian, since an update takes 32 bytes so, and some 150 as JSON: a datagram then carries 40 instead of
+ * 8, and after a partition there are thousands to tell.
  *
  *	'D' 'G' version type  id[16]  incarnation[8]  sum[8]  number[4]      of the sender; number: of the PING it is
  *about
