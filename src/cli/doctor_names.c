@@ -187,7 +187,7 @@ void doctor_mapping(struct doctor *d)
 			const struct peer *p = &disc->peers[j];
 			char host[80];
 			if (p->vni != s->vni || p->status != PEER_ACTIVE || !p->n_mapped == !s->n_mapped ||
-			    p->n_mapped + p->n_subnets == 0 || s->n_mapped + s->n_subnets == 0)
+			    !subnets_clash(s, p))
 				continue;
 			rows++;
 			host_label(&d->files, p->host_id, &p->host_ip, host, sizeof(host));
@@ -195,11 +195,11 @@ void doctor_mapping(struct doctor *d)
 				"Set MAPPING=auto on all hosts of the VNI and restart docker-router there; it is "
 				"MAPPING=never on %s.",
 				s->n_mapped ? host : "this host");
-			doctor_add(d, "mapping", CHECK_ERROR, cure, "VNI %u: stack %s here is %s, %s on %s is %s: %s",
+			doctor_add(d, "mapping", CHECK_ERROR, cure,
+				   "VNI %u: stack %s here is %s, %s on %s is %s: their subnets clash, so they do not "
+				   "reach each other",
 				   s->vni, s->stack_id, s->n_mapped ? "mapped" : "not mapped", p->stack_id, host,
-				   p->n_mapped ? "mapped" : "not",
-				   subnets_clash(s, p) ? "their subnets clash, so they do not reach each other"
-						       : "what clashes does not get through");
+				   p->n_mapped ? "mapped" : "not");
 		}
 	}
 }

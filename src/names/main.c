@@ -449,7 +449,9 @@ static int role_open(struct role *r, struct err *err)
 	int rc;
 
 	if (!given)
-		return err_set(err, -EINVAL, "runs below `docker-router host`, which enters containers for it");
+		return err_set(err, -EINVAL,
+			       "runs below `docker-router host`, which enters containers for it; docker-router records "
+			       "lists the names");
 	if (parse_u64(given, 3, 1023, &fd) < 0)
 		return err_set(err, -EINVAL, BROKER_FD_ENV ": \"%.20s\" is not a descriptor", given);
 	r->serve.broker = broker_connect(&r->loop, (int)fd);
