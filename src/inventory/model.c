@@ -308,12 +308,13 @@ static void aliases_add(struct inv_interface *i, const struct docker_container *
 }
 
 static void interface_add(struct inventory *inv, const struct docker_container *c, const struct docker_attachment *a,
-			  const struct docker_network *n, const struct joined *j)
+			  const struct docker_network *n, const struct joined *j, bool elsewhere)
 {
 	struct inv_container *to = container_in(inventory_stack(inv, j->stack, j->vni), c);
 	struct inv_interface *i = xgrow(&to->interfaces, to->n_interfaces, &to->cap_interfaces);
 
 	to->n_interfaces++;
+	to->elsewhere = elsewhere;
 	str_copy(i->network_id, n->id);
 	i->mac = a->mac;
 	memcpy(i->addresses, a->addresses, sizeof(i->addresses));
@@ -363,6 +364,18 @@ static const struct joined *joined_of(const struct model_source *s, const struct
 	return NULL;
 }
 
+/* Is it on a network of no stack, too? Docker's default bridge has no names, and so does not count */
+static bool is_elsewhere(const struct model_source *s, const struct joined *joined, const struct docker_container *c)
+{
+	for (size_t k = 0; k < c->n_attachments; k++) {
+		const struct docker_network *n;
+
+		if (!joined_of(s, joined, &c->attachments[k], &n) && !str_eq(c->attachments[k].network_name, "bridge"))
+			return true;
+	}
+	return false;
+}
+
 static void source_containers(const struct model_source *sources, size_t at, const struct joined *joined,
 			      struct inventory *inv)
 {
@@ -371,10 +384,11 @@ static void source_containers(const struct model_source *sources, size_t at, con
 
 	for (size_t i = 0; i < s->set->n_containers; i++) {
 		const struct docker_container *c = s->set->containers[i];
-		bool counted = false;
+		bool counted = false, elsewhere;
 
 		if (!c->running)
 			continue;
+		elsewhere = is_elsewhere(s, joined, c);
 		labels_check(&c->labels, "container", c->name, container_labels, ARRAY_LEN(container_labels),
 			     CONTAINER_LABELS_TEXT, &inv->problems);
 		for (size_t k = 0; k < c->n_attachments; k++) {
@@ -390,7 +404,7 @@ static void source_containers(const struct model_source *sources, size_t at, con
 			}
 			taken += !counted;
 			counted = true;
-			interface_add(inv, c, &c->attachments[k], n, j);
+			interface_add(inv, c, &c->attachments[k], n, j, elsewhere);
 		}
 	}
 }

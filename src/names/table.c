@@ -78,8 +78,11 @@ static bool misleads(const struct table *t, const struct viewer *v, const struct
 	return refused(s, ip);
 }
 
+/* Does Docker's own resolver know it, or may it? Names of theirs have no dots, but for odd ones */
 static bool local_knows(const struct table *t, const struct viewer *v, const char *name)
 {
+	if (v->elsewhere && !strpbrk(name, ".@"))
+		return true;
 	for (size_t i = 0; i < v->n_networks; i++) {
 		uint64_t key = name_hash(name, v->networks[i]);
 

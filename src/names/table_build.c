@@ -398,6 +398,7 @@ static void add_container(struct table *t, const struct inv_stack *s, const stru
 
 	t->n_viewers++;
 	v->id = c->id;
+	v->elsewhere = c->elsewhere;
 	viewer_add_stack(v, vs);
 	for (size_t i = 0; i < c->n_interfaces; i++) {
 		const struct inv_interface *f = &c->interfaces[i];
@@ -427,6 +428,7 @@ static void viewers_merge(struct table *t)
 			t->viewers[kept++] = *v;
 			continue;
 		}
+		to->elsewhere |= v->elsewhere;
 		for (size_t j = 0; j < v->n_stacks; j++)
 			viewer_add_stack(to, &v->stacks[j]);
 		for (size_t j = 0; j < v->n_networks && to->n_networks < VIEWER_MAX; j++)

@@ -53,6 +53,7 @@ struct viewer {
 	size_t n_stacks;
 	uint64_t networks[VIEWER_MAX]; /* hashes of their ids */
 	size_t n_networks;
+	bool elsewhere; /* Docker's resolver knows names there that we do not know of */
 	struct prefix subnets[VIEWER_SUBNETS];
 	size_t n_subnets;
 };

@@ -164,7 +164,8 @@ static bool container_same(const struct inv_container *a, const struct inv_conta
 {
 	if (!str_eq(a->id, b->id) || !str_eq(a->name, b->name) || !str_eq(a->service, b->service) ||
 	    !str_eq(a->sandbox, b->sandbox) || a->pid != b->pid || a->health != b->health ||
-	    !ips_same(a->dns, a->n_dns, b->dns, b->n_dns) || a->n_interfaces != b->n_interfaces)
+	    a->elsewhere != b->elsewhere || !ips_same(a->dns, a->n_dns, b->dns, b->n_dns) ||
+	    a->n_interfaces != b->n_interfaces)
 		return false;
 	for (size_t i = 0; i < a->n_interfaces; i++)
 		if (!interface_same(&a->interfaces[i], &b->interfaces[i]))
@@ -269,6 +270,8 @@ static json_t *container_to_json(const struct inv_container *c)
 		json_put_str(o, "health", health_names[c->health]);
 	if (c->n_dns)
 		json_put(o, "dns", ips_to_json(c->dns, c->n_dns));
+	if (c->elsewhere)
+		json_put(o, "elsewhere", json_true());
 	for (size_t i = 0; i < c->n_interfaces; i++) {
 		const struct inv_interface *f = &c->interfaces[i];
 		json_t *of = json_object();
@@ -415,7 +418,8 @@ static int container_from_json(const json_t *o, struct inv_container *c, struct 
 	    (r = json_required(json_get_str(o, "name", c->name, sizeof(c->name), err), "name", err)) < 0 ||
 	    (r = json_optional(json_get_str(o, "service", c->service, sizeof(c->service), err))) < 0 ||
 	    (r = json_optional(json_get_str(o, "sandbox", c->sandbox, sizeof(c->sandbox), err))) < 0 ||
-	    (r = json_optional(json_get_int(o, "pid", 0, INT32_MAX, &pid, err))) < 0)
+	    (r = json_optional(json_get_int(o, "pid", 0, INT32_MAX, &pid, err))) < 0 ||
+	    (r = json_optional(json_get_bool(o, "elsewhere", &c->elsewhere, err))) < 0)
 		return r;
 	if (!name_valid(c->id))
 		return err_set(err, -EINVAL, "id is not an id");

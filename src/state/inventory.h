@@ -10,7 +10,7 @@
  *	     "subnets":["10.71.0.0/24"],"gateways":["10.71.0.1"],"internal":false,"icc":true,"mtu":1500}],
  *	   "uplink":"","epoch":0,
  *	   "containers":[{"id":"...","name":"shop_web_1","service":"web","pid":4711,"sandbox":"/var/run/docker/netns/...",
- *	     "health":"none","dns":["172.17.0.1"],"interfaces":[{"network":"<network
+ *	     "health":"none","dns":["172.17.0.1"],"elsewhere":true,"interfaces":[{"network":"<network
  *id>","mac":"02:..","addresses":["10.71.0.2"], "aliases":["web"]}]}]}], "problems":[{"object":"network
  *x","text":"...","cure":"..."}]}
  *
@@ -48,6 +48,7 @@ struct inv_container {
 	enum health health;
 	struct ip dns[LIMIT_DNS]; /* as it was started with: --dns, dns: in a Compose file */
 	size_t n_dns;
+	bool elsewhere; /* on a network of no stack too, where Docker knows names that are not in here */
 	struct inv_interface *interfaces; /* those on networks of this stack */
 	size_t n_interfaces, cap_interfaces;
 };

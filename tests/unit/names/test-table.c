@@ -294,6 +294,14 @@ static void test_docker_first(void **state)
 	must_find("c1", "blog2.docker-router.internal", "10.82.0.2");
 	must_find("c3", "blog2", "10.82.0.2");
 	must_find(NULL, "blog2", "10.82.0.2");
+	/* on a network of no stack may be a container called so */
+	assert_string_equal(w->inventory.stacks[1].containers[0].id, "c3");
+	w->inventory.stacks[1].containers[0].elsewhere = true;
+	world_again(w);
+	must_find("c3", "blog2", "-");
+	must_find("c3", "blog2@nas", "10.82.0.2");
+	must_find("c3", "x.blog2", "10.82.0.2");
+	must_find("c3", "blog2.docker-router.internal", "10.82.0.2");
 }
 
 static void test_reverse(void **state)

@@ -25,7 +25,8 @@ static const char example[] =
 	"0123456789ab\",\"endpoint\":\"unix:///var/run/docker.sock\",\"subnets\":[\"10.71.0.0/24\",\"fd71::/64\"],"
 	"\"gateways\":[\"10.71.0.1\"],\"internal\":false,\"icc\":true,\"mtu\":1500}],\"uplink\":\"\",\"containers\":[{"
 	"\"id\":\"c1\",\"name\":\"shop_web_1\",\"service\":\"web\",\"pid\":4711,\"sandbox\":\"/var/run/docker/netns/"
-	"1\",\"dns\":[\"172.17.0.1\",\"fd00::53\"],\"interfaces\":[{\"network\":\"abc123\",\"mac\":\"02:42:0a:47:00:02\",\"addresses\":[\"10.71.0.2\"]}]}]}],"
+	"1\",\"dns\":[\"172.17.0.1\",\"fd00::53\"],\"elsewhere\":true,\"interfaces\":[{\"network\":\"abc123\",\"mac\":"
+	"\"02:42:0a:47:00:02\",\"addresses\":[\"10.71.0.2\"]}]}]}],"
 	"\"problems\":[{\"object\":\"network x\",\"text\":\"bad\",\"cure\":\"mend it\"}]}";
 
 static void test_golden(void **state)
@@ -69,6 +70,7 @@ static void test_same(void **state)
 	DIFFERS(s->networks[0].gateways[0].b[3]++, s->networks[0].gateways[0].b[3]--);
 	DIFFERS(s->containers[0].pid++, s->containers[0].pid--);
 	DIFFERS(s->containers[0].health = HEALTH_STARTING, s->containers[0].health = HEALTH_NONE);
+	DIFFERS(s->containers[0].elsewhere = false, s->containers[0].elsewhere = true);
 	DIFFERS(s->containers[0].n_dns--, s->containers[0].n_dns++);
 	DIFFERS(s->containers[0].sandbox[3]++, s->containers[0].sandbox[3]--);
 	DIFFERS(s->containers[0].interfaces[0].mac.b[5]++, s->containers[0].interfaces[0].mac.b[5]--);
