@@ -106,7 +106,7 @@ void probe_acked(struct gossip *g, int64_t now_us, const struct gossip_id *by, u
 /* No ACK yet: ask others, and try a stream, which a lost packet does not stop */
 static void probe_indirect(struct gossip *g, int64_t now_us, struct probe *p)
 {
-	uint32_t n = node_find(g, &p->target), asked[INDIRECTS];
+	uint32_t n = node_find(g, &p->target), asked[INDIRECTS] = {0};
 	uint8_t data[GOSSIP_DATAGRAM];
 	struct gossip_writer w;
 	size_t n_asked = 0;
