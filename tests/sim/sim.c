@@ -328,6 +328,7 @@ static void measure(size_t nodes, unsigned loss, unsigned times, struct spread w
 	int64_t *last[MEASURED_N_];
 	struct net *net;
 
+	nodes = nodes < 4 ? 4 : nodes; /* one to join, one to die, one to leave, one to see it */
 	if (times > (nodes - 2) / 2)
 		times = (unsigned)(nodes - 2) / 2;
 	net = cluster(nodes, times, 1, loss);
@@ -535,6 +536,10 @@ int main(int argc, char **argv)
 			fprintf(stderr, "sim: %s is not understood\n", argv[i]);
 			return 2;
 		}
+	}
+	if (args.nodes == 1 || (one && args.nodes == 0)) {
+		fprintf(stderr, "sim: --nodes: two or more are needed\n");
+		return 2;
 	}
 	if (one) {
 		int64_t took_us = storm_run(&args);
