@@ -6,7 +6,7 @@
 
 #include "state/json.h"
 
-#define VALUE_BASE64 ((ETCD_VALUE_BYTES + 2) / 3 * 4)
+#define VALUE_BASE64 ((size_t)(ETCD_VALUE_BYTES + 2) / 3 * 4)
 
 /* --- base64 --- */
 
@@ -185,7 +185,7 @@ static json_t *answer_parse(const char *data, size_t len, struct err *err)
 	struct err why = {0};
 	json_t *root = json_parse_bounded(data, len, &why);
 
-	if (root && json_is_object(root))
+	if (json_is_object(root))
 		return root;
 	json_decref(root);
 	err_set(err, -EBADMSG, "etcd's answer is no JSON object%s%s", why.text[0] ? ": " : "", why.text);
@@ -257,7 +257,7 @@ int etcd_get_token(const char *data, size_t len, char *ret, size_t size, struct 
 	/* It becomes a line of a header */
 	if (!token || !*token || strlen(token) >= size)
 		r = answer_bad(err, "no token");
-	for (const char *c = token; r == 0 && *c; c++) {
+	for (const char *c = token; r == 0 && c && *c; c++) {
 		if (*c <= ' ' || *c >= 127)
 			r = answer_bad(err, "a token that is none");
 	}

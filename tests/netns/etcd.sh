@@ -7,6 +7,7 @@
 #
 #	members	10.99.1.1 .2 .3, client port 2379, peer port 2380	discoveries	10.99.0.1 .2 ...
 #
+# alone: it measures how long a change takes
 # Environment: DOCKER_ROUTER (the command; default: build/docker-router), ARTIFACTS (where logs are kept after a failure).
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1

@@ -244,7 +244,7 @@ static void test_register_and_watch(void **state)
 	assert_string_equal(w.last_put, "wiki");
 	world_event(&w, true, "wiki", HOST_B, 13);
 	assert_string_equal(w.last_drop, "wiki");
-	/* idle: only keep-alives */
+	/* idle: the lease is kept alive, no more */
 	w.n_requests = 0;
 	world_run(&w, 60 * SEC);
 	assert_in_range(w.n_requests, 10, 13);
