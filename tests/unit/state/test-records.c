@@ -42,8 +42,11 @@ static void test_golden(void **state)
 	assert_string_equal(r.containers[1].why, "no resolver");
 	assert_int_equal(r.listen[0].port, 4753);
 	assert_int_equal(r.records[0].n_mapped, 1);
+	str_copy(r.records[1].host_name, "\"h\\ \x01"); /* goes the long way */
 	assert_int_equal(records_write(t->fd, &r, &e), 0);
 	assert_int_equal(records_read(t->fd, NULL, &again, &e), 0);
+	assert_string_equal(again.records[1].host_name, r.records[1].host_name);
+	again.records[1].host_name[0] = '\0';
 	json_t *o = records_to_json(&again);
 	json_print(&b, o, JSON_COMPACT);
 	json_decref(o);
