@@ -255,9 +255,11 @@ int etcd_get_token(const char *data, size_t len, char *ret, size_t size, struct 
 	if (!root)
 		return -EBADMSG;
 	/* It becomes a line of a header */
-	if (!token || !*token || strlen(token) >= size)
-		r = answer_bad(err, "no token");
-	for (const char *c = token; r == 0 && c && *c; c++) {
+	if (!token || !*token || strlen(token) >= size) {
+		json_decref(root);
+		return answer_bad(err, "no token");
+	}
+	for (const char *c = token; r == 0 && *c; c++) {
 		if (*c <= ' ' || *c >= 127)
 			r = answer_bad(err, "a token that is none");
 	}
