@@ -17,6 +17,7 @@ struct held {
 	uint32_t scope; /* what it is looked up by: the VNI, or 0 */
 	uint32_t vni;
 	enum kind kind;
+	bool weak; /* nothing that is established moves for it */
 	const char *host_id, *stack_id;
 	const struct peer *peer;     /* NULL: ours */
 	const struct prefix *subnet; /* of HELD_MAPPED */
@@ -35,14 +36,16 @@ enum why { WHY_NOT, WHY_ALWAYS, WHY_MAPPED, WHY_CLASH, WHY_AVOID, WHY_ROUTE };
 struct vni_state {
 	uint32_t vni;
 	enum why why;
-	struct held a, b; /* of whom it is, or against whom */
+	struct held a, b;      /* of whom it is, or against whom */
+	struct places avoided; /* by its members */
 };
 
 struct settling {
 	const struct mapping_input *in;
-	struct index members; /* by VNI: subnets and mapped prefixes */
-	struct index taken;   /* all, of all VNIs */
-	struct places places;
+	struct index members;	      /* by VNI: subnets and mapped prefixes */
+	struct index taken;	      /* all, of all VNIs; of avoided ones those of our VNIs */
+	struct places places;	      /* of ours, of the VNIs that we are in, of routes */
+	struct places strange;	      /* of other VNIs: passed over while there is room, for containers in two */
 	const struct prefix **routes; /* those that are not our own subnets */
 	size_t n_routes;
 	struct vni_state *vnis; /* sorted */
@@ -169,6 +172,11 @@ static bool is_avoided_here(const struct held *h, const struct held *own)
 	return h->kind == HELD_AVOID && h->vni == own->vni && !str_eq(h->host_id, own->host_id);
 }
 
+static bool is_avoided_place(const struct held *h, const struct held *own)
+{
+	return is_avoided_here(h, own) && !h->weak;
+}
+
 static bool is_route(const struct held *h, const struct held *own)
 {
 	return h->kind == HELD_ROUTE;
@@ -179,13 +187,14 @@ static bool is_in_the_way(const struct held *h, const struct held *own)
 {
 	int order;
 
+	if (h->weak)
+		return false;
 	switch (h->kind) {
 	case HELD_SUBNET:
 		return true;
 	case HELD_AVOID:
-		return is_avoided_here(h, own);
 	case HELD_ROUTE:
-		return false; /* is looked for apart */
+		return false; /* are looked for apart */
 	case HELD_MAPPED:
 		order = owner_cmp(h, own);
 		return order < 0 || (order == 0 && prefix_cmp(h->subnet, own->subnet) < 0);
@@ -227,9 +236,30 @@ static void vnis_collect(struct settling *s)
 
 static void hold(struct settling *s, const struct held *h, bool hearsay)
 {
-	if (!hearsay && (h->kind == HELD_SUBNET || h->kind == HELD_MAPPED) && vni_find(s, h->vni))
+	if (!hearsay && (h->kind == HELD_SUBNET || h->kind == HELD_MAPPED) && !h->weak)
 		index_add(&s->members, h->vni, h);
 	index_add(&s->taken, 0, h);
+	places_take(h->weak ? &s->strange : &s->places, &h->prefix);
+}
+
+static const struct prefix *pool_of(const struct settling *s, uint8_t family)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->in->pools); i++) {
+		if (s->in->pools[i].len > 0 && s->in->pools[i].ip.family == family)
+			return &s->in->pools[i];
+	}
+	return NULL;
+}
+
+/* Who avoids all that there is to choose from is not to be helped: it says nothing about where to go */
+static void hold_avoided(struct settling *s, struct vni_state *v, struct held h)
+{
+	const struct prefix *pool = pool_of(s, h.prefix.ip.family);
+
+	h.weak = pool && prefix_contains(&h.prefix, pool);
+	if (!h.weak)
+		places_take(&v->avoided, &h.prefix);
+	index_add(&s->taken, 0, &h);
 }
 
 static void peer_collect(struct settling *s, const struct mapping_peer *mp)
@@ -238,6 +268,7 @@ static void peer_collect(struct settling *s, const struct mapping_peer *mp)
 	struct held h = {.vni = p->vni, .host_id = p->host_id, .stack_id = p->stack_id, .peer = p};
 	struct vni_state *v = vni_find(s, p->vni);
 
+	h.weak = v == NULL; /* a VNI that we have no stack in */
 	for (size_t i = 0; i < p->n_subnets; i++) {
 		h.prefix = p->subnets[i];
 		hold(s, &h, mp->hearsay);
@@ -247,9 +278,9 @@ static void peer_collect(struct settling *s, const struct mapping_peer *mp)
 		hold(s, &h, mp->hearsay);
 	}
 	h.kind = HELD_AVOID;
-	for (size_t i = 0; i < p->n_avoid; i++) {
+	for (size_t i = 0; v && i < p->n_avoid; i++) {
 		h.prefix = p->avoid[i];
-		hold(s, &h, mp->hearsay);
+		hold_avoided(s, v, h);
 	}
 	h.kind = HELD_MAPPED;
 	for (size_t i = 0; i < p->n_mapped; i++) {
@@ -270,15 +301,6 @@ static bool stack_has_subnet(const struct mapping_stack *st, const struct prefix
 			return true;
 	}
 	return false;
-}
-
-static const struct prefix *pool_of(const struct settling *s, uint8_t family)
-{
-	for (size_t i = 0; i < ARRAY_LEN(s->in->pools); i++) {
-		if (s->in->pools[i].len > 0 && s->in->pools[i].ip.family == family)
-			return &s->in->pools[i];
-	}
-	return NULL;
 }
 
 /* Could @m, which @st has, still be chosen today? */
@@ -535,24 +557,36 @@ static uint64_t place_hash(const struct settling *s, const struct held *subnet)
 	return hash64(text, strlen(text), 0);
 }
 
-static void problem_add(struct settling *s, const struct held *subnet, const struct prefix *pool, bool too_large)
+enum lack { LACK_TOO_LARGE, LACK_FULL, LACK_STAYS };
+
+static void problem_add(struct settling *s, const struct held *subnet, const struct prefix *pool, enum lack lack)
 {
 	char p[PREFIX_STRLEN], q[PREFIX_STRLEN];
 	autofree char *object = xasprintf("stack %s", subnet->stack_id);
+	const char *cure = "Give that network a smaller subnet (ipam), or all hosts a larger SHADOW_POOL; see which "
+			   "stacks and routes lie in it.";
 
 	prefix_format(&subnet->prefix, p);
 	prefix_format(pool, q);
-	if (too_large)
+	switch (lack) {
+	case LACK_TOO_LARGE:
 		problems_add(s->problems, object,
 			     "Give that network a smaller subnet (ipam), or all hosts a larger SHADOW_POOL.",
 			     "subnet %s cannot be mapped: it is as large as %s, the half of SHADOW_POOL for that", p,
 			     q);
-	else
-		problems_add(s->problems, object,
-			     "Give that network a smaller subnet (ipam), or all hosts a larger SHADOW_POOL; see which "
-			     "stacks and routes lie in it.",
+		break;
+	case LACK_FULL:
+		problems_add(s->problems, object, cure,
 			     "subnet %s cannot be mapped: no place is left in %s, the half of SHADOW_POOL for that", p,
 			     q);
+		break;
+	case LACK_STAYS:
+		problems_add(s->problems, object, cure,
+			     "subnet %s should have another mapped prefix: no place is left in %s, the half of "
+			     "SHADOW_POOL for that",
+			     p, q);
+		break;
+	}
 }
 
 /* What @st had for it, or NULL */
@@ -566,7 +600,7 @@ static const struct mapped *pair_before(const struct settling *s, const struct m
 	return NULL;
 }
 
-/* Who makes @m move, or NULL */
+/* Who makes @m move, or NULL: what nobody can live with first */
 static const struct held *pair_blocked(const struct settling *s, const struct mapping_stack *st, const struct mapped *m,
 				       struct mapping_output *out)
 {
@@ -577,10 +611,32 @@ static const struct held *pair_blocked(const struct settling *s, const struct ma
 	if (h)
 		return h;
 	h = index_find(&s->taken, 0, &own, is_in_the_way);
+	if (!h)
+		h = index_find(&s->taken, 0, &own, is_avoided_place);
 	if (!h || !h->peer || !st->hold)
 		return h;
 	out->was_held = true;
 	return NULL;
+}
+
+/*
+ * The best place that there is for @own: outside of what anybody has; else where a VNI that is not ours has something;
+ * else where some member host cannot reach it, but the others can, if that is any better than what made it move
+ */
+static bool place_choose(struct settling *s, const struct held *own, const struct prefix *pool,
+			 const struct held *blocked, struct prefix *ret)
+{
+	struct places *sets[] = {&s->places, &vni_find(s, own->vni)->avoided, &s->strange};
+	size_t least = blocked && blocked->kind == HELD_AVOID ? 2 : 1;
+	uint64_t hash = place_hash(s, own);
+
+	for (size_t n = ARRAY_LEN(sets); n >= least; n--) {
+		if (places_choose(sets, n, pool, own->prefix.len, hash, ret)) {
+			places_take(&s->places, ret);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Return: false when there is none for it */
@@ -603,14 +659,18 @@ static bool subnet_map(struct settling *s, const struct mapping_stack *st, const
 	if (!pool)
 		return false;
 	if (subnet->len <= pool->len) {
-		problem_add(s, &own, pool, true);
+		problem_add(s, &own, pool, LACK_TOO_LARGE);
 		return false;
 	}
-	if (!places_choose(&s->places, pool, subnet->len, place_hash(s, &own), &m->as)) {
-		problem_add(s, &own, pool, false);
-		return false;
+	if (!place_choose(s, &own, pool, blocked, &m->as)) {
+		problem_add(s, &own, pool, before ? LACK_STAYS : LACK_FULL);
+		/* What is in use is given up for a better one only: else one who takes all takes it away from all */
+		if (!before)
+			return false;
+		*m = *before;
+		out->n_mapped++;
+		return true;
 	}
-	places_take(&s->places, &m->as);
 	out->n_mapped++;
 	if (blocked)
 		why_moved(blocked, why, sizeof(why));
@@ -688,10 +748,11 @@ void mapping_settle(const struct mapping_input *in, struct mapping_output *out, 
 			out[j].n_avoid = n;
 		}
 	}
-	for (size_t i = 0; i < s.taken.n; i++)
-		places_take(&s.places, &s.taken.v[i].prefix);
 	stacks_settle(&s, out);
 	places_done(&s.places);
+	places_done(&s.strange);
+	for (size_t i = 0; i < s.n_vnis; i++)
+		places_done(&s.vnis[i].avoided);
 	free(s.members.v);
 	free(s.taken.v);
 	free(s.routes);

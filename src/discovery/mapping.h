@@ -8,9 +8,11 @@
  *     ghost, of a host that was made anew), or one overlaps what a member host avoids, or a route of this host,
  *     or where any stack is mapped already, all stacks of this host are mapped, one prefix for each subnet.
  *   - What a stack has, it keeps, until the subnet goes. It moves when the same was taken by a smaller owner
- *     (host_id, stack_id), or when it came into the way of a route.
+ *     (host_id, stack_id) in a VNI that we are in, or when it came into the way of a route of a member; and only when
+ *     there is a better place.
  *   - A new one is taken from the pool: at a place that follows from a hash of (host_id, stack_id, subnet), or at the
- *     next that nobody has, of any VNI: a container may be in two.
+ *     next that nobody has, of any VNI: a container may be in two. When there is none: one that only VNIs have that we
+ *     are not in; else one that some member avoids.
  *
  * Of two owners of one prefix always the same one moves, and the smallest owner never does: so it comes to an end,
  * whatever was said at the same time. Pure: no I/O, no clock. Everything is looked up in sorted arrays.

@@ -99,25 +99,35 @@ static uint64_t place_of(const struct prefix *pool, uint8_t len, const struct ip
 	return n;
 }
 
-bool places_choose(struct places *p, const struct prefix *pool, uint8_t len, uint64_t hash, struct prefix *ret)
+static const struct span *sets_over(struct places *const *sets, size_t n, const struct prefix *place)
+{
+	struct ip last = prefix_last(place);
+	const struct span *s = NULL;
+
+	for (size_t i = 0; !s && i < n; i++)
+		s = span_over(sets[i], &place->ip, &last);
+	return s;
+}
+
+bool places_choose(struct places *const *sets, size_t n_sets, const struct prefix *pool, uint8_t len, uint64_t hash,
+		   struct prefix *ret)
 {
 	uint8_t grid = len - pool->len > PLACE_BITS ? (uint8_t)(pool->len + PLACE_BITS) : len;
 	uint64_t places, n, tried = 0, next;
 
 	if (len <= pool->len)
 		return false;
-	spans_sort(p);
+	for (size_t i = 0; i < n_sets; i++)
+		spans_sort(sets[i]);
 	places = UINT64_C(1) << (grid - pool->len);
 	n = hash & (places - 1);
 	while (tried < places) {
 		struct prefix place;
 		const struct span *s;
-		struct ip last;
 
 		if (!prefix_nth(pool, grid, n, &place))
 			return false;
-		last = prefix_last(&place);
-		s = span_over(p, &place.ip, &last);
+		s = sets_over(sets, n_sets, &place);
 		if (!s) {
 			*ret = (struct prefix){.ip = place.ip, .len = len};
 			return true;

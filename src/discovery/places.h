@@ -23,11 +23,13 @@ void places_done(struct places *p);
 /** places_take() - It need not be free */
 void places_take(struct places *p, const struct prefix *prefix);
 /**
- * places_choose() - The first free place of length @len in @pool, from the one that @hash names on, around
+ * places_choose() - The first place of length @len in @pool that is free in all @sets, from the one that @hash names
+ * on, around
  *
  * There are at most 2^32 places, each of which has its own 1/2^32 of a larger pool.
  * Return: false when none is free, or @len is not longer than the pool's
  */
-bool places_choose(struct places *p, const struct prefix *pool, uint8_t len, uint64_t hash, struct prefix *ret);
+bool places_choose(struct places *const *sets, size_t n_sets, const struct prefix *pool, uint8_t len, uint64_t hash,
+		   struct prefix *ret);
 
 #endif

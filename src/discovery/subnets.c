@@ -182,6 +182,22 @@ static size_t subnets_filter(struct sieve *s, struct prefix *p, size_t n, const 
 	return kept;
 }
 
+/* Who avoids a whole half of the pool says nothing about where to go: no stack has its subnets there */
+static const char *refusal_half(const struct core *core, const struct prefix *p, char *text, size_t size)
+{
+	char s[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < ARRAY_LEN(core->config.reserved); i++) {
+		const struct prefix *pool = &core->config.reserved[i];
+
+		if (pool->len == 0 || !prefix_contains(pool, p) || p->len > mapping_pool(pool).len)
+			continue;
+		snprintf(text, size, "a whole half of %s of SHADOW_POOL", prefix_format(pool, s));
+		return text;
+	}
+	return NULL;
+}
+
 static size_t avoid_filter(struct sieve *s, struct prefix *p, size_t n)
 {
 	struct endpoint from = {.ip = s->peer->host_ip};
@@ -191,6 +207,8 @@ static size_t avoid_filter(struct sieve *s, struct prefix *p, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const char *why = refusal_always(&p[i], text, sizeof(text));
 
+		if (!why)
+			why = refusal_half(s->core, &p[i], text, sizeof(text));
 		if (!why)
 			p[kept++] = p[i];
 		else if (s->say)

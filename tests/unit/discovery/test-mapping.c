@@ -358,10 +358,11 @@ static void test_deterministic(void **state)
 	SETTLE(&t, "", {"misc", "10.1.0.0/24", .host = 'm'}, {"shop", "172.18.0.0/16", .host = 'm'},
 	       {"wiki", "172.18.0.0/17", .host = '9'});
 	assert_int_equal(prefix_cmp(&t.out[1].mapped[0].as, &first), 0);
-	/* taken: by a mapped prefix or an avoided route of any VNI, by a route: the next one */
+	/* taken: by a mapped prefix of any VNI, by what a member avoids, by a route: the next one */
 	SETTLE(&t, "241.23.1.0/24", {"shop", "172.18.0.0/16", .host = 'm'}, {"blog", "172.18.0.0/16", .host = '7'},
 	       {"wiki", "10.9.0.0/16", "10.9.0.0/16=241.22.0.0/16", .host = '8', .vni = 3000},
-	       {"wiki2", "10.8.0.0/16", .avoid = "241.24.0.0/17", .host = '8', .vni = 3000});
+	       {"wiki2", "10.8.0.0/16", .avoid = "241.24.0.0/17", .host = '8'},
+	       {"wiki3", "10.7.0.0/16", .avoid = "241.25.0.0/17", .host = '8', .vni = 3000});
 	is_prefix(&t.out[0].mapped[0].as, "241.25.0.0/16");
 	/* around the end of the pool */
 	SETTLE(&t, "241.22.0.0/15 241.24.0.0/13 241.32.0.0/11 241.64.0.0/10", {"shop", "172.18.0.0/16", .host = 'm'},
@@ -379,7 +380,7 @@ static void test_moves(void **state)
 	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
 	assert_string_equal(t.out[0].why, "");
 	SETTLE(&t, "", {"shop", "172.18.0.0/16", "172.18.0.0/16=241.7.0.0/16", .host = 'm'},
-	       {"blog", "10.9.1.0/24", "10.9.1.0/24=241.7.1.0/24", .host = '3', .vni = 2000});
+	       {"blog", "10.9.1.0/24", "10.9.1.0/24=241.7.1.0/24", .host = '3'});
 	is_prefix(&t.out[0].mapped[0].as, "241.22.0.0/16");
 	assert_true(t.out[0].has_moved);
 	assert_false(t.out[0].is_new);
@@ -410,6 +411,60 @@ static void test_moves(void **state)
 	SETTLE(&t, "", {"shop", "172.18.0.0/16", "172.18.0.0/16=241.7.0.0/16", .host = 'm'},
 	       {"blog", "10.9.1.0/24", .avoid = "241.7.0.0/16", .host = '7', .vni = 2000});
 	assert_false(t.out[0].has_moved);
+}
+
+/* One who takes or avoids all of the pool: what is in use stays, and other VNIs are nothing to us */
+static void test_all_is_taken(void **state)
+{
+	struct table t;
+	const char *half = "10.128.0.0/10=241.0.0.0/10 10.192.0.0/10=241.64.0.0/10";
+	const struct member mine = {"shop", "172.18.0.0/16", "172.18.0.0/16=241.7.0.0/16", .host = 'm'};
+	const struct member fresh = {"shop", "172.18.0.0/16", .host = 'm'};
+	const struct member blog = {"blog", "172.18.0.0/16", .host = '7'};
+
+	/* taken, by smaller ones of our VNI: told, and kept */
+	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", half, .host = '0'});
+	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
+	assert_false(t.out[0].has_moved || t.out[0].is_new);
+	assert_int_equal(t.problems.n, 1);
+	assert_non_null(strstr(t.problems.v[0].text, "172.18.0.0/16 should have another mapped prefix"));
+	/* but for one place: there */
+	SETTLE(&t, "", mine, blog,
+	       {"x", "10.9.0.0/24", "10.128.0.0/10=241.0.0.0/10 10.192.0.0/11=241.64.0.0/11", .host = '0'});
+	assert_true(t.out[0].has_moved);
+	is_prefix(&t.out[0].mapped[0].as, "241.96.0.0/16");
+	/* avoided, at once and in pieces: a new one is taken all the same, an old one stays; one that may go, goes */
+	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", .avoid = "241.0.0.0/9", .host = '0'});
+	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
+	assert_false(t.out[0].has_moved);
+	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", .avoid = "241.0.0.0/10 241.64.0.0/10", .host = '0'});
+	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
+	assert_int_equal(t.problems.n, 1);
+	SETTLE(&t, "", fresh, blog, {"x", "10.9.0.0/24", .avoid = "241.0.0.0/10 241.64.0.0/10", .host = '0'});
+	is_prefix(&t.out[0].mapped[0].as, "241.22.0.0/16");
+	SETTLE(&t, "", fresh, blog,
+	       {"x", "10.9.0.0/24", .avoid = "241.0.0.0/8 241.0.0.0/10 241.64.0.0/11", .host = '0'});
+	is_prefix(&t.out[0].mapped[0].as, "241.96.0.0/16");
+	assert_int_equal(t.problems.n, 0);
+	/* a route of ours over all: no place for a new one */
+	SETTLE(&t, "240.0.0.0/7", mine, blog);
+	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
+	assert_int_equal(t.problems.n, 1);
+	SETTLE(&t, "240.0.0.0/7", fresh, blog);
+	assert_int_equal(t.out[0].n_mapped, 0);
+	/* a VNI that we are not in: passed over while there is room, and nobody moves for it */
+	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", half, .host = '0', .vni = 7});
+	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
+	assert_int_equal(t.problems.n, 0);
+	SETTLE(&t, "", fresh, blog, {"x", "10.9.0.0/24", half, .host = '0', .vni = 7});
+	is_prefix(&t.out[0].mapped[0].as, "241.22.0.0/16");
+	assert_int_equal(t.problems.n, 0);
+	SETTLE(&t, "", fresh, blog, {"x", "10.9.0.0/24", .avoid = "241.22.0.0/16", .host = '0', .vni = 7});
+	is_prefix(&t.out[0].mapped[0].as, "241.22.0.0/16");
+	/* one that we are in is */
+	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", "10.9.0.0/24=241.7.1.0/24", .host = '0', .vni = 7},
+	       {"misc", "10.1.0.0/24", .host = 'm', .vni = 7});
+	assert_true(t.out[0].has_moved);
 }
 
 static void test_problems(void **state)
@@ -614,7 +669,7 @@ int main(void)
 		cmocka_unit_test(test_deterministic),	 cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_problems),	 cmocka_unit_test(test_pool_is_used_up),
 		cmocka_unit_test(test_large_families),	 cmocka_unit_test(test_all_come_to_an_end),
-		cmocka_unit_test(test_ten_thousand),
+		cmocka_unit_test(test_ten_thousand),	 cmocka_unit_test(test_all_is_taken),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
