@@ -89,7 +89,7 @@ static void work_begin(struct core *core, int64_t now_us, struct work *w)
 			w->peers[w->n_peers++] = (struct mapping_peer){.peer = &e->peer,
 								       .refused = e->refused,
 								       .n_refused = e->n_refused,
-								       .hearsay = e->hearsay};
+								       .hearsay = e->hearsay || e->ghost};
 	}
 }
 

@@ -235,6 +235,8 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 			continue;
 		out = &d.peers[d.n_peers++];
 		*out = e->peer;
+		if (e->ghost) /* its addresses are the other one's now */
+			out->n_subnets = out->n_mapped = out->n_avoid = 0;
 		/* Reckoned from the clock that never jumps: a wall clock that is set does not make peers old */
 		seen_us = feed_seen_us(core, e);
 		seen_us = seen_us > e->heard_us ? seen_us : e->heard_us;

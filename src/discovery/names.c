@@ -671,7 +671,7 @@ void core_names_export(struct core *core, struct core_now now, struct names *ret
 		const struct peer *peer = &core->peers.entries[i].peer;
 		struct name_stack *s;
 
-		if (!h || h->names.n_names == 0)
+		if (!h || h->names.n_names == 0 || core->peers.entries[i].ghost)
 			continue;
 		s = xgrow(&n.stacks, n.n_stacks, &n.cap_stacks);
 		str_copy(s->host_id, peer->host_id);

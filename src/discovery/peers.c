@@ -40,7 +40,7 @@ static void lists_free(struct entry *e)
 	e->peer.subnets = e->peer.avoid = e->refused = NULL;
 	e->peer.mapped = NULL;
 	e->peer.n_subnets = e->peer.n_mapped = e->peer.n_avoid = e->n_refused = 0;
-	e->hearsay = e->wire = false;
+	e->hearsay = e->ghost = e->wire = false;
 	e->fed = e->fed_again = 0;
 }
 

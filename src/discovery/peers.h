@@ -54,6 +54,7 @@ struct host {
 struct entry {
 	bool used, gone;
 	bool hearsay; /* from a file that was older than the timeout, and not heard since */
+	bool ghost;   /* the same stack came up at the same address under another host_id, and it was not heard since */
 	bool wire;    /* heard by datagrams; else heard_us is when it was put or loaded */
 	/* by a bit for each enum feed, see feed.c: has it now; was confirmed since core_feed_begin() */
 	uint8_t fed, fed_again;

@@ -209,6 +209,36 @@ bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire
 	return changed;
 }
 
+/* Is another host known at the address of this one? */
+static bool host_is_doubled(const struct peers *p, uint32_t place)
+{
+	for (uint32_t i = 0; i < p->n_hosts; i++) {
+		if (i != place && p->hosts[i].used && ip_cmp(&p->hosts[i].from.ip, &p->hosts[place].from.ip) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A stack is new where there was one of its name under another host_id: a host that was made anew and had no time to
+ * say goodbye. The older one counts for nothing, unless it is heard again: two that run at one address both do */
+static void ghosts_find(struct core *core, const struct entry *new)
+{
+	struct peers *p = &core->peers;
+
+	if (!new->peer.host_id[0] || peers_source(p, &new->peer.host_ip)->n_peers < 2 || !host_is_doubled(p, new->host))
+		return;
+	for (uint32_t i = 0; i < p->n_entries; i++) {
+		struct entry *e = &p->entries[i];
+
+		if (!e->used || e->gone || e->fed || e->host == new->host || e->peer.vni != new->peer.vni ||
+		    ip_cmp(&e->peer.host_ip, &new->peer.host_ip) != 0 || !str_eq(e->peer.stack_id, new->peer.stack_id))
+			continue;
+		e->ghost = true;
+		names_peer_changed(core, i);
+		clash_changed(core);
+	}
+}
+
 void peer_follow(struct core *core, int64_t now_us, uint32_t place, bool new_peer, bool changed)
 {
 	struct entry *e = &core->peers.entries[place];
@@ -217,6 +247,14 @@ void peer_follow(struct core *core, int64_t now_us, uint32_t place, bool new_pee
 		e->hearsay = false;
 		clash_changed(core);
 	}
+	if (e->ghost) {
+		e->ghost = false;
+		core->changed = true;
+		names_peer_changed(core, place);
+		clash_changed(core);
+	}
+	if (new_peer)
+		ghosts_find(core, e);
 	if (new_peer)
 		core_say_peer(core, now_us, LOG_LEVEL_INFO, "peer appeared", &e->peer, NULL);
 	else if (e->peer.status == PEER_STALE)
