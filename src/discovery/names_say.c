@@ -148,6 +148,7 @@ void core_names(struct core *core, struct core_now now, struct name_stack *stack
 		o->next_part = 0;
 		o->fresh = true;
 		o->left = o->names.n_names > LARGE_NAMES ? RESENDS - 1 : RESENDS;
+		o->late = o->names.n_names <= LARGE_NAMES;
 		o->empty_rounds = EMPTY_ROUNDS;
 	}
 	core_timer(core, now);
@@ -173,6 +174,8 @@ void names_again(struct core *core, int64_t at_us)
 	for (size_t i = 0; i < s->n_own; i++) {
 		struct own *o = s->own[i];
 
+		if (o->left > 0 && o->send_us > at_us) /* the late one: now */
+			o->send_us = at_us;
 		if (o->left > 0 || (o->names.n_names == 0 && o->empty_rounds == 0))
 			continue;
 		o->left = 1;
@@ -250,6 +253,12 @@ static size_t own_turn(struct core *core, struct core_now now, struct own *o, si
 	o->send_us = now.mono.us + core_jitter(core, 40 * USEC_PER_MSEC, 120 * USEC_PER_MSEC);
 	if (o->left < RESENDS - 1)
 		o->send_us += core_jitter(core, 160 * USEC_PER_MSEC, 380 * USEC_PER_MSEC);
+	if (o->left == 0 &&
+	    o->late) { /* what loses three in a row would leave a name that is no more for an interval */
+		o->late = false;
+		o->left = 1;
+		o->send_us = now.mono.us + core_jitter(core, LATE_LOW_US, LATE_HIGH_US);
+	}
 	return sent;
 }
 

@@ -16,6 +16,8 @@
 #define GROUP_RATE	   (NAMES_RATE * 3 / 4)
 #define GROUP_BURST	   (NAMES_BURST * 3 / 4)
 #define EMPTY_ROUNDS	   4
+#define LATE_LOW_US	   (2 * USEC_PER_SEC) /* a change of few names is told once more after this */
+#define LATE_HIGH_US	   (3 * USEC_PER_SEC)
 /* After a change of a set the next waits so long, and longer the more datagrams it takes */
 #define CHANGE_US	    (5 * USEC_PER_MSEC)
 #define CHANGE_PART_US	    500
@@ -32,6 +34,7 @@ struct own {
 	uint8_t empty_rounds; /* that an empty set is still told of by itself */
 	bool fresh;	      /* its first round since the change is not over */
 	uint8_t left;	      /* rounds to the group, the next at send_us */
+	bool late;	      /* and one more, some time behind them */
 	int64_t send_us;
 	bool going; /* a round is under way, next_part the next of it */
 	size_t next_part;

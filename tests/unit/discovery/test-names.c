@@ -112,12 +112,76 @@ static void test_changes_in_a_row(void **state)
 	world_run(&w, 20 * MSEC);
 	assert_int_equal(names_known(&w.nodes[1], "s1", "web"), 100);
 	assert_true(w.nodes[0].n_sent - sent < 100);
-	world_run(&w, 2 * SEC);
+	world_run(&w, 4 * SEC);
 	/* the same again is no change */
 	sent = w.nodes[0].n_sent;
 	names_set(&w.nodes[0], 0, "web", 100);
 	world_run(&w, SEC);
 	assert_int_equal(w.nodes[0].n_sent, sent);
+}
+
+/* All three of a change are lost in a row: it is told once more, not an interval later */
+static void test_told_late(void **state)
+{
+	size_t sent;
+
+	start(2);
+	world_run(&w, 5 * SEC);
+	names_set(&w.nodes[0], 0, "web", 2);
+	world_run(&w, 5 * SEC);
+	w.nodes[1].isolated = true;
+	names_set(&w.nodes[0], 0, "web", 1);
+	world_run(&w, SEC);
+	w.nodes[1].isolated = false;
+	assert_int_equal(names_known(&w.nodes[1], "s1", "web"), 2);
+	world_run(&w, 3 * SEC);
+	assert_int_equal(names_known(&w.nodes[1], "s1", "web"), 1);
+	/* four, and that is all */
+	sent = w.nodes[0].n_sent;
+	names_set(&w.nodes[0], 0, "web", 3);
+	world_run(&w, 5 * SEC);
+	assert_int_equal(w.nodes[0].n_sent - sent, 4);
+}
+
+/* Removed without a goodbye and made anew at the same address: the new one is believed, the old one counts no more */
+static void test_made_anew(void **state)
+{
+	struct node *a, *b;
+	struct discovery d;
+	size_t n_subnets = 0;
+	char old_id[HOST_ID_LEN + 1];
+
+	start(2);
+	a = &w.nodes[0];
+	b = &w.nodes[1];
+	world_run(&w, 5 * SEC);
+	names_set(a, 0, "old", 3);
+	world_run(&w, 5 * SEC);
+	node_kill(a);
+	memcpy(old_id, a->config.host_id, sizeof(old_id));
+	memset(a->config.host_id, 'a', HOST_ID_LEN);
+	node_start(&w, a, NULL);
+	names_set(a, 0, "new", 2);
+	world_run(&w, SEC);
+	assert_int_equal(names_known(b, "s1", "new"), 2);
+	core_export(b->core, node_now(&w, b), &d);
+	assert_int_equal(d.n_peers, 2);
+	for (size_t i = 0; i < d.n_peers; i++) {
+		n_subnets += d.peers[i].n_subnets;
+		assert_int_equal(d.peers[i].n_subnets, str_eq(d.peers[i].host_id, old_id) ? 0 : 1);
+	}
+	core_export_done(&d);
+	assert_int_equal(n_subnets, 1);
+	world_run(&w, 30 * SEC);
+	assert_int_equal(names_known(b, "s1", "new"), 2);
+	/* it is there after all: two that run at one address both count */
+	node_kill(a);
+	memcpy(a->config.host_id, old_id, sizeof(old_id));
+	node_start(&w, a, NULL);
+	world_run(&w, SEC);
+	assert_int_equal(names_known(b, "s1", NULL), 5);
+	world_run(&w, 120 * SEC);
+	assert_int_equal(node_peers(&w, b, NULL), 1);
 }
 
 /* Repetitions and the interval change nothing: the file is not written again */
@@ -550,6 +614,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {T(test_told_at_once),
 					   T(test_changes_in_a_row),
+					   T(test_told_late),
+					   T(test_made_anew),
 					   T(test_refresh_is_no_change),
 					   T(test_newcomer),
 					   T(test_restart_loses_none),
