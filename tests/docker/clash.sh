@@ -117,6 +117,29 @@ service_of $small router restart
 service_of $large router restart
 stands
 
+step "names: no answer rather than one that leads to a container of one's own"
+asked() { # HOST CONTAINER NAME [TYPE]: what it is told
+	local net
+	net=/proc/$(docker_on "$1" inspect -f '{{.State.Pid}}' "$2")/ns/net
+	nsenter --net="$net" -- "$TEST_DIR/dns.py" ask 127.0.0.11 "$3" "${4:-A}"
+}
+is_told() { # HOST CONTAINER NAME WANTED
+	[ "$(asked "$1" "$2" "$3")" = "$4" ]
+}
+none="NOERROR ns:docker-router.internal" # it is there, and has no address
+for h in $small $large; do
+	[ $h = $small ] && other=$large || other=$small
+	web=$(container_of $h shop web)
+	wait_until "shop on $h has its own" 10 is_told $h "$web" web.shop.$h.docker-router.internal "NOERROR $(web_of $h)"
+	wait_until "shop on $h is told of no address of shop on $other" 10 is_told $h "$web" web.shop.$other.docker-router.internal "$none"
+	must_equal "nor in short, which is nobody else's" NOERROR "$(asked $h "$web" web.shop@$other)"
+	must_equal "both" "NOERROR $(web_of $h)" "$(asked $h "$web" web.shop)"
+done
+wait_until "quiet is told who is not refused" 10 is_told h3 quiet web.shop "NOERROR $(web_of $large)"
+wait_until "and no address of who is" 10 is_told h3 quiet web.shop.$small.docker-router.internal "$none"
+must_equal "records of shop on $small, elsewhere" 0 "$(jq --arg h "$(host_id $small)" \
+	'[.records[] | select(.stack_id == "shop" and .host_id == $h)] | length' "$DIR/h3/state/records.json")"
+
 step "both sides are named, with what to paste"
 says() { # HOST PATTERN: of the newcomer and the other, as this host calls them
 	logged "$1" "clash.*$2"
@@ -140,6 +163,7 @@ sed "/^  default:/r $FILES/ipam" "$FILES/shop.yml" >"$FILES/cured.yml"
 compose_on $small -p shop -f "$FILES/cured.yml" up -d 2>>"$FILES/compose.log"
 refuses "${all[@]}" --
 must_equal "subnet of shop on $small" "$(sed -n 's/.*subnet: //p' <<<"$cure")" "$(subnet_of $small)"
+wait_until "quiet is told of both" 10 is_told h3 quiet web.shop.$small "NOERROR $(web_of $small)"
 reach h3 quiet "$(web_of $small)"
 reach $large "$(container_of $large shop web)" "$(web_of $small)"
 reach $small "$(container_of $small shop web)" "$(web_of $large)"

@@ -8,10 +8,16 @@
 # that listen on port 53 themselves, or whose dockerd restarts below them.
 . "$(dirname "$0")/lib.sh"
 
-cat >"/tmp/$LAB.topology" <<-'END'
-	host h1 192.0.2.1/24 dockerd=--dns=192.0.2.1,--live-restore
+cat >"/tmp/$LAB.topology" <<-END
+	host h1 192.0.2.1/24 CONFIG=/tmp/$LAB.yaml dockerd=--dns=192.0.2.1,--live-restore,--bip=10.79.0.1/24
 END
-at_exit rm -f "/tmp/$LAB.topology"
+# docker0 is there before docker-router, 10.79.0.77 comes later
+cat >"/tmp/$LAB.yaml" <<-'END'
+	names_listen: 127.0.0.1:4753,10.79.0.1:53,10.79.0.77:53
+	networks:
+	  docker0: {vni: 1000, stack: plain}
+END
+at_exit rm -f "/tmp/$LAB.topology" "/tmp/$LAB.yaml"
 DNS=$TEST_DIR/dns.py
 # somebody sits where the host's resolver is to be served
 lab_begin_with_port_taken() {
@@ -122,14 +128,46 @@ must_contain "a large answer" 'NOERROR 1809bytes' "$(cat "$DIR/said.client")"
 must_equal "TCP is Docker's" "NOERROR 10.71.0.2" "$(asked client web A tcp)"
 
 step "the host: told why its resolver is not served, and served when it can be"
-[ -n "$(records .listen_error)" ] || fail "nothing is said about port 4753, which is taken"
+must_contain "what is said about port 4753" '127\.0\.0\.1:4753: .*in use' "$(records .listen_error)"
+must_contain "what is said about 10.79.0.77" '10\.79\.0\.77:53: no interface has this address yet' "$(records .listen_error)"
 kill $squatter
 host_told() { [ "$(on h1 "$DNS" ask 127.0.0.1:4753 "$1" A)" = "$2" ]; }
 wait_until "the host is told" 15 host_told web.shop.docker-router.internal "NOERROR 10.71.0.2"
 host_told box.secret "NOERROR 10.73.0.2" || fail "the host sees all of its VNIs"
 host_told example.org "REFUSED" || fail "what is not ours is to be refused"
+on h1 ip addr add 10.79.0.77/32 dev docker0
 error_gone() { [ -z "$(records .listen_error)" ]; }
-wait_until "and nothing is said about it any more" 5 error_gone
+wait_until "and nothing is said about it any more" 10 error_gone
+
+step "on Docker's default bridge: by dns:, at an address that NAMES_LISTEN has"
+asks_stub() { # CONTAINER ADDRESS NAME WANTED
+	[ "$(in_ns "$1" "$DNS" ask "$2" "$3" A)" = "$4" ]
+}
+container_on h1 withdns bridge --dns 10.79.0.1
+container_on h1 nodns bridge
+why_of() { # CONTAINER
+	records --arg n "$1" '.containers[] | select(.name == $n) | .why'
+}
+wait_until "withdns counts as answered" 10 answered withdns true
+must_equal "how" "by NAMES_LISTEN" "$(why_of withdns)"
+asks_stub withdns 10.79.0.1 web.shop "NOERROR 10.71.0.2" || fail "withdns is not told"
+asks_stub withdns 10.79.0.77 web.shop "NOERROR 10.71.0.2" || fail "not at the address that came later"
+in_container h1 withdns grep -q 'nameserver 10\.79\.0\.1' /etc/resolv.conf || fail "it has another name server"
+says_why() { why_of nodns | grep -q NAMES_LISTEN; }
+wait_until "nodns is told what it lacks" 10 says_why
+answered nodns false || fail "nodns asks nobody of ours"
+docker_on h1 rm -f withdns nodns >/dev/null
+
+step "on a network of no stack too: bare names are Docker's there"
+docker_on h1 network create --subnet 10.76.0.0/24 private >/dev/null
+container_on h1 blog private --ip 10.76.0.9 # called like a stack
+docker_on h1 network connect private client
+wait_until "client is told of its own" 5 is_told client blog A "NOERROR 10.76.0.9"
+must_tell client wp.blog A "NOERROR 10.72.0.2"
+must_tell client blog.docker-router.internal A "NOERROR 10.72.0.2"
+docker_on h1 network disconnect private client
+wait_until "client is told of the stack" 5 is_told client blog A "NOERROR 10.72.0.2"
+docker_on h1 rm -f blog >/dev/null
 
 step "search domains"
 container_on h1 seeker blog_default --dns-search shop.docker-router.internal
