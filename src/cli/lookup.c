@@ -192,6 +192,7 @@ void asker_make(const struct record_container *c, const struct inventory *inv, c
 		const struct inv_container *here = container_find(s, c->id);
 		if (!here || ret->n_stacks == ASKER_MAX)
 			continue;
+		ret->elsewhere = ret->elsewhere || here->elsewhere;
 		ret->stacks[ret->n_stacks++] = (struct asker_stack){s->stack_id, s->vni, stack_mapped(d, s)};
 		for (size_t j = 0; j < s->n_networks; j++) {
 			const struct inv_network *n = &s->networks[j];

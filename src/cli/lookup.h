@@ -38,6 +38,7 @@ struct asker {
 	size_t n_stacks;
 	struct prefix subnets[ASKER_MAX];
 	size_t n_subnets;
+	bool elsewhere; /* on a network of no stack too: its names without a dot are Docker's */
 };
 
 /** enum seen - Which of its addresses a container is given */

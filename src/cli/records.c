@@ -438,9 +438,11 @@ static int resolve(struct cli *c, const struct state_files *f, const struct aske
 	question_narrow(&q);
 	bool docker = who && !q.by_address && !q.found.below_domain &&
 		      lookup_docker(&f->inventory, who->id, c->arg, &q.docker);
-	if (docker)
+	bool dockers = asker && asker->elsewhere && !q.by_address && !q.found.below_domain && !docker &&
+		       !strpbrk(c->arg, ".@");
+	if (docker || dockers)
 		q.found.n = q.held.n = 0;
-	bool nothing = q.found.n + q.held.n == 0 && !docker;
+	bool nothing = q.found.n + q.held.n == 0 && !docker && !dockers;
 
 	output_begin(&o, stdout, c->json, false);
 	names_stopped(c, &o, f);
@@ -464,6 +466,11 @@ static int resolve(struct cli *c, const struct state_files *f, const struct aske
 	if (docker)
 		note_add(&notes, "Docker answers this itself: a container in a network of %s is called so (%s).",
 			 who->name, q.docker.len ? q.docker.data : "no address yet");
+	if (dockers)
+		note_add(&notes,
+			 "%s is on a network of no stack too, and only Docker knows what is called so there: a name "
+			 "without a dot is left to Docker. Below %s it is ours.",
+			 who->name, r->domain);
 	if (q.found.n)
 		notes_of_answer(&notes, &q);
 	notes_of_held_back(&notes, &q);

@@ -38,6 +38,7 @@ session() { # STATE_DIR
 		resolve shop --from shop_web_1
 		resolve web.shop --from shop_web_1
 		resolve web --from shop_client_1
+		resolve blog --from shop_client_1
 		resolve sick.shop
 		resolve 241.9.0.2
 		resolve 172.18.0.2

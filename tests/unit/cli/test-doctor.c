@@ -415,6 +415,24 @@ static void test_kernel(void **state)
 	json_decref(list);
 }
 
+/* --- who has ended --- */
+
+static void test_zombie(void **state)
+{
+	siginfo_t info;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	assert_true(child > 0);
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(kill(child, 0), 0); /* it is there, and yet */
+	assert_false(pid_alive(child));
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_false(pid_alive(child));
+	assert_true(pid_alive(getpid()));
+}
+
 /* --- MTU --- */
 
 static void add_network(struct inv_stack *s, const char *name, const char *bridge, uint32_t mtu)
@@ -504,6 +522,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel, setup, teardown),
+		cmocka_unit_test(test_zombie),
 		cmocka_unit_test_setup_teardown(test_mtu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mapping, setup, teardown),
 	};
