@@ -4,10 +4,11 @@
  *
  * What we say: the names of each stack of ours are a set with a number (seq), sent as NAMES datagrams (wire_names.h)
  *
- *	a set has changed                 to the group, three times as an ANNOUNCE; at once, but a large set that
- *changes again and again waits a moment in between each announce interval            to the group, once; an empty set
- *only for EMPTY_ROUNDS intervals: whoever heard none of them has forgotten us a RESPONSE is sent                to the
- *asker, behind it; by the group as well where the answer is
+ *	a set has changed          to the group, three times as an ANNOUNCE, and once more some seconds later; at once,
+ *	                           but a large set that changes again and again waits a moment in between
+ *	each announce interval     to the group, once; an empty set only for EMPTY_ROUNDS intervals: whoever heard none
+ *	                           of them has forgotten us
+ *	a RESPONSE is sent         to the asker, behind it; by the group as well where the answer is
  *
  * Sets of several hundred datagrams are dealt out in steps, so that receivers' buffers hold them, and small ones pass
  * large ones. Receivers allow names more than other datagrams, but only to hosts that they know (NAMES_RATE).
