@@ -573,30 +573,13 @@ static void mtu_print(const struct ping *p, struct output *o)
 		output_line(o, "Path MTU %u", p->mtu);
 }
 
-/* The largest --size that leaves by the interface; 0: unknown */
-static uint32_t interface_fits(const struct ping *p)
-{
-	struct endpoint to = {.ip = p->to, .port = 9};
-	struct sockaddr_storage ss;
-	socklen_t ss_len = endpoint_to_sockaddr(&to, &ss), len = sizeof(int);
-	bool v4 = p->to.family == AF_INET;
-	uint32_t headers = IP_HEADER_OF(v4) + PING_HEADER;
-	int mtu = 0;
-	autoclose int fd = socket(p->to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, ss_len) < 0 ||
-	    getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &len) < 0)
-		return 0;
-	return mtu > (int)headers ? (uint32_t)mtu - headers : 0;
-}
-
 static void trouble_print(const struct ping *p, struct output *o)
 {
 	bool between_lost = false;
 
 	if (p->send_errno && !p->n_probes)
 		return;
-	uint32_t fits = p->send_errno == EMSGSIZE ? interface_fits(p) : 0;
+	uint32_t fits = p->send_errno == EMSGSIZE ? ping_largest(&p->to) : 0;
 	if (fits)
 		output_line(o, "Too big for the interface itself: --size %u is the largest that fits", fits);
 	else if (p->send_errno == EMSGSIZE)

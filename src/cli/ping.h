@@ -38,4 +38,7 @@ size_t ping_make(uint8_t family, uint16_t id, uint16_t seq, size_t payload, uint
  */
 struct ping_answer ping_parse(const struct ip *to, uint16_t id, const uint8_t *data, size_t len);
 
+/** ping_largest() - The largest payload that leaves for @ip by the interface; 0: unknown */
+uint32_t ping_largest(const struct ip *ip);
+
 #endif

@@ -117,3 +117,18 @@ struct ping_answer ping_parse(const struct ip *to, uint16_t id, const uint8_t *d
 		return error_parse(to, id, PING_UNREACHABLE, data, len);
 	return (struct ping_answer){0};
 }
+
+uint32_t ping_largest(const struct ip *ip)
+{
+	struct endpoint to = {.ip = *ip, .port = 9}; /* nothing is sent: connecting looks up the route */
+	struct sockaddr_storage ss;
+	socklen_t ss_len = endpoint_to_sockaddr(&to, &ss), len = sizeof(int);
+	bool v4 = ip->family == AF_INET;
+	int headers = (v4 ? IPV4_HEADER : IPV6_HEADER) + PING_HEADER, mtu = 0;
+	autoclose int fd = socket(ip->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, ss_len) < 0 ||
+	    getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &len) < 0)
+		return 0;
+	return mtu > headers ? (uint32_t)(mtu - headers) : 0;
+}
