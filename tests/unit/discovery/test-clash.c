@@ -503,6 +503,37 @@ static void test_chased(void **state)
 	assert_int_not_equal(prefix_cmp(&last.as, &ours.as), 0);
 }
 
+/* Somebody who avoids or takes all of the pool: who has a prefix keeps it, and says nothing */
+static void test_all_is_taken(void **state)
+{
+	static const char *const attacks[] = {
+		",\"subnets\":[\"10.200.0.0/24\"],\"avoid\":[\"241.0.0.0/9\"]",
+		",\"subnets\":[\"10.200.0.0/24\"],\"avoid\":[\"240.0.0.0/7\"]",
+		",\"subnets\":[\"10.200.0.0/24\"],\"avoid\":[\"241.0.0.0/10\",\"241.64.0.0/10\"]",
+		",\"subnets\":[],\"mapped\":[[\"10.0.0.0/10\",\"241.0.0.0/10\"],[\"10.64.0.0/10\",\"241.64.0.0/10\"]]",
+	};
+	struct node *nodes[] = {add("172.18.0.0/16"), add("172.18.0.0/16"), add("172.18.0.0/16")};
+	struct mapped before[3];
+
+	for (size_t i = 0; i < 3; i++)
+		node_start(&w, nodes[i], NULL);
+	world_run(&w, 5 * SEC);
+	assert_true(agreed());
+	for (size_t i = 0; i < 3; i++)
+		before[i] = chosen(nodes[i]);
+	for (size_t k = 0; k < ARRAY_LEN(attacks); k++) {
+		size_t quiet = sent();
+
+		for (size_t i = 0; i < 3; i++)
+			say(nodes[i], k + 1, attacks[k]);
+		world_run(&w, SEC);
+		for (size_t i = 0; i < 3; i++)
+			assert_true(is_at(nodes[i], &before[i].as));
+		assert_in_range(sent() - quiet, 0, k ? 0 : 30); /* the first one is answered */
+	}
+	assert_int_equal(problems(nodes[0]), 1);
+}
+
 /* Thousands of peers at once: looked at together */
 static void test_burst(void **state)
 {
@@ -555,6 +586,7 @@ int main(void)
 		CLASH_TEST(test_settings),
 		CLASH_TEST(test_hostile_values),
 		CLASH_TEST(test_chased),
+		CLASH_TEST(test_all_is_taken),
 		CLASH_TEST(test_burst),
 	};
 
