@@ -18,6 +18,7 @@
 #include "router/apply.h"
 #include "router/desired.h"
 #include "router/observe.h"
+#include "router/occupied.h"
 #include "router/plan.h"
 #include "router/refused.h"
 #include "state/config.h"
@@ -319,10 +320,10 @@ static void failures_free(struct router *r)
 	r->n_failures = 0;
 }
 
-static const struct failure *failure_find(const struct router *r, const struct apply_failure *f)
+static const struct failure *failure_find(const struct router *r, const char *op, const char *why)
 {
 	for (size_t i = 0; i < r->n_failures; i++)
-		if (str_eq(r->failures[i].op, f->op) && str_eq(r->failures[i].why, f->why))
+		if (str_eq(r->failures[i].op, op) && str_eq(r->failures[i].why, why))
 			return &r->failures[i];
 	return NULL;
 }
@@ -337,15 +338,14 @@ static void failures_take(struct router *r, const struct apply_result *res)
 
 	for (size_t i = 0; i < res->n_failures; i++) {
 		const struct apply_failure *f = &res->failures[i];
-		const struct failure *was = failure_find(r, f);
-		now[i] = (struct failure){xstrdup(f->op), xstrdup(f->why), was ? was->first : mono_now(),
-					  was && was->told};
+		char *why = occupied_explain(r->ns_dir, f->op, f->why, f->code);
+		const struct failure *was = failure_find(r, f->op, why);
+		now[i] = (struct failure){xstrdup(f->op), why, was ? was->first : mono_now(), was && was->told};
 		if (!was)
-			log_debug("operation failed", kv_str("operation", f->op), kv_str("why", f->why));
+			log_debug("operation failed", kv_str("operation", f->op), kv_str("why", why));
 		else if (!was->told && mono_now().us - was->first.us >= FAILURE_TOLD_US) {
 			now[i].told = true;
-			log_warning("operation fails, is tried again", kv_str("operation", f->op),
-				    kv_str("why", f->why));
+			log_warning("operation fails, is tried again", kv_str("operation", f->op), kv_str("why", why));
 		}
 	}
 	failures_free(r);
