@@ -100,6 +100,50 @@ reach h2 shop 10.72.2.10
 wait_until "h1 knows h2 again" 5 knows h1 h2
 reach h1 shop 10.72.1.10
 
+step "h1 gets a new host_id, then loses all of STATE_DIR: nothing of the old one is in the way"
+pins() {
+	ls -d "$RUN"/*/vni-* 2>/dev/null | xargs
+}
+waits_for_nothing() { # HOST
+	[ "$(state "$1" router '.pending // [] | length')" = 0 ]
+}
+renewed() { # HOST OLD-PIN: the overlay is back, with one router namespace for each host
+	local pin
+	reach h1 shop 10.72.1.10
+	reach h1 blog 10.71.1.10
+	reach h2 blog 10.71.1.10
+	wait_until "$1 waits for nothing" 5 waits_for_nothing "$1"
+	pin=$(state "$1" router '.vnis[0].namespace')
+	[ "$pin" != "$2" ] || fail "$1 has the old router namespace"
+	must_equal "namespaces pinned in RUN_DIR" "$(printf '%s\n' "$pin" "$pin2" | sort | xargs)" "$(pins)"
+	must_equal "what is in RUN_DIR" "$(printf '%s\n' "${pin%/*}" "${pin2%/*}" | sort | xargs)" "$(echo "$RUN"/*)"
+}
+inode2=$(stat -Lc %i "$pin2")
+service_of h1 router stop
+rm "$DIR/h1/state/host_id"
+service_of h1 router start
+renewed h1 "$pin1"
+pin1=$(state h1 router '.vnis[0].namespace')
+service_of h1 router kill
+find "$DIR/h1/state" -mindepth 1 -delete
+service_of h1 router start
+renewed h1 "$pin1"
+must_equal "router namespace of h2" "$inode2" "$(stat -Lc %i "$pin2")"
+
+step "down without a host_id finds it too, and leaves what the other has, also when that is stopped"
+service_of h1 router stop
+service_of h2 router stop
+find "$DIR/h1/state" -mindepth 1 -delete
+router h1 down >"$FILES/down"
+must_equal "namespaces pinned in RUN_DIR" "$pin2" "$(pins)"
+must_equal "links of h1" "" "$(inside h1 ip -j -d link | jq -r '.[] | select((.ifalias // "") | startswith("docker-router:")) | .ifname')"
+must_equal "its words, once more" 'nothing to remove' "$(router h1 down)"
+reach h2 shop 10.72.2.10
+service_of h2 router start
+service_of h1 router start
+reach h1 shop 10.72.1.10
+must_equal "router namespace of h2" "$inode2" "$(stat -Lc %i "$pin2")"
+
 step "one is taken down"
 pid=$(service_of h2 router pid)
 ping_pid=$(docker_on h2 inspect -f '{{.State.Pid}}' shop)
