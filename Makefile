@@ -57,7 +57,7 @@ test: build ## the tests that need neither root nor Docker: unit tests, and the 
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --quiet
 	@tests/lint/layers.sh
 
-sim: build ## gossip: all 1,000 schedules of faults, up to 5,000 nodes (half an hour); one: build/tests/sim/sim --seed N --nodes N --trace
+sim: build ## gossip: all 1,000 schedules of faults, up to 5,000 nodes (an hour or more); one: build/tests/sim/sim --seed N --nodes N --trace
 	@$(BUILD)/tests/sim/sim --full
 
 bench: build ## root: measure, side by side with Docker Swarm's overlay
