@@ -85,7 +85,7 @@ if [ -x "$program" ]; then
 	"$program" --help | sed -nE 's/^  ([a-z]+) +.*/\1/p' >"$tmp/commands"
 	[ -s "$tmp/commands" ] || complain "no command was found in --help"
 	while read -r command; do
-		grep -qx "\*$command\*" man/docker-router.1.scd || echo "docker-router(1) has no paragraph *$command*"
+		grep -qE "^\*$command\*( |$)" man/docker-router.1.scd || echo "docker-router(1) has no paragraph *$command*"
 	done <"$tmp/commands" >>"$tmp/told"
 	while read -r line; do
 		complain "$line"
