@@ -428,6 +428,7 @@ static void test_all_is_taken(void **state)
 	assert_false(t.out[0].has_moved || t.out[0].is_new);
 	assert_int_equal(t.problems.n, 1);
 	assert_non_null(strstr(t.problems.v[0].text, "172.18.0.0/16 should have another mapped prefix"));
+	problems_done(&t.problems);
 	/* but for one place: there */
 	SETTLE(&t, "", mine, blog,
 	       {"x", "10.9.0.0/24", "10.128.0.0/10=241.0.0.0/10 10.192.0.0/11=241.64.0.0/11", .host = '0'});
@@ -440,6 +441,7 @@ static void test_all_is_taken(void **state)
 	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", .avoid = "241.0.0.0/10 241.64.0.0/10", .host = '0'});
 	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
 	assert_int_equal(t.problems.n, 1);
+	problems_done(&t.problems);
 	SETTLE(&t, "", fresh, blog, {"x", "10.9.0.0/24", .avoid = "241.0.0.0/10 241.64.0.0/10", .host = '0'});
 	is_prefix(&t.out[0].mapped[0].as, "241.22.0.0/16");
 	SETTLE(&t, "", fresh, blog,
@@ -450,8 +452,10 @@ static void test_all_is_taken(void **state)
 	SETTLE(&t, "240.0.0.0/7", mine, blog);
 	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
 	assert_int_equal(t.problems.n, 1);
+	problems_done(&t.problems);
 	SETTLE(&t, "240.0.0.0/7", fresh, blog);
 	assert_int_equal(t.out[0].n_mapped, 0);
+	problems_done(&t.problems);
 	/* a VNI that we are not in: passed over while there is room, and nobody moves for it */
 	SETTLE(&t, "", mine, blog, {"x", "10.9.0.0/24", half, .host = '0', .vni = 7});
 	is_prefix(&t.out[0].mapped[0].as, "241.7.0.0/16");
