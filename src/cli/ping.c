@@ -622,6 +622,7 @@ static int result_print(const struct ping *p)
 	output_value(&o, "name", p->record ? json_text(p->cli->arg) : json_null());
 	output_value(&o, "address", json_string(ip_format(&p->to, ip)));
 	output_value(&o, "answered", json_boolean(answered));
+	output_value(&o, "somebody_else", json_boolean(is_another(p)));
 	output_value(&o, "path_mtu", p->mtu ? json_integer(p->mtu) : json_null());
 	output_value(&o, "path_mtu_told_by_hop", p->mtu_from ? json_integer(p->mtu_from) : json_null());
 	target_print(p, &o);

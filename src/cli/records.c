@@ -290,6 +290,8 @@ static void PRINTF(2, 3) note_add(struct notes *n, const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		abort();
 	va_end(ap);
+	if (json_array_size(n->list) == 0)
+		output_gap(n->o);
 	json_array_append_new(n->list, json_text(text));
 	output_line(n->o, "%s", text);
 }
@@ -461,8 +463,6 @@ static int resolve(struct cli *c, const struct state_files *f, const struct aske
 	output_value(&o, "nearest", nearest_json(nearest, n_nearest));
 	output_value(&o, "docker", json_boolean(docker));
 	struct notes notes = {.o = &o, .list = json_array()};
-	if (!nothing)
-		output_gap(&o);
 	if (docker)
 		note_add(&notes, "Docker answers this itself: a container in a network of %s is called so (%s).",
 			 who->name, q.docker.len ? q.docker.data : "no address yet");
