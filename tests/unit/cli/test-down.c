@@ -17,6 +17,7 @@
 
 #include "cli/down.h"
 #include "cli/run.h"
+#include "io/instance.h"
 #include "io/ns.h"
 
 struct fixture {
@@ -288,6 +289,36 @@ static void test_all_goes_and_nothing_else(void **state)
 	assert_string_equal(second, "nothing to remove\n");
 }
 
+/* Of a host id that nobody remembers: what is tied to this network namespace goes, but not while a host works there */
+static void test_forgotten_instance(void **state)
+{
+	struct fixture *f = *state;
+	autofree char *forgotten = xasprintf("%s/00000001", f->run_dir), *pin = xasprintf("%s/vni-7", forgotten);
+	autofree char *links = xasprintf("ip link add dev vx7 type vxlan id 7 dstport 4789; ip link set vx7 netns %s\n"
+					 "nsenter --net=%s ip link set vx7 alias docker-router:vxlan:7",
+					 pin, pin);
+	autofree char *held = NULL, *out = NULL;
+	struct err err = {0};
+
+	SKIP_UNLESS_ROOT(f);
+	kernel_fill(f);
+	mkdir(forgotten, 0755);
+	int ns = ns_create(pin, &err);
+	assert_true(ns >= 0);
+	close(ns);
+	sh(links);
+
+	int claim = instance_claim(-1, &err);
+	assert_true(claim >= 0);
+	assert_int_equal(down_run(f, 0, &held), EXIT_DONE);
+	assert_false(there(f->instance, "vni-1000"));
+	assert_true(there(forgotten, "vni-7"));
+	close(claim);
+	assert_int_equal(down_run(f, 0, &out), EXIT_DONE);
+	assert_non_null(strstr(out, "router namespace 7: link vx7 (docker-router:vxlan:7) removed\n"));
+	assert_false(there(f->run_dir, ""));
+}
+
 static void test_running_host_is_stopped(void **state)
 {
 	struct fixture *f = *state;
@@ -409,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unit),
 		cmocka_unit_test_setup_teardown(test_all_goes_and_nothing_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forgotten_instance, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_running_host_is_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_namespace_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_lock_is_left_alone, setup, teardown),
