@@ -11,6 +11,13 @@
 
 struct etcd_client;
 
+/**
+ * etcd_client_become() - In the executable without the mode (etcd_none.c): become the one that has it, with @argv
+ *
+ * Return: 0: it is here; else a negative errno
+ */
+int etcd_client_become(char **argv, struct err *err) MUST_USE;
+
 /** struct etcd_secrets - What only root may read: taken in before privileges are dropped. All may be NULL */
 struct etcd_secrets {
 	char *password, *ca, *cert, *key;

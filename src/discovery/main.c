@@ -672,6 +672,15 @@ int main(int argc, char **argv, char **env)
 		return 2;
 	}
 	log_init("discovery", r.config.log_level, r.config.log_format);
+	if (goodbye) { /* back to where etcd_client_become() and nobody else will look for it */
+		argv[1 + n_args] = (char *)"--say-goodbye";
+		argv[2 + n_args] = NULL;
+	}
+	if (r.config.modes & MODE_ETCD && etcd_client_become(argv, &err) < 0) {
+		log_error("cannot start", kv_str("why", err.text));
+		config_done(&r.config);
+		return 1;
+	}
 	host_name_get(r.host_name, sizeof(r.host_name));
 	loop_init(&r.loop);
 	if (goodbye) {
