@@ -419,7 +419,10 @@ static void bridges_mtu_check(struct doctor *d, const struct rs_vni *v)
 		return;
 	buf_puts(&cure, "It works as it is. To save the first packets of a flow the way back:");
 	if (compose.len)
-		buf_printf(&cure, "\nin the Compose file, then docker compose down and up:\nnetworks:%s", compose.data);
+		buf_printf(&cure,
+			   "\n"
+			   "in the Compose file, then docker compose down and up:\nnetworks:%s",
+			   compose.data);
 	if (docker0)
 		buf_printf(&cure,
 			   "\nfor Docker's default bridge in /etc/docker/daemon.json, then restart dockerd:\n"

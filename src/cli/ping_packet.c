@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ICMP echoes and the answers to them, and how large one may be; see ping.h. RFC 792, RFC 1191 (the MTU in "fragmentation needed"), RFC 4443.
+ * ICMP echoes and the answers to them, and how large one may be; see ping.h. RFC 792, RFC 1191 (the MTU in
+ * "fragmentation needed"), RFC 4443.
  */
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>

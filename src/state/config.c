@@ -382,12 +382,15 @@ static bool has_default(const struct option *o)
 
 static void print_scdoc(FILE *out, const struct option *o, const char *flag)
 {
-	fputs("*--", out);
-	print_escaped(out, flag);
+	if (!o->secret) {
+		fputs("*--", out);
+		print_escaped(out, flag);
+		fputc('*', out);
+		if (o->arg)
+			fprintf(out, " _%s_", o->arg);
+		fputs(", ", out);
+	}
 	fputc('*', out);
-	if (o->arg)
-		fprintf(out, " _%s_", o->arg);
-	fputs(", *", out);
 	print_escaped(out, o->name);
 	fputs("*\n\t", out);
 	print_escaped(out, o->help);
@@ -410,7 +413,10 @@ void config_print_options(FILE *out, int role, bool scdoc)
 			print_scdoc(out, o, flag);
 			continue;
 		}
-		fprintf(out, "  --%s%s%s, %s\n", flag, o->arg ? " " : "", o->arg ? o->arg : "", o->name);
+		if (o->secret) /* not on the command line */
+			fprintf(out, "  %s\n", o->name);
+		else
+			fprintf(out, "  --%s%s%s, %s\n", flag, o->arg ? " " : "", o->arg ? o->arg : "", o->name);
 		char *text = has_default(o) ? xasprintf("%s Default: %s", o->help, o->initial) : xstrdup(o->help);
 		print_wrapped(out, text, "        ");
 		free(text);

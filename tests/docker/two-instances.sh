@@ -102,7 +102,7 @@ reach h1 shop 10.72.1.10
 
 step "h1 gets a new host_id, then loses all of STATE_DIR: nothing of the old one is in the way"
 pins() {
-	ls -d "$RUN"/*/vni-* 2>/dev/null | xargs
+	find "$RUN" -mindepth 2 -name 'vni-*' | sort | xargs
 }
 waits_for_nothing() { # HOST
 	[ "$(state "$1" router '.pending // [] | length')" = 0 ]
