@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4 trixie-v4
+# variants: debian-v4
+# more: sid-v4 trixie-v4
 # timeout: 240
 #
 # Names inside containers of one host: who is told what; what Docker's own resolver and its upstream say stays as it was,

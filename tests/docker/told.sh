@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4
+# variants: debian-v4
+# more: sid-v4
 #
 # Names are told as containers are: who becomes healthy is in inventory.json of its own host and in names.json of the
 # other one at once, who does not, dies or is paused is not; aliases of either engine come through; a restart of
