@@ -77,7 +77,7 @@ if [ -n "$built" ]; then
 		DOCKER_ROUTER=$PWD/$BUILD_ASAN/docker-router
 		[[ $BUILD_ASAN != /* ]] || DOCKER_ROUTER=$BUILD_ASAN/docker-router
 		# what parses and what dies; FULL=1: all
-		some=(discovery host two-hosts alone inventory faults-docker faults-kill faults-net faults-state faults-wire)
+		some=(host two-hosts alone faults-docker faults-kill faults-wire)
 		[ -z "${FULL:-}" ] || some=()
 		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --first --results "$results" "${some[@]}"
 	fi
