@@ -358,8 +358,9 @@ def row_names():
             out = docker('h1', 'exec', client, '/probe', 'dns', name, SECONDS).split()
             rate[kind].append(float(out[0]))
             usec[kind].append(float(out[1]) / 1e3)
-    versus('container starts -> its name resolves on the other host', 'ms', there['names'], there['Swarm'], 'Swarm', '<= 200')
-    versus('container killed -> its name is gone there', 'ms', gone['names'], gone['Swarm'], 'Swarm', '<= 3000')
+    for kind, limits in (('names', ('<= 200', '<= 3000')), ('Swarm', (None, None))):
+        single(f'container starts -> its name resolves on the other host: {kind}', 'ms', there[kind], limits[0])
+        single(f'container killed -> its name is gone there: {kind}', 'ms', gone[kind], limits[1])
     versus('queries per second, a remote name', '1/s', rate['remote'], rate['Docker'], "Docker, a local name", '>= 1.0')
     versus("queries per second, Docker's names beside ours", '1/s', rate['local'], rate['Docker'], 'Docker alone', None)
     single('latency of a query, median of a run', 'ms', usec['remote'], '<= 1', 3)
