@@ -580,6 +580,7 @@ def row_manynames():
     folder = tempfile.mkdtemp(prefix='bench-')
     now = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
     os.chmod(folder, 0o755)  # names drops its privileges
+    p = None
     try:
         peers_files(f'{folder}/state')
         stacks = [{'host_id': f'{s + 1:032x}', 'host_name': f'h{s}', 'stack_id': f's{s}', 'vni': 1000, 'names': [
@@ -611,10 +612,11 @@ def row_manynames():
         with open(f'/proc/{p.pid}/status', encoding='utf-8') as f:
             peak = int(re.search(r'VmHWM:\s+(\d+)', f.read()).group(1)) / 1024
         memory = rss_kb(p.pid) / 1024
-        p.terminate()
-        p.wait()
         ours.close()
     finally:
+        if p:
+            p.kill()
+            p.wait()
         shutil.rmtree(folder, ignore_errors=True)
     single('10,000 names: file written anew, read', 'ms', took, '<= 100')
     single('resident memory, 10,000 names: names', 'MB', [memory], '<= 20')
