@@ -143,6 +143,14 @@ bool prefix_has_ip(const struct prefix *p, const struct ip *ip)
 	return true;
 }
 
+bool prefixes_have_ip(const struct prefix *v, size_t n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n; i++)
+		if (prefix_has_ip(&v[i], ip))
+			return true;
+	return false;
+}
+
 bool prefix_contains(const struct prefix *outer, const struct prefix *inner)
 {
 	return outer->len <= inner->len && prefix_has_ip(outer, &inner->ip);
@@ -151,6 +159,24 @@ bool prefix_contains(const struct prefix *outer, const struct prefix *inner)
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b)
 {
 	return a->len <= b->len ? prefix_has_ip(a, &b->ip) : prefix_has_ip(b, &a->ip);
+}
+
+struct ip prefix_last(const struct prefix *p)
+{
+	struct ip last = p->ip;
+	for (size_t i = 0; i < ip_size(last.family); i++)
+		last.b[i] = (uint8_t)(last.b[i] | (uint8_t)~byte_mask(p->len, i));
+	return last;
+}
+
+struct ip prefix_translate(const struct prefix *to, const struct ip *ip)
+{
+	struct ip out = *ip;
+	for (size_t i = 0; i < ip_size(out.family); i++) {
+		uint8_t mask = byte_mask(to->len, i);
+		out.b[i] = (uint8_t)((to->ip.b[i] & mask) | (ip->b[i] & ~mask));
+	}
+	return out;
 }
 
 bool prefix_nth(const struct prefix *pool, uint8_t len, uint64_t n, struct prefix *ret_p)

@@ -61,8 +61,12 @@ const char *prefix_format(const struct prefix *p, char out[static PREFIX_STRLEN]
 struct prefix prefix_mask(struct prefix p);			/* host bits cleared */
 int prefix_cmp(const struct prefix *a, const struct prefix *b); /* ip, then len; host bits count */
 bool prefix_has_ip(const struct prefix *p, const struct ip *ip);
+bool prefixes_have_ip(const struct prefix *v, size_t n, const struct ip *ip); /* is it in one of them? */
 bool prefix_contains(const struct prefix *outer, const struct prefix *inner);
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
+struct ip prefix_last(const struct prefix *p); /* all host bits set */
+/** prefix_translate() - The address at the same place in @to as @ip has in its own prefix of that length */
+struct ip prefix_translate(const struct prefix *to, const struct ip *ip);
 /** prefix_nth() - The n-th prefix of length @len inside @pool. Return: false when there is none */
 bool prefix_nth(const struct prefix *pool, uint8_t len, uint64_t n, struct prefix *ret_p);
 

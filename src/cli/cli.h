@@ -110,10 +110,11 @@ int container_ns_open(const struct inv_container *c);
 bool pid_alive(int32_t pid);
 /** container_path() - "nic", "route", "leg", or "none" when the router has nothing for it */
 const char *container_path(const struct router_state *s, const struct inv_stack *stack, const char *container);
-/** mapped_find() - What discovery says about a stack of any host, ours too: its mapped prefixes. Return: their number
+/** mapped_prefixes() - What discovery says about a stack of any host, ours too: its mapped prefixes. Return: their
+ * number
  */
-size_t mapped_find(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
-		   const struct mapped **ret);
+size_t mapped_prefixes(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
+		       const struct mapped **ret);
 /** cell_mapped() - The next cell: the prefixes by which others reach these subnets */
 void cell_mapped(struct table *t, const struct mapped *m, size_t n);
 json_t *mapped_json(const struct mapped *m, size_t n); /* [{"subnet", "as"}] */

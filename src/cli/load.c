@@ -250,8 +250,8 @@ int container_ns_open(const struct inv_container *c)
 	return fd;
 }
 
-size_t mapped_find(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
-		   const struct mapped **ret)
+size_t mapped_prefixes(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
+		       const struct mapped **ret)
 {
 	const struct discovery *d = &f->discovery;
 
@@ -300,7 +300,7 @@ void cell_mapped(struct table *t, const struct mapped *m, size_t n)
 bool refused_is_mapped(const struct state_files *f, const struct rs_refused *r)
 {
 	const struct mapped *m;
-	size_t n = mapped_find(f, r->host_id, r->stack_id, r->vni, &m);
+	size_t n = mapped_prefixes(f, r->host_id, r->stack_id, r->vni, &m);
 
 	for (size_t i = 0; i < n; i++) {
 		if (prefix_cmp(&m[i].subnet, &r->prefix) != 0)
@@ -324,7 +324,7 @@ bool refused_mappable(const struct state_files *f, const struct rs_refused *r)
 		if (f->discovery.self.stacks[i].vni == r->vni && !f->discovery.self.stacks[i].n_mapped)
 			return true;
 	}
-	return f->code[FILE_DISCOVERY] == 0 && mapped_find(f, r->host_id, r->stack_id, r->vni, &m) == 0;
+	return f->code[FILE_DISCOVERY] == 0 && mapped_prefixes(f, r->host_id, r->stack_id, r->vni, &m) == 0;
 }
 
 /* Docker's default bridge has no Compose file */

@@ -147,15 +147,6 @@ void lookup_address(const struct records *r, const struct ip *ip, struct scope s
 
 /* --- who asks --- */
 
-static bool prefixes_have(const struct prefix *p, size_t n, const struct ip *ip)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (prefix_has_ip(&p[i], ip))
-			return true;
-	}
-	return false;
-}
-
 static bool stack_mapped(const struct discovery *d, const struct inv_stack *s)
 {
 	for (size_t i = 0; i < d->self.n_stacks; i++) {
@@ -219,7 +210,7 @@ static bool true_announced(const struct record *r, const struct ip *ip, const st
 	for (size_t i = 0; i < d->n_peers; i++) {
 		const struct peer *p = &d->peers[i];
 		if (p->vni == r->vni && str_eq(p->host_id, r->host_id) && str_eq(p->stack_id, r->stack_id))
-			return prefixes_have(p->subnets, p->n_subnets, ip);
+			return prefixes_have_ip(p->subnets, p->n_subnets, ip);
 	}
 	return true;
 }
@@ -247,7 +238,7 @@ enum seen record_seen(const struct record *r, size_t i, const struct asker *a, c
 		mapped = mapped || (a->stacks[j].vni == r->vni && a->stacks[j].mapped);
 	mapped = has_mapped && (mapped || !true_announced(r, &r->addresses[i], d));
 	const struct ip *ip = mapped ? &r->mapped[i] : &r->addresses[i];
-	if (a && (prefixes_have(a->subnets, a->n_subnets, ip) || is_refused(r, ip, router)))
+	if (a && (prefixes_have_ip(a->subnets, a->n_subnets, ip) || is_refused(r, ip, router)))
 		return SEEN_NOT;
 	return mapped ? SEEN_MAPPED : SEEN_TRUE;
 }

@@ -106,7 +106,7 @@ static void local_stacks(const struct state_files *f, struct map_host *h)
 				s->all[s->n_subnets++] = own->networks[j].subnets[k];
 		}
 		s->containers = (int64_t)own->n_containers;
-		s->n_mapped = mapped_find(f, h->host_id, s->stack_id, s->vni, &s->mapped);
+		s->n_mapped = mapped_prefixes(f, h->host_id, s->stack_id, s->vni, &s->mapped);
 	}
 }
 

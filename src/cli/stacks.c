@@ -38,7 +38,7 @@ static void cell_network_mapped(struct table *t, const struct state_files *f, co
 				const struct inv_network *n)
 {
 	const struct mapped *all;
-	size_t n_all = mapped_find(f, f->discovery.self.host_id, s->stack_id, s->vni, &all), n_own = 0;
+	size_t n_all = mapped_prefixes(f, f->discovery.self.host_id, s->stack_id, s->vni, &all), n_own = 0;
 	autofree struct mapped *own = xcalloc(n_all + 1, sizeof(*own));
 
 	for (size_t i = 0; i < n_all; i++) {

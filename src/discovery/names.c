@@ -142,15 +142,8 @@ void names_peer_gone(struct core *core, uint32_t place)
 
 static bool address_inside(const struct peer *peer, const struct ip *ip)
 {
-	for (size_t i = 0; i < peer->n_subnets; i++) {
-		if (prefix_has_ip(&peer->subnets[i], ip))
-			return true;
-	}
-	for (size_t i = 0; i < peer->n_mapped; i++) {
-		if (prefix_has_ip(&peer->mapped[i].subnet, ip))
-			return true;
-	}
-	return false;
+	return prefixes_have_ip(peer->subnets, peer->n_subnets, ip) ||
+	       mapped_find(peer->mapped, peer->n_mapped, ip);
 }
 
 /* Tell of a name that leads out of its stack's subnets; one is enough */

@@ -14,15 +14,6 @@ void places_done(struct places *p)
 	*p = (struct places){0};
 }
 
-static struct ip prefix_last(const struct prefix *p)
-{
-	struct ip ip = p->ip;
-
-	for (size_t bit = p->len; bit < ip_bits(ip.family); bit++)
-		ip.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	return ip;
-}
-
 void places_take(struct places *p, const struct prefix *prefix)
 {
 	struct span *s = xgrow(&p->v, p->n, &p->cap);

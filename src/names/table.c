@@ -47,10 +47,10 @@ static bool sees_mapped(const struct viewer *v, const struct instance *s)
 /* An address of @s as @v is to use it. A true one that is not announced leads nowhere, whoever asks */
 static struct ip view(const struct instance *s, bool mapped, const struct ip *ip)
 {
-	const struct mapped *m = instance_mapped(s, ip);
+	const struct mapped *m = mapped_find(s->mapped, s->n_mapped, ip);
 
-	if (m && (mapped || (!s->own && !prefix_any(s->subnets, s->n_subnets, ip))))
-		return mapped_translate(m, ip);
+	if (m && (mapped || (!s->own && !prefixes_have_ip(s->subnets, s->n_subnets, ip))))
+		return prefix_translate(&m->as, ip);
 	return *ip;
 }
 
@@ -69,7 +69,7 @@ static bool refused(const struct instance *s, const struct ip *ip)
 static bool misleads(const struct table *t, const struct viewer *v, const struct instance *s, const struct ip *ip)
 {
 	if (v->id)
-		return !member_of(v, s) && (prefix_any(v->subnets, v->n_subnets, ip) || refused(s, ip));
+		return !member_of(v, s) && (prefixes_have_ip(v->subnets, v->n_subnets, ip) || refused(s, ip));
 	if (s->own) /* the host has a bridge there */
 		return false;
 	for (size_t i = 0; i < t->n_subnets; i++)
@@ -302,7 +302,7 @@ enum find table_find_ip(const struct table *t, const struct viewer *v, const str
 	size_t lo = 0, hi = t->n_reverse;
 	int best_rank = 0;
 
-	if (prefix_any(v->subnets, v->n_subnets, ip))
+	if (prefixes_have_ip(v->subnets, v->n_subnets, ip))
 		return FIND_NONE;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -348,7 +348,7 @@ static void record_add(const struct instance *s, const char *name, enum name_kin
 		/* our own is refused to others only, within the stack it is as ever */
 		if (!instance_may_have(s, &ips[i]) || (!s->own && refused(s, &as)))
 			continue;
-		mapped |= instance_mapped(s, &ips[i]) != NULL;
+		mapped |= mapped_find(s->mapped, s->n_mapped, &ips[i]) != NULL;
 		r.addresses[r.n_addresses] = ips[i];
 		r.mapped[r.n_addresses++] = as;
 	}

@@ -22,39 +22,10 @@ static void lower(char *dst, size_t size, const char *src)
 
 /* --- stacks --- */
 
-bool prefix_any(const struct prefix *p, size_t n, const struct ip *ip)
-{
-	for (size_t i = 0; i < n; i++)
-		if (prefix_has_ip(&p[i], ip))
-			return true;
-	return false;
-}
-
-const struct mapped *instance_mapped(const struct instance *s, const struct ip *ip)
-{
-	for (size_t i = 0; i < s->n_mapped; i++)
-		if (prefix_has_ip(&s->mapped[i].subnet, ip))
-			return &s->mapped[i];
-	return NULL;
-}
-
 /* May a container of this stack have that address? */
 bool instance_may_have(const struct instance *s, const struct ip *ip)
 {
-	return s->own || prefix_any(s->subnets, s->n_subnets, ip) || instance_mapped(s, ip);
-}
-
-/* The address at the same place in the mapped prefix */
-struct ip mapped_translate(const struct mapped *m, const struct ip *ip)
-{
-	struct ip out = *ip;
-
-	for (size_t bit = 0; bit < m->as.len; bit++) {
-		uint8_t mask = (uint8_t)(0x80 >> bit % 8);
-
-		out.b[bit / 8] = (uint8_t)((out.b[bit / 8] & ~mask) | (m->as.ip.b[bit / 8] & mask));
-	}
-	return out;
+	return s->own || prefixes_have_ip(s->subnets, s->n_subnets, ip) || mapped_find(s->mapped, s->n_mapped, ip);
 }
 
 static int instance_cmp(const void *a, const void *b)
@@ -249,7 +220,7 @@ static void add_reverse(struct table *t)
 			const struct name *n = &s->names->names[j];
 
 			for (size_t k = 0; k < n->n_addresses; k++) {
-				const struct mapped *m = instance_mapped(s, &n->addresses[k]);
+				const struct mapped *m = mapped_find(s->mapped, s->n_mapped, &n->addresses[k]);
 				struct ip as;
 
 				if (!instance_may_have(s, &n->addresses[k]))
@@ -257,7 +228,7 @@ static void add_reverse(struct table *t)
 				reverse_add(t, &n->addresses[k], false, i, j);
 				if (!m)
 					continue;
-				as = mapped_translate(m, &n->addresses[k]);
+				as = prefix_translate(&m->as, &n->addresses[k]);
 				reverse_add(t, &as, true, i, j);
 			}
 		}

@@ -79,15 +79,10 @@ struct table {
 	size_t n_subnets;
 };
 
-bool prefix_any(const struct prefix *p, size_t n, const struct ip *ip); /* is it in one of them? */
 /** name_hash() - Of a name in lower case, for struct table.local; @network: hash of the network's id, with seed 0 */
 uint64_t name_hash(const char *name, uint64_t network);
 int name_hash_cmp(const void *a, const void *b);
-/** instance_mapped() - Into what is this address of the stack mapped? NULL: it is not */
-const struct mapped *instance_mapped(const struct instance *s, const struct ip *ip);
 /** instance_may_have() - May a container of this stack have that address? */
 bool instance_may_have(const struct instance *s, const struct ip *ip);
-/** mapped_translate() - The address at the same place in the mapped prefix */
-struct ip mapped_translate(const struct mapped *m, const struct ip *ip);
 
 #endif

@@ -30,14 +30,6 @@ static struct ip first_address(const struct prefix *p)
 	return net.ip;
 }
 
-static bool is_stack_prefix(const struct config *c, const struct ip *ip)
-{
-	for (size_t i = 0; i < c->n_stack_subnets; i++)
-		if (prefix_has_ip(&c->stack_subnets[i], ip))
-			return true;
-	return false;
-}
-
 static void find_ports(const struct desired_input *in, const struct net *host, struct ports *ret)
 {
 	size_t it = 0;
@@ -48,7 +40,7 @@ static void find_ports(const struct desired_input *in, const struct net *host, s
 		if (e->type != ENTRY_ADDR || str_eq(e->dev, ALONE_DEVICE) || ip_is_link_local(&ip) ||
 		    ip_is_loopback(&ip))
 			continue;
-		if (is_stack_prefix(in->config, &ip)) {
+		if (prefixes_have_ip(in->config->stack_subnets, in->config->n_stack_subnets, &ip)) {
 			str_copy(ret->stack_dev, e->dev);
 			continue;
 		}

@@ -200,14 +200,6 @@ static void refuse(struct claim *c, const struct claim *winner)
 				    ip_format(&winner->peer->host_ip, ip));
 }
 
-static struct ip prefix_last(const struct prefix *p)
-{
-	struct ip last = p->ip;
-	for (unsigned bit = p->len; bit < ip_bits(p->ip.family); bit++)
-		last.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	return last;
-}
-
 /*
  * Claims [from, to) overlap in a chain. Accept them by priority; what was accepted is kept sorted and, but for overlaps
  * of one owner, disjoint, so that one look to the left and one to the right tell.

@@ -80,9 +80,7 @@ static bool address_in(const struct claim *c, const struct ip *ip, struct ip *re
 {
 	if (c->refused || !c->network || !prefix_has_ip(&c->real, ip))
 		return false;
-	*ret = c->prefix.ip;
-	for (unsigned bit = c->prefix.len; bit < ip_bits(ip->family); bit++)
-		ret->b[bit / 8] |= ip->b[bit / 8] & (uint8_t)(0x80 >> bit % 8);
+	*ret = prefix_translate(&c->prefix, ip);
 	return true;
 }
 

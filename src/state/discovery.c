@@ -19,6 +19,14 @@ static_assert(ARRAY_LEN(peer_source_names) == PEER_SOURCE_N_, "one name per sour
 /* what is beside peers[] in a file: all stacks of this host and all problems */
 #define LARGE_BYTES (256u << 10)
 
+const struct mapped *mapped_find(const struct mapped *v, size_t n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n; i++)
+		if (prefix_has_ip(&v[i].subnet, ip))
+			return &v[i];
+	return NULL;
+}
+
 void peer_done(struct peer *p)
 {
 	free(p->subnets);

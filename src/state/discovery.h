@@ -96,6 +96,8 @@ struct discovery {
 	struct problems problems;
 };
 
+/** mapped_find() - The one whose subnet holds @ip, or NULL */
+const struct mapped *mapped_find(const struct mapped *v, size_t n, const struct ip *ip);
 void peer_done(struct peer *p);
 /** peer_from_value(), peer_to_value() - One peer as text: an object as in peers[], in one line */
 int peer_from_value(const char *s, size_t len, struct peer *ret, struct err *err) MUST_USE;

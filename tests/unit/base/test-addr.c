@@ -118,6 +118,24 @@ static void test_prefix_relations(void **state)
 	assert_true(prefix_cmp(&a, &longer) < 0);
 }
 
+static void test_prefix_parts(void **state)
+{
+	char text[IP_STRLEN];
+	struct prefix p20 = prefix("172.18.16.0/20"), to = prefix("241.7.16.0/20"), six = prefix("fd00::/121");
+	struct ip in = ip("172.18.19.7"), out, last;
+	struct prefix v[] = {prefix("10.0.0.0/8"), p20};
+
+	last = prefix_last(&p20);
+	assert_string_equal(ip_format(&last, text), "172.18.31.255");
+	last = prefix_last(&six);
+	assert_string_equal(ip_format(&last, text), "fd00::7f");
+	out = prefix_translate(&to, &in);
+	assert_string_equal(ip_format(&out, text), "241.7.19.7");
+	assert_true(prefixes_have_ip(v, 2, &in));
+	assert_false(prefixes_have_ip(v, 1, &in));
+	assert_false(prefixes_have_ip(v, 0, &in));
+}
+
 static void test_prefix_nth(void **state)
 {
 	char text[PREFIX_STRLEN];
@@ -219,15 +237,11 @@ static void test_vtep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ip_parse),
-		cmocka_unit_test(test_ip_kinds),
-		cmocka_unit_test(test_ip_order),
-		cmocka_unit_test(test_prefix_parse),
-		cmocka_unit_test(test_prefix_relations),
-		cmocka_unit_test(test_prefix_nth),
-		cmocka_unit_test(test_mac),
-		cmocka_unit_test(test_endpoint),
-		cmocka_unit_test(test_vtep),
+		cmocka_unit_test(test_ip_parse),	 cmocka_unit_test(test_ip_kinds),
+		cmocka_unit_test(test_ip_order),	 cmocka_unit_test(test_prefix_parse),
+		cmocka_unit_test(test_prefix_relations), cmocka_unit_test(test_prefix_parts),
+		cmocka_unit_test(test_prefix_nth),	 cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_endpoint),	 cmocka_unit_test(test_vtep),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
