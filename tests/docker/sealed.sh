@@ -136,6 +136,7 @@ step "another key, under a flow, while the third is away"
 gone_lines() { grep -cE 'discovery: peer (has gone|said goodbye|is stale)' "$DIR/$1/router.log" || true; }
 service_of h3 router stop
 wait_until "h3 is gone" 25 knows h1 two
+wait_until "h3 is gone for h2 too" 25 knows h2 one # each has a timer of its own
 gone1=$(gone_lines h1) gone2=$(gone_lines h2)
 docker_on h1 exec -d one sh -c 'ping -i 0.02 10.72.0.10 >/tmp/flow 2>&1'
 for h in h1 h2; do
