@@ -95,10 +95,10 @@ static int become(const struct command *c, int argc, char **argv)
 	if (slash)
 		*slash = '\0';
 
-	char **args = xcalloc((size_t)argc + 3, sizeof(*args));
+	autofree char **args = xcalloc((size_t)argc + 3, sizeof(*args)), *name = xstrdup(c->name);
 	size_t n = 1;
 	if (!c->is_role)
-		args[n++] = xstrdup(c->name);
+		args[n++] = name;
 	for (int i = 0; i < argc; i++)
 		args[n++] = argv[i];
 

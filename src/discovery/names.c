@@ -142,8 +142,7 @@ void names_peer_gone(struct core *core, uint32_t place)
 
 static bool address_inside(const struct peer *peer, const struct ip *ip)
 {
-	return prefixes_have_ip(peer->subnets, peer->n_subnets, ip) ||
-	       mapped_find(peer->mapped, peer->n_mapped, ip);
+	return prefixes_have_ip(peer->subnets, peer->n_subnets, ip) || mapped_find(peer->mapped, peer->n_mapped, ip);
 }
 
 /* Tell of a name that leads out of its stack's subnets; one is enough */
