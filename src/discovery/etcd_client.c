@@ -2,20 +2,23 @@
  *
  * Carries out what etcd.c wants: one request at a time and one endless one, by io/http.h.
  */
-#include "discovery/etcd_client.h"
-
 #include <fcntl.h>
 
 #include "base/log.h"
 #include "discovery/etcd.h"
+#include "discovery/mode.h"
 #include "io/http.h"
 
 #define STOP_US	     (1500 * USEC_PER_MSEC)
 #define GOODBYE_US   (4 * USEC_PER_SEC)
 #define SECRET_BYTES (64u << 10)
 
+/* What only root may read: taken in before privileges are dropped. All may be NULL */
+struct etcd_secrets {
+	char *password, *ca, *cert, *key;
+};
+
 struct etcd_client {
-	uv_loop_t *loop;
 	struct core *core; /* NULL: goodbye is said, and nothing heard */
 	struct etcd *etcd;
 	struct etcd_secrets secrets;
@@ -25,10 +28,10 @@ struct etcd_client {
 	struct timer *timer;
 	bool self_known;
 	uint64_t self_version;
-	loop_fn *changed, *stopped;
+	loop_fn *changed;
 	void *arg;
 	int64_t stop_us; /* 0: not stopping */
-	bool told_stopped;
+	bool stopped;
 };
 
 static struct core_now client_now(void)
@@ -164,14 +167,15 @@ static void client_drive(struct etcd_client *c)
 	if (etcd_request(c->etcd, now, &r))
 		c->request = client_send(c, &r, false);
 	due_us = etcd_due(c->etcd);
-	if (c->stop_us && (etcd_stopped(c->etcd) || now.us >= c->stop_us) && !c->told_stopped) {
-		c->told_stopped = true;
-		c->stopped(c->arg);
+	if (c->stop_us && (etcd_stopped(c->etcd) || now.us >= c->stop_us) && !c->stopped) {
+		c->stopped = true;
+		timer_stop(c->timer);
+		c->changed(c->arg);
 		return;
 	}
 	if (c->stop_us && c->stop_us < due_us)
 		due_us = c->stop_us;
-	if (due_us == INT64_MAX || c->told_stopped)
+	if (due_us == INT64_MAX || c->stopped)
 		timer_stop(c->timer);
 	else
 		timer_start(c->timer, due_us > now.us ? due_us - now.us : 0);
@@ -191,14 +195,12 @@ static void self_one(void *arg, const struct peer *peer)
 	etcd_self(c->etcd, peer);
 }
 
-void etcd_client_self(struct etcd_client *c)
+static void client_self(void *mode)
 {
-	uint64_t version;
+	struct etcd_client *c = mode;
+	uint64_t version = core_self_version(c->core);
 
-	if (!c || c->stop_us)
-		return;
-	version = core_self_version(c->core);
-	if (c->self_known && version == c->self_version)
+	if (c->stop_us || (c->self_known && version == c->self_version))
 		return;
 	c->self_known = true;
 	c->self_version = version;
@@ -208,9 +210,12 @@ void etcd_client_self(struct etcd_client *c)
 	timer_start(c->timer, 0);
 }
 
-void etcd_client_stop(struct etcd_client *c)
+/* Take our stacks out of etcd, or not (GOODBYE); takes a second at most */
+static void client_stop(void *mode)
 {
-	if (!c || c->stop_us)
+	struct etcd_client *c = mode;
+
+	if (c->stop_us)
 		return;
 	c->stop_us = mono_now().us + STOP_US;
 	http_cancel(c->request);
@@ -219,9 +224,17 @@ void etcd_client_stop(struct etcd_client *c)
 	timer_start(c->timer, 0);
 }
 
-void etcd_client_problems(const struct etcd_client *c, struct problems *ret)
+static bool client_stopped(const void *mode)
 {
-	const char *cure, *text = c ? etcd_problem(c->etcd, &cure) : NULL;
+	const struct etcd_client *c = mode;
+
+	return c->stopped;
+}
+
+static void client_problems(const void *mode, struct problems *ret)
+{
+	const struct etcd_client *c = mode;
+	const char *cure, *text = etcd_problem(c->etcd, &cure);
 
 	if (text)
 		problems_add(ret, "etcd", cure, "%s", text);
@@ -253,12 +266,23 @@ static int secret_read(const char *path, const char *option, char **ret, struct 
 	return 0;
 }
 
-int etcd_client_become(char **argv, struct err *err)
+static void secret_free(char *s)
 {
-	return 0;
+	if (s)
+		explicit_bzero(s, strlen(s));
+	free(s);
 }
 
-int etcd_secrets_read(const struct config *config, struct etcd_secrets *ret, struct err *err)
+static void secrets_done(struct etcd_secrets *s)
+{
+	secret_free(s->password);
+	secret_free(s->ca);
+	secret_free(s->cert);
+	secret_free(s->key);
+	*s = (struct etcd_secrets){0};
+}
+
+static int secrets_read(const struct config *config, struct etcd_secrets *ret, struct err *err)
 {
 	struct etcd_secrets s = {0};
 	int r = secret_read(config->etcd_password_file, "ETCD_PASSWORD_FILE", &s.password, err);
@@ -277,35 +301,30 @@ int etcd_secrets_read(const struct config *config, struct etcd_secrets *ret, str
 	if (r == 0)
 		*ret = s;
 	else
-		etcd_secrets_done(&s);
+		secrets_done(&s);
 	return r;
 }
 
-static void secret_free(char *s)
-{
-	if (s)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
-
-void etcd_secrets_done(struct etcd_secrets *s)
-{
-	secret_free(s->password);
-	secret_free(s->ca);
-	secret_free(s->cert);
-	secret_free(s->key);
-	*s = (struct etcd_secrets){0};
-}
-
-struct etcd_client *etcd_client_new(uv_loop_t *loop, const struct config *config, struct etcd_secrets *secrets,
-				    struct core *core, const char *host_id, uint64_t random, loop_fn *changed,
-				    loop_fn *stopped, void *arg)
+static int client_open(const struct config *config, void **ret, struct err *err)
 {
 	struct etcd_client *c = xcalloc(1, sizeof(*c));
+	int r = secrets_read(config, &c->secrets, err);
+
+	if (r < 0)
+		free(c);
+	else
+		*ret = c;
+	return r;
+}
+
+static int client_start(void *mode, const struct mode_env *env, struct err *err)
+{
+	struct etcd_client *c = mode;
+	const struct config *config = env->config;
 	struct etcd_config ec = {.n_endpoints = config->n_etcd_endpoints,
 				 .ttl_s = config->etcd_lease_ttl_s,
 				 .goodbye = config->goodbye == GOODBYE_STOP,
-				 .random = random};
+				 .random = (uint64_t)mono_now().us ^ (uint64_t)getpid() << 32};
 	struct etcd_events events = {.put = on_put,
 				     .drop = on_drop,
 				     .begin = on_begin,
@@ -314,30 +333,30 @@ struct etcd_client *etcd_client_new(uv_loop_t *loop, const struct config *config
 				     .say = on_say,
 				     .arg = c};
 
-	*c = (struct etcd_client){
-		.loop = loop, .core = core, .secrets = *secrets, .changed = changed, .stopped = stopped, .arg = arg};
-	*secrets = (struct etcd_secrets){0};
+	c->core = env->core;
+	c->changed = env->changed;
+	c->arg = env->arg;
 	str_copy(ec.prefix, config->etcd_prefix);
 	str_copy(ec.username, config->etcd_username);
 	str_copy(ec.password, c->secrets.password ? c->secrets.password : config->etcd_password);
-	str_copy(ec.host_id, host_id);
+	str_copy(ec.host_id, env->host_id);
 	memcpy(c->endpoints, config->etcd_endpoints, sizeof(c->endpoints));
 	c->etcd = etcd_new(&ec, &events);
 	explicit_bzero(ec.password, sizeof(ec.password));
-	c->http = http_new(loop);
-	c->timer = timer_new(loop, "etcd", on_timer, c);
+	c->http = http_new(env->loop);
+	c->timer = timer_new(env->loop, "etcd", on_timer, c);
 	timer_start(c->timer, 0);
-	return c;
+	return 0;
 }
 
-void etcd_client_free(struct etcd_client *c)
+static void client_free(void *mode)
 {
-	if (!c)
-		return;
+	struct etcd_client *c = mode;
+
 	http_free(c->http);
 	timer_free(c->timer);
 	etcd_free(c->etcd);
-	etcd_secrets_done(&c->secrets);
+	secrets_done(&c->secrets);
 	free(c);
 }
 
@@ -365,16 +384,22 @@ static void farewell_late(void *arg)
 	loop_stop(f->loop);
 }
 
-int etcd_goodbye(uv_loop_t *loop, const struct config *config, struct etcd_secrets *secrets,
-		 const struct discovery *last, struct err *err)
+/* Delete the keys of an earlier process of this host; 4 s at most */
+static int client_goodbye(void *mode, const struct mode_env *env, const struct discovery *last, struct err *err)
 {
-	struct farewell f = {.loop = loop};
-	struct timer *late = timer_new(loop, "etcd goodbye", farewell_late, &f);
+	struct farewell f = {.loop = env->loop, .client = mode};
+	struct mode_env alone = *env;
+	struct timer *late;
 	const char *cure, *why;
-	int r = 0;
+	int r;
 
-	f.client = etcd_client_new(loop, config, secrets, NULL, last->self.host_id, (uint64_t)mono_now().us,
-				   farewell_changed, farewell_late, &f);
+	alone.core = NULL;
+	alone.changed = farewell_changed;
+	alone.arg = &f;
+	r = client_start(mode, &alone, err);
+	if (r < 0)
+		return r;
+	late = timer_new(env->loop, "etcd goodbye", farewell_late, &f);
 	for (size_t i = 0; i < last->self.n_stacks; i++) {
 		struct peer p = {.vni = last->self.stacks[i].vni};
 
@@ -383,12 +408,23 @@ int etcd_goodbye(uv_loop_t *loop, const struct config *config, struct etcd_secre
 		etcd_forget(f.client->etcd, &p);
 	}
 	timer_start(late, GOODBYE_US);
-	loop_run(loop);
+	loop_run(env->loop);
 	why = etcd_problem(f.client->etcd, &cure);
 	if (!f.done)
 		r = err_set(err, -ETIMEDOUT, "our keys stay in etcd until their lease has run out: %s",
 			    why ? why : "it does not answer");
 	timer_free(late);
-	etcd_client_free(f.client);
 	return r;
 }
+
+const struct mode mode_etcd = {
+	.bit = MODE_ETCD,
+	.open = client_open,
+	.start = client_start,
+	.self = client_self,
+	.stop = client_stop,
+	.stopped = client_stopped,
+	.problems = client_problems,
+	.goodbye = client_goodbye,
+	.free = client_free,
+};

@@ -5,7 +5,7 @@
 #include "discovery/goodbye.h"
 
 #include "base/log.h"
-#include "discovery/etcd_client.h"
+#include "discovery/mode.h"
 #include "discovery/socket.h"
 #include "state/discovery.h"
 #include "state/identity.h"
@@ -15,7 +15,7 @@
 #define GOODBYE_TIMES 3
 
 struct farewell {
-	struct etcd_secrets etcd_secrets;
+	struct modes modes;
 	uv_loop_t *loop;
 	const struct config *config;
 	struct state_dir dir;
@@ -99,8 +99,8 @@ static int goodbye_load(struct farewell *g, struct keyring *ring, struct err *er
 	if (rc == 0 && g->config->cluster_key_file[0])
 		rc = keyring_read(g->config->cluster_key_file, ring, err);
 
-	if (rc == 0 && g->config->modes & MODE_ETCD)
-		rc = etcd_secrets_read(g->config, &g->etcd_secrets, err);
+	if (rc == 0)
+		rc = modes_open(&g->modes, g->config, err);
 	if (rc == 0)
 		rc = privileges_drop(g->dir.uid, g->dir.gid, NULL, 0, 0, err);
 	if (rc < 0)
@@ -146,8 +146,11 @@ int goodbye_say(uv_loop_t *loop, const struct config *config)
 			g.seal = seal_new(g.last.self.host_id, &ring, USEC_PER_SEC);
 		if (rc == 0)
 			rc = goodbye_run(&g, &err);
-		if (rc == 0 && config->modes & MODE_ETCD)
-			rc = etcd_goodbye(loop, config, &g.etcd_secrets, &g.last, &err);
+		if (rc == 0)
+			rc = modes_goodbye(
+				&g.modes,
+				&(struct mode_env){.loop = loop, .config = config, .host_id = g.last.self.host_id},
+				&g.last, &err);
 		if (rc < 0)
 			log_error("goodbye cannot be said", kv_str("why", err.text));
 		else
@@ -155,7 +158,7 @@ int goodbye_say(uv_loop_t *loop, const struct config *config)
 	}
 	keyring_done(&ring);
 	seal_free(g.seal);
-	etcd_secrets_done(&g.etcd_secrets);
+	modes_done(&g.modes);
 	sockets_free(g.sockets);
 	timer_free(g.timer);
 	discovery_done(&g.last);

@@ -11,9 +11,8 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "discovery/etcd_client.h"
 #include "discovery/goodbye.h"
-#include "discovery/guard.h"
+#include "discovery/mode.h"
 #include "discovery/names_file.h"
 #include "discovery/routes.h"
 #include "discovery/socket.h"
@@ -43,10 +42,9 @@ struct role {
 	struct names_file *names;
 	struct sockets *sockets;
 	struct routes *routes;
-	struct etcd_secrets etcd_secrets;
-	struct etcd_client *etcd; /* NULL: not that mode */
-	bool etcd_stopped;
-	size_t etcd_problems;
+	struct modes modes;
+	struct mode_env env;
+	size_t modes_problems; /* how many were told */
 	struct timer *core_timer, *write_timer, *refresh_timer;
 	struct dirwatch *watch;
 	struct sigwatch *sighup, *sigterm, *sigint, *sigusr1;
@@ -178,7 +176,7 @@ static void role_drain(struct role *r)
 			break;
 		}
 	}
-	etcd_client_self(r->etcd);
+	modes_self(&r->modes);
 	due_us = core_due(r->core);
 	if (due_us == INT64_MAX) {
 		timer_stop(r->core_timer);
@@ -186,7 +184,7 @@ static void role_drain(struct role *r)
 		due_us -= mono_now().us;
 		timer_start(r->core_timer, due_us > 0 ? due_us : 0);
 	}
-	if (r->stopped && r->etcd_stopped)
+	if (r->stopped && modes_stopped(&r->modes))
 		role_stop(r);
 }
 
@@ -227,24 +225,16 @@ static void on_routes(void *arg, const struct prefix *routes, size_t n)
 	role_drain(r);
 }
 
-static void on_etcd(void *arg)
+static void on_mode(void *arg)
 {
 	struct role *r = arg;
 	struct problems now = {0};
 
-	etcd_client_problems(r->etcd, &now);
-	if (now.n != r->etcd_problems)
+	modes_problems(&r->modes, &now);
+	if (now.n != r->modes_problems)
 		role_write_soon(r);
-	r->etcd_problems = now.n;
+	r->modes_problems = now.n;
 	problems_done(&now);
-	role_drain(r);
-}
-
-static void on_etcd_stopped(void *arg)
-{
-	struct role *r = arg;
-
-	r->etcd_stopped = true;
 	role_drain(r);
 }
 
@@ -260,7 +250,7 @@ static void role_write(void *arg)
 
 	timer_stop(r->write_timer);
 	core_export(r->core, role_now(), &d);
-	etcd_client_problems(r->etcd, &d.problems);
+	modes_problems(&r->modes, &d.problems);
 	str_copy(d.self.key_id, guard_key_id(r->guard));
 	rc = discovery_write(r->dir.fd, &d, &err);
 	r->wrote_us = mono_now().us;
@@ -415,7 +405,7 @@ static void on_sigterm(void *arg, int signum)
 {
 	struct role *r = arg;
 
-	etcd_client_stop(r->etcd);
+	modes_stop(&r->modes);
 	core_stop(r->core, role_now());
 	role_drain(r);
 }
@@ -498,7 +488,11 @@ static void file_take_over(const struct state_dir *dir, const char *name)
 
 static void on_key(void *arg)
 {
-	role_write_soon(arg);
+	struct role *r = arg;
+
+	role_write_soon(r);
+	modes_keys(&r->modes);
+	role_drain(r);
 }
 
 static int role_guard(struct role *r, struct err *err)
@@ -527,8 +521,7 @@ static int role_open(struct role *r, struct err *err)
 		if (r->dir.fallback)
 			log_warning("there is no user docker-router, running as nobody");
 	}
-	if (r->config.modes & MODE_ETCD)
-		rc = etcd_secrets_read(&r->config, &r->etcd_secrets, err);
+	rc = modes_open(&r->modes, &r->config, err);
 	if (rc < 0)
 		return rc;
 	rc = identity_load(&r->dir, r->host_id, err);
@@ -597,20 +590,25 @@ static int role_start(struct role *r, struct err *err)
 	if (!r->have_inventory)
 		role_stacks(r);
 	core_start(r->core, role_now());
-	r->etcd_stopped = !(r->config.modes & MODE_ETCD);
-	if (!r->etcd_stopped)
-		r->etcd = etcd_client_new(&r->loop, &r->config, &r->etcd_secrets, r->core, r->host_id,
-					  (uint64_t)mono_now().us ^ (uint64_t)getpid() << 32, on_etcd, on_etcd_stopped,
-					  r);
+	r->env = (struct mode_env){.loop = &r->loop,
+				   .config = &r->config,
+				   .host_id = r->host_id,
+				   .host_name = r->host_name,
+				   .core = r->core,
+				   .guard = r->guard,
+				   .changed = on_mode,
+				   .arg = r};
+	rc = modes_start(&r->modes, &r->env, err);
+	if (rc < 0)
+		return rc;
 	role_drain(r);
 	return 0;
 }
 
 static void role_done(struct role *r)
 {
+	modes_done(&r->modes);
 	guard_free(r->guard);
-	etcd_client_free(r->etcd);
-	etcd_secrets_done(&r->etcd_secrets);
 	sockets_free(r->sockets);
 	routes_free(r->routes);
 	names_file_free(r->names);
@@ -672,11 +670,11 @@ int main(int argc, char **argv, char **env)
 		return 2;
 	}
 	log_init("discovery", r.config.log_level, r.config.log_format);
-	if (goodbye) { /* back to where etcd_client_become() and nobody else will look for it */
+	if (goodbye) { /* back to where modes_become() and nobody else will look for it */
 		argv[1 + n_args] = (char *)"--say-goodbye";
 		argv[2 + n_args] = NULL;
 	}
-	if (r.config.modes & MODE_ETCD && etcd_client_become(argv, &err) < 0) {
+	if (modes_become(&r.config, argv, &err) < 0) {
 		log_error("cannot start", kv_str("why", err.text));
 		config_done(&r.config);
 		return 1;
