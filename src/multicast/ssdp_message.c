@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lines in, lines out.
+ */
+#include <strings.h>
+
+#include "multicast/ssdp_message.h"
+
+const char *const ssdp_bad_names[SSDP_BAD_N_] = {
+	"ok", "too long", "no start line", "broken header", "header twice", "wrong MX", "wrong MAN", "wrong path",
+};
+
+static bool text_is(struct ssdp_text t, const char *s)
+{
+	return t.len == strlen(s) && !strncasecmp(t.s, s, t.len);
+}
+
+static bool is_token(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* A line without its end, which may be a lone LF. Return: false: it holds what no line may */
+static bool line_next(struct ssdp_text *rest, struct ssdp_text *ret)
+{
+	const char *end = memchr(rest->s, '\n', rest->len);
+	size_t len = end ? (size_t)(end - rest->s) : rest->len, used = end ? len + 1 : len;
+
+	ret->s = rest->s;
+	ret->len = len && rest->s[len - 1] == '\r' && end ? len - 1 : len;
+	rest->s += used;
+	rest->len -= used;
+	for (size_t i = 0; i < ret->len; i++) {
+		unsigned char c = (unsigned char)ret->s[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static enum ssdp_bad start_parse(struct ssdp_text line, struct ssdp_message *ret)
+{
+	while (line.len && is_blank(line.s[line.len - 1]))
+		line.len--;
+	ret->start = line;
+	if (text_is(line, "M-SEARCH * HTTP/1.1") || text_is(line, "M-SEARCH * HTTP/1.0"))
+		ret->kind = SSDP_SEARCH;
+	else if (text_is(line, "NOTIFY * HTTP/1.1") || text_is(line, "NOTIFY * HTTP/1.0"))
+		ret->kind = SSDP_NOTIFY;
+	else if (line.len >= 12 && line.len < 40 &&
+		 (!strncasecmp(line.s, "HTTP/1.1 200", 12) || !strncasecmp(line.s, "HTTP/1.0 200", 12)) &&
+		 (line.len == 12 || line.s[12] == ' '))
+		ret->kind = SSDP_RESPONSE;
+	else
+		return SSDP_BAD_START;
+	return SSDP_OK;
+}
+
+static enum ssdp_bad mx_parse(struct ssdp_text v, struct ssdp_message *ret)
+{
+	int n = 0;
+
+	if (ret->mx >= 0)
+		return SSDP_BAD_TWICE;
+	if (!v.len || v.len > 20)
+		return SSDP_BAD_MX;
+	for (size_t i = 0; i < v.len; i++) {
+		if (v.s[i] < '0' || v.s[i] > '9')
+			return SSDP_BAD_MX;
+		n = n > SSDP_MX_MAX ? n : n * 10 + (v.s[i] - '0');
+	}
+	ret->mx = n > SSDP_MX_MAX ? SSDP_MX_MAX : n;
+	return SSDP_OK;
+}
+
+/* "0123456789abcdef,..." */
+static enum ssdp_bad path_parse(struct ssdp_text v, struct ssdp_message *ret)
+{
+	if (ret->n_path)
+		return SSDP_BAD_TWICE;
+	for (size_t at = 0; at < v.len || !at;) {
+		uint64_t id = 0;
+
+		if (v.len - at < 16 || ret->n_path >= SSDP_PATH)
+			return SSDP_BAD_PATH;
+		for (size_t i = 0; i < 16; i++) {
+			char c = v.s[at + i];
+
+			if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+				return SSDP_BAD_PATH;
+			id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+		}
+		ret->path[ret->n_path++] = id;
+		at += 16;
+		if (at < v.len && v.s[at++] != ',')
+			return SSDP_BAD_PATH;
+	}
+	return SSDP_OK;
+}
+
+static enum ssdp_bad header_parse(struct ssdp_text line, struct ssdp_message *ret)
+{
+	struct ssdp_header h = {.name.s = line.s};
+
+	while (h.name.len < line.len && is_token((unsigned char)line.s[h.name.len]))
+		h.name.len++;
+	if (!h.name.len || h.name.len == line.len)
+		return SSDP_BAD_HEADER;
+	h.value.s = line.s + h.name.len;
+	h.value.len = line.len - h.name.len;
+	while (h.value.len && is_blank(h.value.s[0])) {
+		h.value.s++;
+		h.value.len--;
+	}
+	if (!h.value.len || h.value.s[0] != ':')
+		return SSDP_BAD_HEADER;
+	do {
+		h.value.s++;
+		h.value.len--;
+	} while (h.value.len && is_blank(h.value.s[0]));
+	while (h.value.len && is_blank(h.value.s[h.value.len - 1]))
+		h.value.len--;
+
+	if (text_is(h.name, SSDP_PATH_HEADER))
+		return path_parse(h.value, ret);
+	if (ret->n >= SSDP_HEADERS)
+		return SSDP_BAD_HEADER;
+	if (text_is(h.name, "LOCATION")) {
+		if (ret->location >= 0)
+			return SSDP_BAD_TWICE;
+		ret->location = (int)ret->n;
+	}
+	if (text_is(h.name, "MX") && ret->kind == SSDP_SEARCH) {
+		enum ssdp_bad bad = mx_parse(h.value, ret);
+
+		if (bad != SSDP_OK)
+			return bad;
+	}
+	ret->headers[ret->n++] = h;
+	return SSDP_OK;
+}
+
+enum ssdp_bad ssdp_parse(const void *data, size_t len, struct ssdp_message *ret)
+{
+	struct ssdp_text rest = {data, len}, line;
+	enum ssdp_bad bad;
+
+	ret->n = ret->n_path = 0;
+	ret->mx = ret->location = -1;
+	if (len > SSDP_BYTES)
+		return SSDP_BAD_LONG;
+	if (!len || !line_next(&rest, &line))
+		return SSDP_BAD_START;
+	bad = start_parse(line, ret);
+	while (bad == SSDP_OK && rest.len) {
+		if (!line_next(&rest, &line))
+			return SSDP_BAD_HEADER;
+		if (!line.len)
+			break; /* no message of SSDP has a body */
+		bad = header_parse(line, ret);
+	}
+	if (bad != SSDP_OK)
+		return bad;
+	if (ret->kind == SSDP_SEARCH) {
+		const struct ssdp_header *man = ssdp_find(ret, "MAN");
+
+		if (!man || (!text_is(man->value, "\"ssdp:discover\"") && !text_is(man->value, "ssdp:discover")))
+			return SSDP_BAD_MAN;
+	}
+	return SSDP_OK;
+}
+
+const struct ssdp_header *ssdp_find(const struct ssdp_message *m, const char *name)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (text_is(m->headers[i].name, name))
+			return &m->headers[i];
+	return NULL;
+}
+
+bool ssdp_location(const struct ssdp_message *m, struct endpoint *ret, struct ssdp_text *ret_path)
+{
+	char text[ENDPOINT_STRLEN];
+	struct ssdp_text v;
+	size_t n;
+
+	if (m->location < 0)
+		return false;
+	v = m->headers[m->location].value;
+	if (v.len < 8 || strncasecmp(v.s, "http://", 7) != 0)
+		return false;
+	v.s += 7;
+	v.len -= 7;
+	for (n = 0; n < v.len && v.s[n] != '/' && v.s[n] != '?' && v.s[n] != '#'; n++)
+		;
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, v.s, n);
+	text[n] = '\0';
+	if (endpoint_parse(text, 80, ret))
+		return false;
+	*ret_path = (struct ssdp_text){v.s + n, v.len - n};
+	return true;
+}
+
+static void text_put(struct buf *b, struct ssdp_text t)
+{
+	buf_append(b, t.s, t.len);
+}
+
+void ssdp_text_write(const struct ssdp_message *m, struct buf *b)
+{
+	text_put(b, m->start);
+	for (size_t i = 0; i < m->n; i++) {
+		/* a relay may have changed these */
+		if ((int)i == m->location || text_is(m->headers[i].name, "MX"))
+			continue;
+		buf_puts(b, "\n");
+		text_put(b, m->headers[i].name);
+		buf_puts(b, ":");
+		text_put(b, m->headers[i].value);
+	}
+}
+
+void ssdp_write(const struct ssdp_message *m, uint64_t router, const char *location, struct buf *b)
+{
+	text_put(b, m->start);
+	buf_puts(b, "\r\n");
+	for (size_t i = 0; i < m->n; i++) {
+		text_put(b, m->headers[i].name);
+		buf_puts(b, ": ");
+		if ((int)i == m->location && location)
+			buf_puts(b, location);
+		else if (m->kind == SSDP_SEARCH && text_is(m->headers[i].name, "MX"))
+			buf_printf(b, "%d", m->mx < 1 ? 1 : m->mx);
+		else
+			text_put(b, m->headers[i].value);
+		buf_puts(b, "\r\n");
+	}
+	buf_puts(b, SSDP_PATH_HEADER ": ");
+	for (size_t i = 0; i < m->n_path; i++)
+		buf_printf(b, "%016llx,", (unsigned long long)m->path[i]);
+	buf_printf(b, "%016llx\r\n\r\n", (unsigned long long)router);
+}
