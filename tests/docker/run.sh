@@ -138,7 +138,7 @@ run() { # NUMBER SCRIPT VARIANT: in a process of its own
 		printf 'not ok %s\n' "$name" >"$outcome/$1"
 		# first why, which may stand far above the state of all hosts
 		printf 'not ok %s (%s s), logs in %s\n%s\n' "$name" "$seconds" "$LAB_LOGS" \
-			"$({ grep '^FAILED' "$log" && echo; tail -n 100 "$log"; } | sed 's/^/    /')"
+			"$({ head -n -100 "$log" | grep '^FAILED'; tail -n 100 "$log"; } | sed 's/^/    /')"
 		;;
 	esac
 }
