@@ -32,6 +32,7 @@ struct guard {
 	loop_fn *changed;
 	void *arg;
 	struct seal *seal; /* NULL: no key */
+	struct value_keys etcd, dns;
 	struct seal_opened opened;
 	int64_t talk_us;
 	struct told told[8];
@@ -94,22 +95,26 @@ static void reader_ended(void *arg, const struct child_result *r)
 		    kv_int("signal", r->signal));
 }
 
+static void value_keys_set(struct guard *g, const struct keyring *ring)
+{
+	value_keys_derive(&g->etcd, VALUE_ETCD, ring);
+	value_keys_derive(&g->dns, VALUE_DNS, ring);
+}
+
 static void keys_apply(struct guard *g, const char *text, size_t len)
 {
 	struct keyring ring;
 	struct err err = {0};
-	char before[KEY_ID_LEN + 1];
 
 	if (keyring_parse(text, len, &ring, &err) < 0) {
 		log_error("the keys stay as they were", kv_str("file", g->path), kv_str("why", err.text));
 		return;
 	}
-	str_copy(before, seal_key_id(g->seal));
 	seal_keys(g->seal, &ring);
+	value_keys_set(g, &ring);
 	log_info("keys read", kv_int("keys", (int64_t)ring.n), kv_str("seals", seal_key_id(g->seal)));
 	keyring_done(&ring);
-	if (!str_eq(before, seal_key_id(g->seal)))
-		g->changed(g->arg);
+	g->changed(g->arg);
 }
 
 static void on_reader(void *arg, int events)
@@ -197,6 +202,7 @@ int guard_new(uv_loop_t *loop, const struct guard_config *config, struct guard *
 		return 0;
 	}
 	g->seal = seal_new(config->host_id, &ring, config->live_us);
+	value_keys_set(g, &ring);
 	log_info("discovery is sealed", kv_int("keys", (int64_t)ring.n), kv_str("seals", seal_key_id(g->seal)));
 	keyring_done(&ring);
 	if (geteuid() == 0 && reader_start(g, err) < 0)
@@ -215,6 +221,8 @@ void guard_free(struct guard *g)
 	if (g->reader)
 		child_forget(g->reader);
 	seal_free(g->seal);
+	value_keys_done(&g->etcd);
+	value_keys_done(&g->dns);
 	free(g->path);
 	free(g);
 }
@@ -222,6 +230,11 @@ void guard_free(struct guard *g)
 const char *guard_key_id(const struct guard *g)
 {
 	return g->seal ? seal_key_id(g->seal) : "";
+}
+
+const struct value_keys *guard_value_keys(const struct guard *g, enum value_purpose purpose)
+{
+	return purpose == VALUE_ETCD ? &g->etcd : &g->dns;
 }
 
 /* --- out --- */

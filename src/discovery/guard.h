@@ -12,7 +12,7 @@
 
 #include "discovery/core.h"
 #include "io/loop.h"
-#include "state/seal.h"
+#include "state/seal_value.h"
 
 struct guard;
 
@@ -20,7 +20,7 @@ struct guard_config {
 	const char *path; /* "": no key */
 	const char *host_id;
 	int64_t live_us;  /* how long a peer that was heard counts */
-	loop_fn *changed; /* the key that seals is another */
+	loop_fn *changed; /* the keys were read again */
 	void *arg;
 };
 
@@ -31,6 +31,9 @@ void guard_free(struct guard *g); /* NULL is fine */
 void guard_reload(struct guard *g);
 /** guard_key_id() - Of the key that seals, "" without */
 const char *guard_key_id(const struct guard *g);
+
+/** guard_value_keys() - For what lies in a store; others after @changed */
+const struct value_keys *guard_value_keys(const struct guard *g, enum value_purpose purpose);
 
 /** guard_seal() - @fn gets @data, or what it becomes sealed; @from is the address it will leave from */
 void guard_seal(struct guard *g, struct core_now now, const struct endpoint *from, const char *data, size_t len,
