@@ -38,13 +38,14 @@ ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
 LANES=${LANES:-3}
 number=0
 reachable=$(mktemp -d)
+export DOCKER_ROUTER_OPEN=$DOCKER_ROUTER # one that every user can run
 if ! setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$DOCKER_ROUTER"; then
 	# some tests run the roles as another user, who cannot look into a folder such as /root
 	chmod 755 "$reachable"
 	cp -L "$DOCKER_ROUTER" "$reachable"
 	find "$(dirname "$(readlink -f "$DOCKER_ROUTER")")" -mindepth 2 -maxdepth 2 -type f -perm -1 -name 'docker-router-*' \
 		-exec cp -t "$reachable" {} +
-	DOCKER_ROUTER=$reachable/docker-router
+	DOCKER_ROUTER_OPEN=$reachable/docker-router
 fi
 outcome=$(mktemp -d) # of each test: a file, its first line "ok", "not ok" or "skip"
 trap 'rm -rf "$outcome" "$reachable"' EXIT

@@ -14,7 +14,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/build/docker-router}
+DOCKER_ROUTER=${DOCKER_ROUTER_OPEN:-${DOCKER_ROUTER:-$PWD/build/docker-router}} # also for a user of its own
 TOOL=$PWD/tests/netns/discovery.py
 read -r -a ROLE <<<"${DISCOVERY:-$DOCKER_ROUTER discovery}"
 
