@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "discovery/interfaces.h"
+#include "io/interfaces.h"
 
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29

@@ -635,7 +635,8 @@ static bool config_same(const struct engine *e, const struct model_config *confi
 	for (size_t i = 0; i < config->n_networks; i++) {
 		const struct config_network *a = &e->config_networks[i], *b = &config->networks[i];
 
-		if (!str_eq(a->name, b->name) || !str_eq(a->stack, b->stack) || a->vni != b->vni)
+		if (!str_eq(a->name, b->name) || !str_eq(a->stack, b->stack) || a->vni != b->vni ||
+		    a->has_multicast != b->has_multicast || !multicast_label_same(&a->multicast, &b->multicast))
 			return false;
 	}
 	return true;

@@ -99,6 +99,29 @@ static const struct config_network *config_of(const struct docker_network *n, co
 	return NULL;
 }
 
+/* What its label asks for, or the config file, which goes before it. false: nothing */
+static bool multicast_of(const struct docker_network *n, const struct model_config *config, struct multicast_label *ret,
+			 struct problems *problems)
+{
+	const struct config_network *c = config_of(n, config);
+	const char *value = label(&n->labels, LABEL_MULTICAST);
+	struct err why;
+
+	if (c && c->has_multicast) {
+		*ret = c->multicast;
+	} else if (!value) {
+		return false;
+	} else if (multicast_label_parse(value, ret, &why) < 0) {
+		problem(problems, "network", n->name, "", "label " LABEL_MULTICAST ": %s", why.text);
+		return false;
+	}
+	if (str_eq(n->driver, "bridge") && n->bridge[0])
+		return true;
+	problem(problems, "network", n->name, "Use a network with driver bridge.",
+		"label " LABEL_MULTICAST " has an effect on networks with driver bridge only");
+	return false;
+}
+
 /* Why a network that is meant to join cannot: no bridge, no leg. */
 static bool network_supported(const struct docker_network *n, struct problems *problems)
 {
@@ -171,6 +194,8 @@ bool model_network_joins(const struct docker_network *n, const struct model_conf
 
 	labels_check(&n->labels, "network", n->name, network_labels, ARRAY_LEN(network_labels), NETWORK_LABELS_TEXT,
 		     problems);
+	if (c && !c->vni)
+		c = NULL; /* the file speaks of something else */
 	if (!c && !of_label) {
 		if (label(&n->labels, LABEL_STACK))
 			problem(problems, "network", n->name, "Add the label " LABEL_VNI ".",
@@ -191,6 +216,7 @@ bool model_network_joins(const struct docker_network *n, const struct model_conf
 bool model_container_matters(const struct docker_container *c, const struct docker_set *set,
 			     const struct model_config *config)
 {
+	struct multicast_label multicast;
 	char stack[LIMIT_NAME];
 	uint32_t vni;
 
@@ -198,7 +224,8 @@ bool model_container_matters(const struct docker_container *c, const struct dock
 		const struct docker_attachment *a = &c->attachments[i];
 		const struct docker_network *n = docker_set_network(set, a->network_id, a->network_name);
 
-		if (!n || model_network_joins(n, config, stack, &vni, NULL))
+		if (!n || model_network_joins(n, config, stack, &vni, NULL) ||
+		    multicast_of(n, config, &multicast, NULL))
 			return true;
 	}
 	return false;
@@ -213,18 +240,8 @@ struct joined {
 	uint32_t vni;
 };
 
-static void network_add(struct inventory *inv, const struct docker_network *n, const struct joined *j,
-			const char *endpoint)
+static void network_fill(struct inv_network *to, const struct docker_network *n, const char *endpoint)
 {
-	struct inv_stack *stack = inventory_stack(inv, j->stack, j->vni);
-	struct inv_network *to;
-
-	for (size_t i = 0; i < stack->n_networks; i++) {
-		if (str_eq(stack->networks[i].id, n->id))
-			return; /* one engine by two endpoints */
-	}
-	to = xgrow(&stack->networks, stack->n_networks, &stack->cap_networks);
-	stack->n_networks++;
 	str_copy(to->id, n->id);
 	str_copy(to->name, name_valid(n->name) ? n->name : n->id);
 	str_copy(to->endpoint, endpoint);
@@ -236,6 +253,19 @@ static void network_add(struct inventory *inv, const struct docker_network *n, c
 	to->internal = n->internal;
 	to->icc = n->icc;
 	to->mtu = n->mtu;
+}
+
+static void network_add(struct inventory *inv, const struct docker_network *n, const struct joined *j,
+			const char *endpoint)
+{
+	struct inv_stack *stack = inventory_stack(inv, j->stack, j->vni);
+
+	for (size_t i = 0; i < stack->n_networks; i++) {
+		if (str_eq(stack->networks[i].id, n->id))
+			return; /* one engine by two endpoints */
+	}
+	network_fill(xgrow(&stack->networks, stack->n_networks, &stack->cap_networks), n, endpoint);
+	stack->n_networks++;
 }
 
 /* A paused container answers nobody, so it is not to be found; its NIC and routes stay for when it goes on. */
@@ -256,6 +286,18 @@ static enum health health_of(const struct docker_container *c)
 	return HEALTH_NONE;
 }
 
+static void container_fill(struct inv_container *to, const struct docker_container *c)
+{
+	str_copy(to->id, c->id);
+	str_copy(to->name, c->name);
+	str_copy(to->service, c->service);
+	str_copy(to->sandbox, c->sandbox);
+	to->pid = c->pid;
+	to->health = health_of(c);
+	memcpy(to->dns, c->dns, sizeof(to->dns));
+	to->n_dns = c->n_dns;
+}
+
 static struct inv_container *container_in(struct inv_stack *stack, const struct docker_container *c)
 {
 	struct inv_container *to;
@@ -265,14 +307,7 @@ static struct inv_container *container_in(struct inv_stack *stack, const struct 
 		return &stack->containers[stack->n_containers - 1];
 	to = xgrow(&stack->containers, stack->n_containers, &stack->cap_containers);
 	stack->n_containers++;
-	str_copy(to->id, c->id);
-	str_copy(to->name, c->name);
-	str_copy(to->service, c->service);
-	str_copy(to->sandbox, c->sandbox);
-	to->pid = c->pid;
-	to->health = health_of(c);
-	memcpy(to->dns, c->dns, sizeof(to->dns));
-	to->n_dns = c->n_dns;
+	container_fill(to, c);
 	return to;
 }
 
@@ -320,6 +355,66 @@ static void interface_add(struct inventory *inv, const struct docker_container *
 	memcpy(i->addresses, a->addresses, sizeof(i->addresses));
 	i->n_addresses = a->n_addresses;
 	aliases_add(i, c, a, &inv->problems);
+}
+
+/* ---- networks with multicast ---- */
+
+static struct inv_multicast *multicast_find(struct inventory *inv, const char *network_id)
+{
+	for (size_t i = 0; i < inv->n_multicast; i++) {
+		if (str_eq(inv->multicast[i].network.id, network_id))
+			return &inv->multicast[i];
+	}
+	return NULL;
+}
+
+static void multicast_container(struct inv_multicast *m, const struct docker_container *c,
+				const struct docker_attachment *a)
+{
+	struct inv_container *to = xgrow(&m->containers, m->n_containers, &m->cap_containers);
+	struct inv_interface *i = xgrow(&to->interfaces, to->n_interfaces, &to->cap_interfaces);
+
+	m->n_containers++;
+	to->n_interfaces++;
+	container_fill(to, c);
+	str_copy(i->network_id, m->network.id);
+	i->mac = a->mac;
+	memcpy(i->addresses, a->addresses, sizeof(i->addresses));
+	i->n_addresses = a->n_addresses;
+}
+
+static void source_multicast(const struct model_source *s, const struct model_config *config, struct inventory *inv)
+{
+	size_t before = inv->n_multicast;
+
+	for (size_t i = 0; i < s->set->n_networks; i++) {
+		const struct docker_network *n = s->set->networks[i];
+		struct multicast_label l;
+
+		if (!multicast_of(n, config, &l, &inv->problems) || multicast_find(inv, n->id))
+			continue;
+		if (inv->n_multicast >= LIMIT_STACKS) {
+			problem(&inv->problems, "network", n->name, "", "more than %d networks with multicast",
+				LIMIT_STACKS);
+			break;
+		}
+		struct inv_multicast *m = xgrow(&inv->multicast, inv->n_multicast, &inv->cap_multicast);
+		inv->n_multicast++;
+		network_fill(&m->network, n, s->endpoint);
+		m->label = l;
+	}
+	for (size_t i = 0; i < s->set->n_containers; i++) {
+		const struct docker_container *c = s->set->containers[i];
+
+		for (size_t k = 0; c->running && k < c->n_attachments; k++) {
+			const struct docker_attachment *a = &c->attachments[k];
+			const struct docker_network *n = docker_set_network(s->set, a->network_id, a->network_name);
+			struct inv_multicast *m = n ? multicast_find(inv, n->id) : NULL;
+
+			if (m && m >= inv->multicast + before && m->n_containers < LIMIT_CONTAINERS)
+				multicast_container(m, c, a);
+		}
+	}
 }
 
 /* Was this network brought in by an engine before this one? Then so were its containers. */
@@ -450,6 +545,7 @@ void model_build(const struct model_source *sources, size_t n, const struct mode
 		joined = xcalloc(s->set->n_networks + 1, sizeof(*joined));
 		source_networks(s, config, joined, ret);
 		source_containers(sources, i, joined, ret);
+		source_multicast(s, config, ret);
 	}
 	config_check(sources, n, config, &ret->problems);
 	inventory_sort(ret);
@@ -512,6 +608,25 @@ static void carry_network(const struct inv_stack *from, const struct inv_network
 	}
 }
 
+static void carry_multicast(const struct inv_multicast *from, struct inventory *inv)
+{
+	struct inv_multicast *to = xgrow(&inv->multicast, inv->n_multicast, &inv->cap_multicast);
+
+	inv->n_multicast++;
+	to->network = from->network;
+	to->label = from->label;
+	for (size_t i = 0; i < from->n_containers; i++) {
+		struct inv_container *c = xgrow(&to->containers, to->n_containers, &to->cap_containers);
+
+		to->n_containers++;
+		*c = from->containers[i];
+		c->interfaces = NULL;
+		c->n_interfaces = c->cap_interfaces = 0;
+		for (size_t k = 0; k < from->containers[i].n_interfaces; k++)
+			carry_interface(c, &from->containers[i].interfaces[k]);
+	}
+}
+
 static bool has_network(const struct inventory *inv, const char *id)
 {
 	for (size_t i = 0; i < inv->n_stacks; i++) {
@@ -546,6 +661,13 @@ void model_carry_over(const struct inventory *before, struct inventory *inv)
 				    !has_network(inv, from->networks[k].id))
 					carry_network(from, &from->networks[k], inv);
 			}
+		}
+		for (size_t i = 0; i < before->n_multicast; i++) {
+			const struct inv_multicast *m = &before->multicast[i];
+
+			if (str_eq(m->network.endpoint, inv->engines[e].endpoint) &&
+			    !multicast_find(inv, m->network.id))
+				carry_multicast(m, inv);
 		}
 	}
 	inventory_sort(inv);

@@ -18,6 +18,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "state/limits.h"
+#include "state/multicast_label.h"
 
 /* who reads an option, for --help */
 enum option_role {
@@ -41,7 +42,9 @@ enum goodbye { GOODBYE_STOP /* when the process is told to stop */, GOODBYE_NEVE
 
 struct config_network { /* a network named in the file */
 	char name[LIMIT_NAME], stack[LIMIT_NAME];
-	uint32_t vni;
+	uint32_t vni;			  /* 0: joins no overlay, then it has: */
+	struct multicast_label multicast; /* all zero: none */
+	bool has_multicast;
 };
 
 struct config {

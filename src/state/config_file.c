@@ -82,7 +82,23 @@ static int value_read(struct reader *r, struct buf *ret)
 	return rc;
 }
 
-/* {vni: 1000, stack: openwrt} */
+/* multicast: ssdp, or [ssdp, mdns] */
+static int multicast_read(struct reader *r, struct config_network *network)
+{
+	autobuf struct buf value = {0}, message = {0};
+	struct err why;
+	int rc = value_read(r, &value);
+	if (rc < 0)
+		return rc;
+	if (multicast_label_parse(value.data ? value.data : "", &network->multicast, &why) < 0) {
+		buf_printf(&message, "multicast: %s", why.text);
+		return refuse(r, message.data);
+	}
+	network->has_multicast = true;
+	return 0;
+}
+
+/* {vni: 1000, stack: openwrt, multicast: ssdp} */
 static int network_read(struct reader *r, const char *name)
 {
 	struct config_network network = {0};
@@ -93,9 +109,9 @@ static int network_read(struct reader *r, const char *name)
 	if ((rc = next(r)) < 0)
 		return rc;
 	if (r->event.type != YAML_MAPPING_START_EVENT)
-		return refuse(r, "a network needs {vni: NUMBER, stack: NAME}");
+		return refuse(r, "a network needs {vni: NUMBER, stack: NAME, multicast: WHAT}");
 	while ((rc = next(r)) == 0 && r->event.type != YAML_MAPPING_END_EVENT) {
-		if ((rc = scalar(r, "vni or stack is expected", key, sizeof(key))) < 0 || (rc = next(r)) < 0)
+		if ((rc = scalar(r, "vni, stack or multicast is expected", key, sizeof(key))) < 0 || (rc = next(r)) < 0)
 			return rc;
 		if (str_eq(key, "vni")) {
 			if ((rc = scalar(r, "vni: allowed is a whole number from 1 to 16777215", value,
@@ -111,15 +127,18 @@ static int network_read(struct reader *r, const char *name)
 			if (!name_valid(value))
 				return refuse(r, allowed);
 			str_copy(network.stack, value);
+		} else if (str_eq(key, "multicast")) {
+			if ((rc = multicast_read(r, &network)) < 0)
+				return rc;
 		} else {
-			return refuse(r, "unknown setting of a network; vni and stack are known");
+			return refuse(r, "unknown setting of a network; vni, stack and multicast are known");
 		}
 	}
 	if (rc < 0)
 		return rc;
-	if (!network.vni)
-		return refuse(r, "a network needs a vni");
-	if (!*network.stack)
+	if (!network.vni && (!network.has_multicast || *network.stack))
+		return refuse(r, *network.stack ? "a stack needs a vni" : "a network needs a vni, or multicast");
+	if (!*network.stack && network.vni)
 		str_copy(network.stack, name);
 	struct config *c = r->config;
 	for (size_t i = 0; i < c->n_networks; i++)

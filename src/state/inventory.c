@@ -48,6 +48,12 @@ void inventory_done(struct inventory *inv)
 	for (size_t i = 0; i < inv->n_stacks; i++)
 		stack_done(&inv->stacks[i]);
 	free(inv->stacks);
+	for (size_t i = 0; i < inv->n_multicast; i++) {
+		for (size_t j = 0; j < inv->multicast[i].n_containers; j++)
+			container_done(&inv->multicast[i].containers[j]);
+		free(inv->multicast[i].containers);
+	}
+	free(inv->multicast);
 	problems_done(&inv->problems);
 	*inv = (struct inventory){0};
 }
@@ -65,6 +71,11 @@ static int network_cmp(const void *a, const void *b)
 	const struct inv_network *x = a, *y = b;
 	int order = strcmp(x->id, y->id);
 	return order ? order : strcmp(x->endpoint, y->endpoint);
+}
+
+static int multicast_cmp(const void *a, const void *b)
+{
+	return network_cmp(&((const struct inv_multicast *)a)->network, &((const struct inv_multicast *)b)->network);
 }
 
 static int container_cmp(const void *a, const void *b)
@@ -113,6 +124,13 @@ void inventory_sort(struct inventory *inv)
 		sort(s->containers, s->n_containers, sizeof(*s->containers), container_cmp);
 		for (size_t j = 0; j < s->n_containers; j++)
 			container_sort(&s->containers[j]);
+	}
+	sort(inv->multicast, inv->n_multicast, sizeof(*inv->multicast), multicast_cmp);
+	for (size_t i = 0; i < inv->n_multicast; i++) {
+		struct inv_multicast *m = &inv->multicast[i];
+		sort(m->containers, m->n_containers, sizeof(*m->containers), container_cmp);
+		for (size_t j = 0; j < m->n_containers; j++)
+			container_sort(&m->containers[j]);
 	}
 	sort(inv->problems.v, inv->problems.n, sizeof(*inv->problems.v), problem_cmp);
 }
@@ -187,10 +205,25 @@ static bool stack_same(const struct inv_stack *a, const struct inv_stack *b)
 	return true;
 }
 
+static bool multicast_same(const struct inv_multicast *a, const struct inv_multicast *b)
+{
+	if (!network_same(&a->network, &b->network) || !multicast_label_same(&a->label, &b->label) ||
+	    a->n_containers != b->n_containers)
+		return false;
+	for (size_t i = 0; i < a->n_containers; i++)
+		if (!container_same(&a->containers[i], &b->containers[i]))
+			return false;
+	return true;
+}
+
 bool inventory_same(const struct inventory *a, const struct inventory *b)
 {
-	if (a->n_engines != b->n_engines || a->n_stacks != b->n_stacks || a->problems.n != b->problems.n)
+	if (a->n_engines != b->n_engines || a->n_stacks != b->n_stacks ||
+	    a->n_multicast != b->n_multicast || a->problems.n != b->problems.n)
 		return false;
+	for (size_t i = 0; i < a->n_multicast; i++)
+		if (!multicast_same(&a->multicast[i], &b->multicast[i]))
+			return false;
 	for (size_t i = 0; i < a->n_engines; i++)
 		if (!engine_same(&a->engines[i], &b->engines[i]))
 			return false;
@@ -303,6 +336,18 @@ static json_t *stack_to_json(const struct inv_stack *s)
 	return o;
 }
 
+static json_t *multicast_to_json(const struct inv_multicast *m)
+{
+	json_t *o = json_object(), *containers = json_array();
+	char label[MULTICAST_LABEL_STRLEN];
+	json_put(o, "network", network_to_json(&m->network));
+	json_put_str(o, "label", multicast_label_print(&m->label, label));
+	for (size_t i = 0; i < m->n_containers; i++)
+		json_array_append_new(containers, container_to_json(&m->containers[i]));
+	json_put(o, "containers", containers);
+	return o;
+}
+
 json_t *inventory_to_json(const struct inventory *inv)
 {
 	json_t *o = json_object(), *engines = json_array(), *stacks = json_array();
@@ -314,6 +359,12 @@ json_t *inventory_to_json(const struct inventory *inv)
 	for (size_t i = 0; i < inv->n_stacks; i++)
 		json_array_append_new(stacks, stack_to_json(&inv->stacks[i]));
 	json_put(o, "stacks", stacks);
+	if (inv->n_multicast) {
+		json_t *multicast = json_array();
+		for (size_t i = 0; i < inv->n_multicast; i++)
+			json_array_append_new(multicast, multicast_to_json(&inv->multicast[i]));
+		json_put(o, "multicast", multicast);
+	}
 	json_put(o, "problems", problems_to_json(&inv->problems));
 	return o;
 }
@@ -466,10 +517,9 @@ static void networks_from_json(const json_t *o, struct inv_stack *s, struct prob
 	}
 }
 
-static void containers_from_json(const json_t *o, struct inv_stack *s, size_t *total, struct problems *problems)
+static void containers_from_json(const json_t *o, const char *object, struct inv_container **ret, size_t *ret_n,
+				 size_t *ret_cap, size_t *total, struct problems *problems)
 {
-	char object[256];
-	str_print(object, "stack %s in inventory.json", s->stack_id);
 	const json_t *array = json_get_array(o, "containers", problems, object);
 	size_t n = json_array_size(array);
 	for (size_t i = 0; i < n; i++) {
@@ -479,14 +529,14 @@ static void containers_from_json(const json_t *o, struct inv_stack *s, size_t *t
 				     LIMIT_CONTAINERS);
 			return;
 		}
-		struct inv_container *c = xgrow(&s->containers, s->n_containers, &s->cap_containers);
+		struct inv_container *c = xgrow(ret, *ret_n, ret_cap);
 		if (container_from_json(json_array_get(array, i), c, problems, &why) < 0) {
 			problems_add(problems, object, "", "containers[%zu] is left out: %s", i, why.text);
 			container_done(c);
 			*c = (struct inv_container){0};
 			continue;
 		}
-		s->n_containers++;
+		(*ret_n)++;
 		(*total)++;
 	}
 }
@@ -511,8 +561,42 @@ static int stack_from_json(const json_t *o, struct inventory *inv, size_t *n_con
 	s->uplink = uplink;
 	s->epoch = (uint8_t)epoch;
 	networks_from_json(o, s, &inv->problems);
-	containers_from_json(o, s, n_containers, &inv->problems);
+	char object[256];
+	str_print(object, "stack %s in inventory.json", s->stack_id);
+	containers_from_json(o, object, &s->containers, &s->n_containers, &s->cap_containers, n_containers,
+			     &inv->problems);
 	return 0;
+}
+
+static int multicast_from_json(const json_t *o, struct inv_multicast *m, struct err *err)
+{
+	char label[MULTICAST_LABEL_STRLEN];
+	int r;
+	if ((r = network_from_json(json_object_get(o, "network"), &m->network, err)) < 0)
+		return err_wrap(err, "network");
+	if ((r = json_required(json_get_str(o, "label", label, sizeof(label), err), "label", err)) < 0)
+		return r;
+	r = multicast_label_parse(label, &m->label, err);
+	return r < 0 ? err_wrap(err, "label") : 0;
+}
+
+static void multicasts_from_json(const json_t *root, struct inventory *inv)
+{
+	const json_t *array = json_get_array(root, "multicast", &inv->problems, STATE_INVENTORY);
+	size_t n = json_array_size(array), n_containers = 0;
+	for (size_t i = 0; i < n && i < LIMIT_STACKS; i++) {
+		struct inv_multicast *m = xgrow(&inv->multicast, inv->n_multicast, &inv->cap_multicast);
+		const json_t *o = json_array_get(array, i);
+		struct err why = {0};
+		if (multicast_from_json(o, m, &why) < 0) {
+			problems_add(&inv->problems, STATE_INVENTORY, "", "multicast[%zu] is left out: %s", i,
+				     why.text);
+			continue;
+		}
+		inv->n_multicast++;
+		containers_from_json(o, m->network.name, &m->containers, &m->n_containers, &m->cap_containers,
+				     &n_containers, &inv->problems);
+	}
 }
 
 static void stacks_from_json(const json_t *root, struct inventory *inv)
@@ -555,6 +639,7 @@ int inventory_from_json(const json_t *root, struct inventory *ret, struct err *e
 			inv.n_engines++;
 	}
 	stacks_from_json(root, &inv);
+	multicasts_from_json(root, &inv);
 	inventory_sort(&inv);
 	*ret = inv;
 	return 0;

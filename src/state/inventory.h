@@ -11,8 +11,9 @@
  *	   "uplink":"","epoch":0,
  *	   "containers":[{"id":"...","name":"shop_web_1","service":"web","pid":4711,"sandbox":"/var/run/docker/netns/...",
  *	     "health":"none","dns":["172.17.0.1"],"elsewhere":true,"interfaces":[{"network":"<network
- *id>","mac":"02:..","addresses":["10.71.0.2"], "aliases":["web"]}]}]}], "problems":[{"object":"network
- *x","text":"...","cure":"..."}]}
+ *id>","mac":"02:..","addresses":["10.71.0.2"], "aliases":["web"]}]}]}],
+ *	 "multicast":[{"network":{as above},"label":"ssdp,239.1.0.0/16","containers":[as above]}],
+ *	 "problems":[{"object":"network x","text":"...","cure":"..."}]}
  *
  * A stack is (stack_id, vni) here; several networks with the same two labels are one stack. A container stands in every
  * stack that one of its networks belongs to.
@@ -21,6 +22,7 @@
 #define STATE_INVENTORY_H
 
 #include "state/json.h"
+#include "state/multicast_label.h"
 
 enum engine_state { ENGINE_CONNECTING, ENGINE_CONNECTED, ENGINE_LOST, ENGINE_STATE_N_ };
 
@@ -75,12 +77,22 @@ struct inv_stack {
 	uint8_t epoch;	  /* two-container form: another one at every start of the router, below EPOCHS */
 };
 
+/** struct inv_multicast - A network with the label docker-router.multicast, whether it is of a stack or not */
+struct inv_multicast {
+	struct inv_network network;
+	struct multicast_label label;
+	struct inv_container *containers; /* that are on it, sorted by id; the one interface of each */
+	size_t n_containers, cap_containers;
+};
+
 struct inventory {
 	wall_t last_update;
 	struct inv_engine *engines;
 	size_t n_engines, cap_engines;
 	struct inv_stack *stacks; /* sorted by vni, stack_id; networks and containers by id */
 	size_t n_stacks, cap_stacks;
+	struct inv_multicast *multicast; /* sorted by network id */
+	size_t n_multicast, cap_multicast;
 	struct problems problems;
 };
 

@@ -27,6 +27,7 @@
 #define LIMIT_NAMES_PER_STACK  4096  /* that are announced or answered */
 #define LIMIT_NAMES	       65536 /* in all */
 #define LIMIT_NAME_ADDRESSES   64    /* of one name */
+#define LIMIT_GROUP_RANGES     16    /* of one network's label */
 #define EPOCHS		       16    /* of a router container, see struct inv_stack */
 
 #endif

@@ -347,6 +347,52 @@ static void test_matters(void **state)
 	docker_set_done(&set);
 }
 
+/* The label multicast stands apart from stacks: with and without vni, and the config file goes before it */
+static void test_multicast(void **state)
+{
+	const struct config_network file = {
+		.name = "br-two", .multicast = {.mdns = true}, .has_multicast = true};
+	const struct model_config config = {.networks = &file, .n_networks = 1};
+	static const char *const texts[] = {
+		"{\"Id\":\"one\",\"Name\":\"one\"," NETWORK_HEAD "\"Labels\":{\"docker-router.multicast\":\"ssdp\"}}",
+		"{\"Id\":\"two\",\"Name\":\"two\"," NETWORK_HEAD
+		"\"Options\":{\"com.docker.network.bridge.name\":\"br-two\"},"
+		"\"Labels\":{\"docker-router.vni\":\"7\",\"docker-router.multicast\":\"ssdp\"}}",
+		"{\"Id\":\"three\",\"Name\":\"three\"," NETWORK_HEAD
+		"\"Labels\":{\"docker-router.multicast\":\"sspd\"}}",
+	};
+	struct docker_set set = {0};
+	struct model_source s;
+	struct inventory inv, again = {0};
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		*xgrow(&set.networks, set.n_networks, &set.cap_networks) = network(texts[i]);
+		set.n_networks++;
+	}
+	source_of("a", &set, &s);
+	model_build(&s, 1, &config, &inv);
+	assert_int_equal(inv.n_stacks, 1); /* two alone has a VNI */
+	assert_int_equal(inv.n_multicast, 2);
+	assert_string_equal(inv.multicast[0].network.name, "one");
+	assert_true(inv.multicast[0].label.ssdp);
+	assert_true(inv.multicast[1].label.mdns);
+	assert_false(inv.multicast[1].label.ssdp);
+	assert_int_equal(inv.problems.n, 1);
+	assert_string_equal(inv.problems.v[0].object, "network three");
+	assert_non_null(strstr(inv.problems.v[0].text, "\"sspd\" is unknown"));
+
+	json_t *root = inventory_to_json(&inv);
+	assert_int_equal(inventory_from_json(root, &again, &err), 0);
+	assert_true(inventory_same(&inv, &again));
+	again.multicast[0].label.mdns = true;
+	assert_false(inventory_same(&inv, &again));
+	json_decref(root);
+	inventory_done(&inv);
+	inventory_done(&again);
+	docker_set_done(&set);
+}
+
 static void test_limits(void **state)
 {
 	struct docker_set set = {0};
@@ -381,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_two_engines),
 		cmocka_unit_test(test_health_and_aliases),
 		cmocka_unit_test(test_matters),
+		cmocka_unit_test(test_multicast),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_carry_over),
 	};

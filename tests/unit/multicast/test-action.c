@@ -43,5 +43,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(actions_stay_in_order_and_own_their_data)};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

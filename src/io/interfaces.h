@@ -3,8 +3,8 @@
  * Which interfaces and addresses this host has, and which of them discovery uses. Reading is netlink; choosing is a
  * pure function.
  */
-#ifndef DISCOVERY_INTERFACES_H
-#define DISCOVERY_INTERFACES_H
+#ifndef IO_INTERFACES_H
+#define IO_INTERFACES_H
 
 #include "base/addr.h"
 #include "base/base.h"

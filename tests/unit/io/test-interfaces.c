@@ -10,7 +10,7 @@
 
 #include <linux/netlink.h>
 
-#include "discovery/interfaces.h"
+#include "io/interfaces.h"
 
 static struct interfaces all;
 

@@ -2,7 +2,7 @@
  *
  * Interfaces and addresses: three netlink dumps, and the choice among what they say.
  */
-#include "discovery/interfaces.h"
+#include "io/interfaces.h"
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * "ssdp,239.1.0.0/16" to a struct and back; see multicast_label.h.
+ */
+#include "state/multicast_label.h"
+
+static int group_cmp(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+/* What routers pass on: not 224.0.0.0/24, and of IPv6 no scope below that of an admin-local group */
+static bool is_routable(const struct prefix *p)
+{
+	static const struct prefix local4 = {{AF_INET, {224}}, 24}, v4 = {{AF_INET, {224}}, 4};
+
+	if (p->ip.family == AF_INET)
+		return prefix_contains(&v4, p) && !prefix_contains(&local4, p);
+	return p->ip.b[0] == 0xff && p->len >= 8 && (p->len < 16 || (p->ip.b[1] & 0x0f) > 3);
+}
+
+static int group_add(struct multicast_label *l, const struct prefix *group)
+{
+	for (size_t i = 0; i < l->n_groups; i++)
+		if (prefix_contains(&l->groups[i], group))
+			return 0;
+	if (l->n_groups >= LIMIT_GROUP_RANGES)
+		return -E2BIG;
+	l->groups[l->n_groups++] = *group;
+	return 0;
+}
+
+static int word_add(struct multicast_label *l, const char *word, struct err *err)
+{
+	static const struct prefix all[] = {{{AF_INET, {224}}, 4}, {{AF_INET6, {0xff}}, 8}};
+	autobuf struct buf given = {0};
+	struct prefix p;
+	int rc = 0;
+
+	str_safe(&given, word);
+	if (str_eq(word, "ssdp")) {
+		l->ssdp = true;
+	} else if (str_eq(word, "mdns")) {
+		l->mdns = true;
+	} else if (str_eq(word, "all")) {
+		l->ssdp = l->mdns = true;
+		l->n_groups = 0;
+		for (size_t i = 0; i < ARRAY_LEN(all) && rc == 0; i++)
+			rc = group_add(l, &all[i]);
+	} else if (prefix_parse(word, &p) == 0) {
+		p = prefix_mask(p);
+		if (!is_routable(&p))
+			return err_set(err, -EINVAL, "\"%s\" is no range of groups that can be routed; allowed are "
+				       MULTICAST_LABEL_TEXT, given.data);
+		rc = group_add(l, &p);
+	} else {
+		return err_set(err, -EINVAL, "\"%s\" is unknown; allowed are " MULTICAST_LABEL_TEXT, given.data);
+	}
+	return rc < 0 ? err_set(err, rc, "more than %d ranges of groups", LIMIT_GROUP_RANGES) : 0;
+}
+
+int multicast_label_parse(const char *value, struct multicast_label *ret, struct err *err)
+{
+	struct multicast_label l = {0};
+	bool any = false;
+
+	for (const char *s = value; *s;) {
+		size_t len = strcspn(s, ", \t");
+		char word[PREFIX_STRLEN + 8];
+
+		if (len) {
+			snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), s);
+			int rc = word_add(&l, word, err);
+
+			if (rc < 0)
+				return rc;
+			any = true;
+		}
+		s += len + (s[len] != '\0');
+	}
+	if (!any)
+		return err_set(err, -EINVAL, "is empty; allowed are " MULTICAST_LABEL_TEXT);
+	if (l.n_groups > 1)
+		qsort(l.groups, l.n_groups, sizeof(l.groups[0]), group_cmp);
+	*ret = l;
+	return 0;
+}
+
+const char *multicast_label_print(const struct multicast_label *l, char out[static MULTICAST_LABEL_STRLEN])
+{
+	size_t at = 0;
+
+	out[0] = '\0';
+	if (l->ssdp)
+		at += (size_t)snprintf(out, MULTICAST_LABEL_STRLEN, "ssdp");
+	if (l->mdns)
+		at += (size_t)snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%smdns", at ? "," : "");
+	for (size_t i = 0; i < l->n_groups; i++) {
+		char text[PREFIX_STRLEN];
+
+		at += (size_t)snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%s%s", at ? "," : "",
+				       prefix_format(&l->groups[i], text));
+	}
+	return out;
+}
+
+bool multicast_label_same(const struct multicast_label *a, const struct multicast_label *b)
+{
+	if (a->ssdp != b->ssdp || a->mdns != b->mdns || a->n_groups != b->n_groups)
+		return false;
+	for (size_t i = 0; i < a->n_groups; i++)
+		if (prefix_cmp(&a->groups[i], &b->groups[i]) != 0)
+			return false;
+	return true;
+}
