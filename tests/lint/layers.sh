@@ -45,7 +45,7 @@ for f in src/discovery/core.c src/discovery/wire.c src/discovery/gossip*.c src/r
 	src/multicast/asker.c src/multicast/gmp.c src/multicast/guard.c src/multicast/igmp.c \
 	src/multicast/leg.c src/multicast/mdns.c src/multicast/mdns_packet.c src/multicast/membership.c \
 	src/multicast/membership_filter.c src/multicast/mld.c src/multicast/querier.c src/multicast/ssdp.c \
-	src/multicast/ssdp_message.c; do
+	src/multicast/ssdp_message.c src/multicast/didl.c src/multicast/http_message.c; do
 	[ -f "$f" ] || continue
 	bad=$(grep -nE '^#include ([<"](sys/(socket|epoll|stat|wait|random|mman|mount|time|uio|un)|fcntl|unistd|net/if|uv|curl/|libmnl|signal|time|poll|sched|dirent|spawn)|"io/)' "$f" |
 		grep -vE '"io/nl\.h"' || true)
