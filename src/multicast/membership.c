@@ -329,13 +329,13 @@ static void record(struct membership *m, struct leg *l, const struct gmp_message
 		if (!e)
 			return;
 		++*host_n;
+		if (!e->reported)
+			e->reporter = message->from;
 	}
 	before = e->n;
 	bool changed = mentry_record(e, m->now, &l->times, l->querier[message->family == AF_INET6], message->version, r,
 				     &room, &m->counts[MEMBERSHIP_COUNT_SOURCES]);
 	m->n_sources += e->n - before;
-	if (!asks_none && *host_n < MEMBERSHIP_GROUPS_PER_HOST)
-		e->reporter = message->from;
 	due_note(m, e);
 	if (changed || (e->ask_at && e->ask_at <= m->now) || mentry_is_empty(e))
 		group_dirty(m, g, changed);
@@ -485,16 +485,17 @@ static bool entry_ask(struct membership *m, struct group *g, struct mentry *e, s
 				more |= --e->sources[i].ask > 0;
 				m->asked[ret->n_sources++] = e->sources[i].ip;
 			}
-		if (!ret->n_sources)
+		if (!ret->n_sources) {
+			due_note(m, e);
 			return false; /* somebody answered */
+		}
 		ret->sources = m->asked;
 	}
 	for (size_t i = 0; !ret->n_sources && i < e->n; i++)
 		more |= e->sources[i].ask > 0;
-	if (more) {
+	if (more)
 		e->ask_at = m->now + l->times.last_us;
-		due_note(m, e);
-	}
+	due_note(m, e);
 	return true;
 }
 

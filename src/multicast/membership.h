@@ -124,7 +124,7 @@ bool membership_asked(const struct membership *m, uint32_t leg, const struct ip 
 struct membership_entry {
 	uint32_t leg;
 	struct ip group;
-	struct ip reporter; /* who reported last; none: held only */
+	struct ip reporter; /* who brought it; none: held only */
 	uint8_t version;    /* of IGMP or MLD that is spoken there */
 	unsigned origins;   /* bits 1 << enum membership_origin */
 	int64_t until_us;   /* mono_t, when reports run out; 0: held only */
