@@ -66,7 +66,7 @@ int doctor_seal_new(const struct doctor *d, struct seal **ret, struct err *err)
 	rc = ring_read(d, &ring, err);
 	if (rc < 0)
 		return rc;
-	*ret = seal_new(disc->self.host_id, &ring, USEC_PER_SEC);
+	*ret = seal_new(SEAL_DISCOVERY, disc->self.host_id, &ring, USEC_PER_SEC);
 	keyring_done(&ring);
 	return 0;
 }

@@ -55,29 +55,36 @@ static void send_part(void *arg, const char *data, size_t len)
 	action_send(s->core, s->to, data, len);
 }
 
+void announce_message(const struct core *core, const struct local *l, struct wire_msg *m)
+{
+	*m = (struct wire_msg){.type = WIRE_ANNOUNCE,
+			       .host_ip = core->host_ip,
+			       .vni = l->stack.vni,
+			       .uplink = l->stack.uplink,
+			       .epoch = l->stack.epoch,
+			       .port = core->config.vxlan_port,
+			       .seq = l->seq,
+			       .n_subnets = l->n_subnets,
+			       .n_mapped = l->n_mapped,
+			       .n_avoid = l->n_avoid};
+	str_copy(m->stack_id, l->stack.stack_id);
+	str_copy(m->host_id, core->config.host_id);
+	str_copy(m->host_name, core->config.host_name);
+	m->vtep_mac = vtep_mac(m->host_id, m->vni);
+	m->vtep_ip = vtep_ip(m->host_id, m->vni);
+	memcpy(m->subnets, l->subnets, l->n_subnets * sizeof(m->subnets[0]));
+	memcpy(m->mapped, l->mapped, l->n_mapped * sizeof(m->mapped[0]));
+	memcpy(m->avoid, l->avoid, l->n_avoid * sizeof(m->avoid[0]));
+}
+
 static void local_send(struct core *core, struct core_now now, const struct local *l, enum wire_type type,
 		       const struct endpoint *to)
 {
-	struct wire_msg m = {.type = type,
-			     .host_ip = core->host_ip,
-			     .vni = l->stack.vni,
-			     .timestamp = now.wall.ms / 1000,
-			     .uplink = l->stack.uplink,
-			     .epoch = l->stack.epoch,
-			     .port = core->config.vxlan_port,
-			     .seq = l->seq,
-			     .n_subnets = l->n_subnets,
-			     .n_mapped = l->n_mapped,
-			     .n_avoid = l->n_avoid};
+	struct wire_msg m;
 
-	str_copy(m.stack_id, l->stack.stack_id);
-	str_copy(m.host_id, core->config.host_id);
-	str_copy(m.host_name, core->config.host_name);
-	m.vtep_mac = vtep_mac(m.host_id, m.vni);
-	m.vtep_ip = vtep_ip(m.host_id, m.vni);
-	memcpy(m.subnets, l->subnets, l->n_subnets * sizeof(m.subnets[0]));
-	memcpy(m.mapped, l->mapped, l->n_mapped * sizeof(m.mapped[0]));
-	memcpy(m.avoid, l->avoid, l->n_avoid * sizeof(m.avoid[0]));
+	announce_message(core, l, &m);
+	m.type = type;
+	m.timestamp = now.wall.ms / 1000;
 	wire_encode(&m, send_part, &(struct sending){.core = core, .to = to});
 }
 

@@ -263,6 +263,7 @@ void core_export_done(struct discovery *d)
 {
 	free(d->self.stacks);
 	free(d->peers);
+	free(d->gossip.members);
 	problems_done(&d->problems);
 	*d = (struct discovery){0};
 }

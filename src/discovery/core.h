@@ -112,7 +112,7 @@ void core_datagram(struct core *core, struct core_now now, const struct endpoint
 
 /* --- feeds: sources of peers beside datagrams, see feed.c --- */
 
-enum feed { FEED_ETCD, FEED_N_ };
+enum feed { FEED_ETCD, FEED_GOSSIP, FEED_N_ };
 
 /**
  * core_feed_put() - A feed has this peer, or has it with another content

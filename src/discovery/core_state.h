@@ -7,7 +7,8 @@
  *	names.h     names, both ways
  *	receive.c   what others say: checks, peers
  *	parts.c     messages in parts
- *	feed.c      peers of other sources: etcd
+ *	feed.c      peers of other sources: etcd, gossip
+ *	facts.c     datagrams that a source carries for others
  *	subnets.c   which prefixes a peer may have
  *	clash.c     subnets that clash, and what ours are mapped to
  *	action.c    the queue of actions, log lines, problems, random numbers
@@ -169,6 +170,8 @@ void announce_answer(struct core *core, struct core_now now, struct host *h, con
 		     enum answer_kind kind);
 void announce_timer(struct core *core, struct core_now now);
 int64_t announce_due(const struct core *core);
+/** announce_message() - What is said of a stack of ours */
+void announce_message(const struct core *core, const struct local *l, struct wire_msg *m);
 /** announce_seq() - Never fall behind what we said before the restart: @seen of the file, or 0 */
 void announce_seq(struct core *core, wall_t wall, uint64_t seen);
 
@@ -189,6 +192,8 @@ void peer_follow(struct core *core, int64_t now_us, uint32_t place, bool new_pee
 
 /* --- feed.c --- */
 
+/** feed_message() - core_feed_put() for what came as a message, whole, from wire_decode() */
+int feed_message(struct core *core, struct core_now now, enum feed feed, struct wire_msg *m, struct err *err) MUST_USE;
 /** feed_of() - What feeds tell of such a peer. Return: a bit, or 0 */
 uint8_t feed_bit_of(const struct core *core, enum peer_source source);
 /** feed_seen_us() - When a feed that has the entry last answered, or INT64_MIN */
@@ -198,6 +203,9 @@ int64_t feed_seen_us(const struct core *core, const struct entry *e);
 
 /** message_unite() - Put a part to the others. Return: true when *m holds the whole */
 bool message_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m);
+
+/** message_add() - Put the lists of @part to those of @whole. Return: false when they are too long */
+bool message_add(struct wire_msg *whole, const struct wire_msg *part);
 
 /* --- subnets.c --- */
 

@@ -16,7 +16,7 @@
 #include "discovery/core_state.h"
 #include "discovery/names.h"
 
-static const enum peer_source feed_sources[] = {PEER_ETCD};
+static const enum peer_source feed_sources[] = {PEER_ETCD, PEER_GOSSIP};
 static_assert(ARRAY_LEN(feed_sources) == FEED_N_, "one source per feed");
 
 static uint8_t feed_bit(enum feed feed)
@@ -53,19 +53,15 @@ void core_feed_seen(struct core *core, struct core_now now, enum feed feed)
 
 /* --- put --- */
 
-static int record_check(const struct core *core, const struct peer *p, struct err *err)
+static int record_check(const struct peer *p, struct err *err)
 {
 	struct mac mac;
 	struct ip ip;
-	char s[IP_STRLEN];
 
 	if (!wire_host_id_valid(p->host_id) || !name_valid(p->stack_id) || p->vni == 0 || p->vni > VNI_MAX)
 		return err_set(err, -EINVAL, "no host_id, stack_id or vni");
 	if (p->host_name[0] && !name_valid(p->host_name))
 		return err_set(err, -EINVAL, "host_name is no name");
-	if (ip_is_none(&p->host_ip) || ip_is_unspecified(&p->host_ip) || ip_is_multicast(&p->host_ip) ||
-	    (ip_is_loopback(&p->host_ip) && !ip_is_loopback(&core->host_ip)))
-		return err_set(err, -EINVAL, "host_ip %s: no host can have it", ip_format(&p->host_ip, s));
 	if (ip_cmp(&p->vxlan_endpoint.ip, &p->host_ip) != 0 || p->vxlan_endpoint.port == 0)
 		return err_set(err, -EINVAL, "vxlan_endpoint is not at host_ip");
 	if (p->n_subnets > LIMIT_SUBNETS || p->n_mapped > LIMIT_SUBNETS || p->n_avoid > LIMIT_AVOID)
@@ -97,6 +93,16 @@ static void record_msg(struct wire_msg *m, const struct peer *p)
 	subnets_copy(m, p);
 }
 
+static int address_check(const struct core *core, const struct ip *ip, struct err *err)
+{
+	char s[IP_STRLEN];
+
+	if (ip_is_none(ip) || ip_is_unspecified(ip) || ip_is_multicast(ip) ||
+	    (ip_is_loopback(ip) && !ip_is_loopback(&core->host_ip)))
+		return err_set(err, -EINVAL, "host_ip %s: no host can have it", ip_format(ip, s));
+	return 0;
+}
+
 static struct peer_key record_key(const struct peer *p)
 {
 	return (struct peer_key){.host_id = p->host_id, .stack_id = p->stack_id, .host_ip = &p->host_ip, .vni = p->vni};
@@ -121,23 +127,38 @@ static void host_follow(struct core *core, struct entry *e)
 
 int core_feed_put(struct core *core, struct core_now now, enum feed feed, const struct peer *peer, struct err *err)
 {
-	struct peer_key key = record_key(peer);
-	struct endpoint from = {.ip = peer->host_ip, .port = core->config.discovery_port};
-	uint8_t bit = feed_bit(feed);
-	uint32_t place;
 	struct wire_msg m;
-	struct entry *e;
-	bool new_host, new_peer, changed;
 	int r;
 
 	if (str_eq(peer->host_id, core->config.host_id) || core->stopping)
 		return 0;
-	r = record_check(core, peer, err);
+	r = record_check(peer, err);
+	if (r < 0)
+		return r;
+	record_msg(&m, peer);
+	return feed_message(core, now, feed, &m, err);
+}
+
+int feed_message(struct core *core, struct core_now now, enum feed feed, struct wire_msg *m, struct err *err)
+{
+	struct peer_key key = {.host_id = m->host_id, .stack_id = m->stack_id, .host_ip = &m->host_ip, .vni = m->vni};
+	struct endpoint from = {.ip = m->host_ip, .port = core->config.discovery_port};
+	uint8_t bit = feed_bit(feed);
+	uint32_t place;
+	struct entry *e;
+	bool new_host, new_peer, changed;
+	int r;
+
+	if (str_eq(m->host_id, core->config.host_id) || core->stopping)
+		return 0;
+	if (!m->host_id[0])
+		return err_set(err, -EINVAL, "no host_id");
+	r = address_check(core, &m->host_ip, err);
 	if (r < 0)
 		return r;
 	place = peers_find(&core->peers, &key);
 	new_peer = place == TABLE_NONE || core->peers.entries[place].gone;
-	if (!new_peer && record_is_old(core, now.mono.us, &core->peers.entries[place], bit, peer->seq)) {
+	if (!new_peer && record_is_old(core, now.mono.us, &core->peers.entries[place], bit, m->seq)) {
 		core->peers.entries[place].fed |= bit;
 		core->peers.entries[place].fed_again |= bit;
 		core->counts[COUNT_OLD]++;
@@ -145,8 +166,8 @@ int core_feed_put(struct core *core, struct core_now now, enum feed feed, const 
 	}
 	if (new_peer)
 		r = peers_add(&core->peers, &key, &from, now.mono.us, &place, &new_host);
-	else if (ip_cmp(&core->peers.entries[place].peer.host_ip, &peer->host_ip) != 0)
-		r = peers_move(&core->peers, place, &peer->host_ip);
+	else if (ip_cmp(&core->peers.entries[place].peer.host_ip, &m->host_ip) != 0)
+		r = peers_move(&core->peers, place, &m->host_ip);
 	if (r < 0) {
 		peer_full(core, now.mono.us, r, &from);
 		return 0;
@@ -154,8 +175,7 @@ int core_feed_put(struct core *core, struct core_now now, enum feed feed, const 
 	e = &core->peers.entries[place];
 	e->fed |= bit;
 	e->fed_again |= bit;
-	record_msg(&m, peer);
-	changed = peer_update(core, now.mono.us, e, &m);
+	changed = peer_update(core, now.mono.us, e, m);
 	if (!e->wire && e->peer.source != feed_sources[feed]) {
 		e->peer.source = feed_sources[feed];
 		core->changed = true;

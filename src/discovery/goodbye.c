@@ -9,6 +9,7 @@
 #include "discovery/socket.h"
 #include "state/discovery.h"
 #include "state/identity.h"
+#include "state/join.h"
 #include "state/seal.h"
 
 #define GOODBYE_US    (30 * USEC_PER_MSEC) /* between the datagrams */
@@ -94,10 +95,15 @@ static void goodbye_moved(void *arg, const struct core_addresses *addresses)
 static int goodbye_load(struct farewell *g, struct keyring *ring, struct err *err)
 {
 	struct file_owner owner;
+	char path[512];
 	int rc = state_dir_open(g->config->state_dir, &g->dir, err);
 
-	if (rc == 0 && g->config->cluster_key_file[0])
-		rc = keyring_read(g->config->cluster_key_file, ring, err);
+	if (rc == 0) {
+		join_key_path(g->config->cluster_key_file, g->dir.path, path, sizeof(path));
+		rc = keyring_read(path, ring, err);
+		if (rc == -ENOENT && !g->config->cluster_key_file[0])
+			rc = 0;
+	}
 
 	if (rc == 0)
 		rc = modes_open(&g->modes, g->config, err);
@@ -143,14 +149,17 @@ int goodbye_say(uv_loop_t *loop, const struct config *config)
 		if (rc == 0 && g.last.self.key_id[0] && ring.n == 0)
 			rc = err_set(&err, -ENOKEY, "discovery was sealed, and CLUSTER_KEY_FILE is not set");
 		if (rc == 0 && ring.n > 0)
-			g.seal = seal_new(g.last.self.host_id, &ring, USEC_PER_SEC);
+			g.seal = seal_new(SEAL_DISCOVERY, g.last.self.host_id, &ring, USEC_PER_SEC);
 		if (rc == 0)
 			rc = goodbye_run(&g, &err);
 		if (rc == 0)
-			rc = modes_goodbye(
-				&g.modes,
-				&(struct mode_env){.loop = loop, .config = config, .host_id = g.last.self.host_id},
-				&g.last, &err);
+			rc = modes_goodbye(&g.modes,
+					   &(struct mode_env){.loop = loop,
+							      .config = config,
+							      .host_id = g.last.self.host_id,
+							      .dir = &g.dir,
+							      .ring = &ring},
+					   &g.last, &err);
 		if (rc < 0)
 			log_error("goodbye cannot be said", kv_str("why", err.text));
 		else

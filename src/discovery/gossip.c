@@ -52,10 +52,7 @@ struct gossip *gossip_new(const struct gossip_config *config)
 	g->retry_permille = 1000;
 	queue_init(g);
 	members_init(g, &config->address, config->incarnation < GOSSIP_INCARNATION_MAX / 2 ? config->incarnation : 0);
-	g->n_joins = config->n_join < GOSSIP_JOINS ? config->n_join : GOSSIP_JOINS;
-	g->joins = xcalloc(g->n_joins, sizeof(*g->joins));
-	for (size_t i = 0; i < g->n_joins; i++)
-		g->joins[i] = (struct join){.to = config->join[i], .pause_us = JOIN_MIN_US};
+	joins_set(g, 0, config->join, config->n_join);
 	return g;
 }
 
@@ -223,6 +220,11 @@ bool gossip_find(const struct gossip *g, const struct gossip_id *id, struct goss
 	if (n != NONE)
 		node_tell(&g->nodes[n], ret);
 	return n != NONE;
+}
+
+uint64_t gossip_incarnation(const struct gossip *g)
+{
+	return g->nodes[0].incarnation;
 }
 
 size_t gossip_alive(const struct gossip *g)

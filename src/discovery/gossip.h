@@ -77,6 +77,8 @@ void gossip_load(struct gossip *g, mono_t now, const struct gossip_id *id, const
 void gossip_start(struct gossip *g, mono_t now);
 /** gossip_leave() - Tell all; ACTION GOSSIP_STOPPED follows a moment later */
 void gossip_leave(struct gossip *g, mono_t now);
+/** gossip_join() - Other addresses to be joined by; those that were there before go on as they were */
+void gossip_join(struct gossip *g, mono_t now, const struct endpoint *join, size_t n);
 /** gossip_address() - We are reached at another address now */
 void gossip_address(struct gossip *g, mono_t now, const struct endpoint *address);
 /**
@@ -132,6 +134,10 @@ typedef void gossip_member_fn(void *arg, const struct gossip_member *m);
 /** gossip_members() - All but ourselves */
 void gossip_members(const struct gossip *g, gossip_member_fn *fn, void *arg);
 bool gossip_find(const struct gossip *g, const struct gossip_id *id, struct gossip_member *ret);
+/** gossip_fact_of() - A fact of a member; NULL: there is none. Good until the next event */
+const void *gossip_fact_of(const struct gossip *g, const struct gossip_id *id, uint64_t key, size_t *ret_len);
+/** gossip_incarnation() - Ours */
+uint64_t gossip_incarnation(const struct gossip *g);
 /** gossip_alive() - How many are alive or suspected, ourselves included */
 size_t gossip_alive(const struct gossip *g);
 /** gossip_sum() - Equal where the same members with the same facts are alive */

@@ -134,6 +134,19 @@ bool fact_take(struct gossip *g, int64_t now_us, const struct gossip_update *u, 
 	return true;
 }
 
+const void *gossip_fact_of(const struct gossip *g, const struct gossip_id *id, uint64_t key, size_t *ret_len)
+{
+	uint32_t n = node_find(g, id);
+
+	for (const struct fact *f = n == NONE ? NULL : g->nodes[n].facts; f && f->key <= key; f = f->next) {
+		if (f->key == key && f->len) {
+			*ret_len = f->len;
+			return f->data;
+		}
+	}
+	return NULL;
+}
+
 int gossip_fact(struct gossip *g, mono_t now, uint64_t key, const void *data, size_t len)
 {
 	struct node *self = &g->nodes[0];

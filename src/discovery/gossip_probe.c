@@ -153,6 +153,9 @@ static void probe_failed(struct gossip *g, int64_t now_us, const struct probe *p
 
 /* --- for others --- */
 
+static const struct gossip_id anybody;
+
+/* @sender: who asked, NONE: nobody we know; 0: he does not know who we are */
 static void answer(struct gossip *g, enum gossip_type type, uint32_t number, const struct endpoint *to, uint32_t sender)
 {
 	uint8_t data[GOSSIP_DATAGRAM];
@@ -160,12 +163,12 @@ static void answer(struct gossip *g, enum gossip_type type, uint32_t number, con
 	struct gossip_update u;
 
 	message_begin(g, &w, data, type, number, NULL);
-	if (sender != NONE && g->nodes[sender].status != GOSSIP_ALIVE) {
+	if (sender == 0 || (sender != NONE && g->nodes[sender].status != GOSSIP_ALIVE)) {
 		node_update(g, &g->nodes[sender], &u);
 		gossip_update_write(&w, &u);
 	}
 	/* an address that only says that it is a member's gets no more than it sent */
-	if (sender != NONE && node_lives(&g->nodes[sender]) && type == GOSSIP_ACK) {
+	if (sender != NONE && sender != 0 && node_lives(&g->nodes[sender]) && type == GOSSIP_ACK) {
 		struct endpoint known = node_address(&g->nodes[sender]);
 
 		if (ip_cmp(&known.ip, &to->ip) == 0 && known.port == to->port)
@@ -221,11 +224,14 @@ void probe_datagram(struct gossip *g, int64_t now_us, const struct gossip_head *
 {
 	switch (h->type) {
 	case GOSSIP_PING:
-		if (gossip_id_eq(&h->target, &g->id) && (sender != NONE || stranger_allowed(g, now_us)))
+		if (gossip_id_eq(&h->target, &anybody) && stranger_allowed(g, now_us))
+			answer(g, GOSSIP_ACK, h->number, from, 0);
+		else if (gossip_id_eq(&h->target, &g->id) && (sender != NONE || stranger_allowed(g, now_us)))
 			answer(g, GOSSIP_ACK, h->number, from, sender);
 		break;
 	case GOSSIP_ACK:
 		probe_acked(g, now_us, &h->id, h->number, true);
+		join_acked(g, h->number);
 		relay_acked(g, h->number);
 		break;
 	case GOSSIP_PING_REQ:

@@ -50,8 +50,11 @@
 #define RETRY_US     (2 * USEC_PER_SEC)
 #define RETRY_MIN_US (500 * USEC_PER_MSEC)
 #define LEFT_S	     600 /* so long it is remembered that somebody has left, against old news */
-/* Joining: again after the first, doubled up to the second; while others are known, each third */
+/* Joining: again after the first, doubled up to the second; while others are known, each third. A PING goes beside the
+ * stream, since a connection whose first packet is lost takes a second; a stream that is not open by then is given up
+ * for another one */
 #define JOIN_MIN_US   (300 * USEC_PER_MSEC)
+#define JOIN_PING_US  (80 * USEC_PER_MSEC)
 #define JOIN_MAX_US   (5 * USEC_PER_SEC)
 #define JOIN_CHECK_US (15 * USEC_PER_SEC)
 /* Sums: one that differs counts two, one that is equal takes one away; at the limit two members compare */
@@ -141,7 +144,7 @@ enum stream_kind { STREAM_JOIN, STREAM_SYNC, STREAM_PROBE, STREAM_IN };
 struct stream {
 	uint32_t number, probe;
 	enum stream_kind kind;
-	uint8_t join; /* which one of config */
+	uint8_t join; /* which one of joins[] */
 	bool ready, greeted, sending, heard_last, closing, ack;
 	uint32_t ack_number;
 	uint8_t buckets[GOSSIP_BUCKETS / 8];
@@ -155,9 +158,10 @@ struct stream {
 
 struct join {
 	struct endpoint to;
-	bool own; /* it is ourselves */
-	uint32_t stream;
+	bool own;		 /* it is ourselves */
+	uint32_t stream, number; /* of the PING beside it */
 	int64_t next_us, pause_us;
+	int64_t ping_us; /* it is said again then; INT64_MAX: no more */
 };
 
 struct gossip {
@@ -196,7 +200,7 @@ struct gossip {
 	size_t n_relays, cap_relays;
 	int64_t stranger_us; /* as in a bucket */
 	/* streams */
-	struct join *joins;
+	struct join joins[GOSSIP_JOINS];
 	size_t n_joins;
 	struct stream **streams;
 	size_t n_streams, cap_streams, n_own;
@@ -312,6 +316,10 @@ void sync_with(struct gossip *g, int64_t now_us, uint32_t n);
 void sync_sum(struct gossip *g, int64_t now_us, uint32_t n, uint64_t sum);
 void sync_timer(struct gossip *g, int64_t now_us);
 int64_t sync_due(const struct gossip *g);
+/** joins_set() - As gossip_join() */
+void joins_set(struct gossip *g, int64_t now_us, const struct endpoint *join, size_t n);
+/** join_acked() - @number: of a PING to somebody whom we join; he is a member now, if he said who he is */
+void join_acked(struct gossip *g, uint32_t number);
 void sync_done(struct gossip *g);
 
 #endif

@@ -48,9 +48,14 @@ static void stream_end(struct gossip *g, int64_t now_us, struct stream *s)
 		struct join *j = &g->joins[s->join];
 
 		j->stream = 0;
+		j->ping_us = INT64_MAX;
 		if (s->heard_last)
 			j->pause_us = JOIN_MIN_US;
-		j->next_us = now_us + (s->heard_last ? JOIN_CHECK_US : gossip_jitter(g, j->pause_us / 2, j->pause_us));
+		/* one that never opened has waited already */
+		j->next_us =
+			now_us + (s->heard_last			     ? JOIN_CHECK_US
+				  : s->greeted || s->end_us > now_us ? gossip_jitter(g, j->pause_us / 2, j->pause_us)
+								     : 0);
 		if (!s->heard_last)
 			j->pause_us = j->pause_us * 2 < JOIN_MAX_US ? j->pause_us * 2 : JOIN_MAX_US;
 	}
@@ -295,9 +300,10 @@ void gossip_stream_ready(struct gossip *g, mono_t now, uint32_t stream)
 {
 	struct stream *s = stream_find(g, stream);
 
-	(void)now;
 	if (!s)
 		return;
+	if (s->kind == STREAM_JOIN && !s->greeted) /* it is open: the time of any other */
+		s->end_us = now.us + STREAM_US;
 	s->ready = true;
 	stream_pump(g, s);
 }
@@ -344,11 +350,72 @@ static bool join_known(const struct gossip *g, const struct join *j)
 	return false;
 }
 
+static void join_ping(struct gossip *g, int64_t now_us, struct join *j)
+{
+	static const struct gossip_id anybody;
+	uint8_t data[GOSSIP_DATAGRAM];
+	struct gossip_update u;
+	struct gossip_writer w;
+
+	message_begin(g, &w, data, GOSSIP_PING, j->number, &anybody);
+	node_update(g, &g->nodes[0], &u);
+	gossip_update_write(&w, &u);
+	message_send(g, &j->to, &w);
+	j->ping_us = now_us + JOIN_PING_US;
+}
+
+void join_acked(struct gossip *g, uint32_t number)
+{
+	for (size_t i = 0; i < g->n_joins; i++) {
+		if (g->joins[i].stream && g->joins[i].number == number)
+			g->joins[i].ping_us = INT64_MAX;
+	}
+}
+
+void joins_set(struct gossip *g, int64_t now_us, const struct endpoint *join, size_t n)
+{
+	struct join old[GOSSIP_JOINS];
+	size_t n_old = g->n_joins;
+
+	memcpy(old, g->joins, sizeof(old));
+	g->n_joins = n < GOSSIP_JOINS ? n : GOSSIP_JOINS;
+	for (size_t i = 0; i < g->n_joins; i++) {
+		g->joins[i] =
+			(struct join){.to = join[i], .pause_us = JOIN_MIN_US, .ping_us = INT64_MAX, .next_us = now_us};
+		for (size_t k = 0; k < n_old; k++) {
+			if (old[k].to.port != join[i].port || ip_cmp(&old[k].to.ip, &join[i].ip) != 0)
+				continue;
+			g->joins[i] = old[k];
+			old[k].to.port = 0;
+		}
+	}
+	for (size_t i = g->n_streams; i-- > 0;) {
+		struct stream *s = g->streams[i];
+		bool there = s->kind != STREAM_JOIN;
+
+		for (size_t k = 0; k < g->n_joins && !there; k++) {
+			there = g->joins[k].stream == s->number;
+			if (there)
+				s->join = (uint8_t)k;
+		}
+		if (!there) /* its time ends it as well as any other */
+			s->kind = STREAM_SYNC;
+	}
+}
+
+void gossip_join(struct gossip *g, mono_t now, const struct endpoint *join, size_t n)
+{
+	joins_set(g, now.us, join, n);
+	gossip_timer(g, now);
+}
+
 static void join_timer(struct gossip *g, int64_t now_us, size_t at)
 {
 	struct join *j = &g->joins[at];
 	struct stream *s;
 
+	if (j->stream && j->ping_us <= now_us)
+		join_ping(g, now_us, j);
 	if (j->own || j->stream || j->next_us > now_us)
 		return;
 	if (join_known(g, j)) {
@@ -360,7 +427,10 @@ static void join_timer(struct gossip *g, int64_t now_us, size_t at)
 	if (!s)
 		return;
 	s->join = (uint8_t)at;
+	s->end_us = now_us + j->pause_us;
 	j->stream = s->number;
+	j->number = ++g->number;
+	join_ping(g, now_us, j);
 }
 
 void sync_timer(struct gossip *g, int64_t now_us)
@@ -386,6 +456,8 @@ int64_t sync_due(const struct gossip *g)
 
 		if (!j->own && !j->stream && j->next_us < due_us)
 			due_us = j->next_us;
+		if (j->stream && j->ping_us < due_us)
+			due_us = j->ping_us;
 	}
 	return due_us;
 }
@@ -395,5 +467,4 @@ void sync_done(struct gossip *g)
 	for (size_t i = 0; i < g->n_streams; i++)
 		free(g->streams[i]);
 	free(g->streams);
-	free(g->joins);
 }

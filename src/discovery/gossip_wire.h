@@ -8,7 +8,8 @@
  *	'D' 'G' version type  id[16]  incarnation[8]  sum[8]  number[4]      of the sender; number: of the PING it is
  *about
  *
- *	PING      target[16]   updates      the target answers ACK with the same number
+ *	PING      target[16]   updates      the target answers ACK with the same number; target 0: whoever is there,
+ *					    and says ALIVE of himself in the ACK
  *	ACK                    updates
  *	PING_REQ  target[16]   updates      the receiver pings the target and hands its ACK on; NACK: none came
  *	NACK                   updates

@@ -31,7 +31,9 @@ struct guard {
 	char *path;
 	loop_fn *changed;
 	void *arg;
-	struct seal *seal; /* NULL: no key */
+	char *host_id;
+	int64_t live_us;
+	struct seal *seals[SEAL_PURPOSE_N_]; /* NULL: no key */
 	struct value_keys etcd, dns;
 	struct seal_opened opened;
 	int64_t talk_us;
@@ -45,14 +47,15 @@ struct guard {
 
 /* --- the child that reads --- */
 
-/* '+' and the text, or '-' and why not */
+/* '+' and the text; '0' there is no such file; or '-' and why not */
 static size_t reader_answer(const char *path, char out[static READER_TEXT])
 {
 	struct buf text = {0};
 	struct err err = {0};
+	int rc = keyring_load(path, &text, &err);
 
-	if (keyring_load(path, &text, &err) < 0) {
-		out[0] = '-';
+	if (rc < 0) {
+		out[0] = rc == -ENOENT ? '0' : '-';
 		return (size_t)snprintf(out + 1, READER_TEXT - 1, "%s", err.text) + 1;
 	}
 	size_t len = text.len;
@@ -95,8 +98,14 @@ static void reader_ended(void *arg, const struct child_result *r)
 		    kv_int("signal", r->signal));
 }
 
-static void value_keys_set(struct guard *g, const struct keyring *ring)
+static void keys_set(struct guard *g, const struct keyring *ring)
 {
+	for (int i = 0; i < SEAL_PURPOSE_N_; i++) {
+		if (g->seals[i])
+			seal_keys(g->seals[i], ring);
+		else
+			g->seals[i] = seal_new((enum seal_purpose)i, g->host_id, ring, g->live_us);
+	}
 	value_keys_derive(&g->etcd, VALUE_ETCD, ring);
 	value_keys_derive(&g->dns, VALUE_DNS, ring);
 }
@@ -110,9 +119,8 @@ static void keys_apply(struct guard *g, const char *text, size_t len)
 		log_error("the keys stay as they were", kv_str("file", g->path), kv_str("why", err.text));
 		return;
 	}
-	seal_keys(g->seal, &ring);
-	value_keys_set(g, &ring);
-	log_info("keys read", kv_int("keys", (int64_t)ring.n), kv_str("seals", seal_key_id(g->seal)));
+	keys_set(g, &ring);
+	log_info("keys read", kv_int("keys", (int64_t)ring.n), kv_str("seals", guard_key_id(g)));
 	keyring_done(&ring);
 	g->changed(g->arg);
 }
@@ -133,7 +141,7 @@ static void on_reader(void *arg, int events)
 	text[n] = '\0';
 	if (text[0] == '+')
 		keys_apply(g, text + 1, (size_t)n - 1);
-	else
+	else if (text[0] == '-' || guard_key_id(g)[0])
 		log_error("the keys stay as they were", kv_str("why", text + 1));
 	sodium_memzero(text, sizeof(text));
 }
@@ -166,15 +174,19 @@ void guard_reload(struct guard *g)
 {
 	struct buf text = {0};
 	struct err err = {0};
+	int rc;
 
-	if (!g->seal)
+	if (!g->path[0])
 		return;
 	if (g->fd >= 0) {
 		if (!g->watch || send(g->fd, "?", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 			log_error("the key file cannot be read again: a change of it takes a restart");
 		return;
 	}
-	if (keyring_load(g->path, &text, &err) < 0) {
+	rc = keyring_load(g->path, &text, &err);
+	if (rc == -ENOENT && !guard_key_id(g)[0])
+		return;
+	if (rc < 0) {
 		log_error("the keys stay as they were", kv_str("why", err.text));
 		return;
 	}
@@ -188,24 +200,29 @@ int guard_new(uv_loop_t *loop, const struct guard_config *config, struct guard *
 {
 	struct keyring ring;
 	struct guard *g;
-	int rc = config->path[0] ? keyring_read(config->path, &ring, err) : 0;
+	int rc = config->path[0] ? keyring_read(config->path, &ring, err) : -ENOENT;
+	bool none = rc == -ENOENT && (config->optional || !config->path[0]);
 
-	if (rc < 0)
+	if (rc < 0 && !none)
 		return err_wrap(err, "CLUSTER_KEY_FILE");
 	g = xcalloc(1, sizeof(*g));
-	*g = (struct guard){
-		.loop = loop, .path = xstrdup(config->path), .changed = config->changed, .arg = config->arg, .fd = -1};
+	*g = (struct guard){.loop = loop,
+			    .path = xstrdup(none && !config->keep ? "" : config->path),
+			    .host_id = xstrdup(config->host_id),
+			    .live_us = config->live_us,
+			    .changed = config->changed,
+			    .arg = config->arg,
+			    .fd = -1};
 	*ret = g;
-	if (!config->path[0]) {
+	if (none) {
 		log_warning("discovery is not sealed: anybody on the network can join, and take part",
 			    kv_str("cure", "docker-router keygen, and CLUSTER_KEY_FILE on all hosts"));
-		return 0;
+	} else {
+		keys_set(g, &ring);
+		log_info("discovery is sealed", kv_int("keys", (int64_t)ring.n), kv_str("seals", guard_key_id(g)));
+		keyring_done(&ring);
 	}
-	g->seal = seal_new(config->host_id, &ring, config->live_us);
-	value_keys_set(g, &ring);
-	log_info("discovery is sealed", kv_int("keys", (int64_t)ring.n), kv_str("seals", seal_key_id(g->seal)));
-	keyring_done(&ring);
-	if (geteuid() == 0 && reader_start(g, err) < 0)
+	if (g->path[0] && geteuid() == 0 && reader_start(g, err) < 0)
 		log_warning("the key file cannot be read again: a change of it takes a restart",
 			    kv_str("why", err->text));
 	return 0;
@@ -220,21 +237,28 @@ void guard_free(struct guard *g)
 		close(g->fd); /* which ends the child */
 	if (g->reader)
 		child_forget(g->reader);
-	seal_free(g->seal);
+	for (int i = 0; i < SEAL_PURPOSE_N_; i++)
+		seal_free(g->seals[i]);
 	value_keys_done(&g->etcd);
 	value_keys_done(&g->dns);
+	free(g->host_id);
 	free(g->path);
 	free(g);
 }
 
 const char *guard_key_id(const struct guard *g)
 {
-	return g->seal ? seal_key_id(g->seal) : "";
+	return g->seals[0] ? seal_key_id(g->seals[0]) : "";
 }
 
 const struct value_keys *guard_value_keys(const struct guard *g, enum value_purpose purpose)
 {
 	return purpose == VALUE_ETCD ? &g->etcd : &g->dns;
+}
+
+const struct seal *guard_seal_of(const struct guard *g, enum seal_purpose purpose)
+{
+	return g->seals[purpose];
 }
 
 /* --- out --- */
@@ -244,11 +268,11 @@ static struct seal_now seal_now_of(struct core_now now)
 	return (struct seal_now){.mono = now.mono, .wall = now.wall};
 }
 
-void guard_seal(struct guard *g, struct core_now now, const struct endpoint *from, const char *data, size_t len,
-		seal_fn *fn, void *arg)
+void guard_seal(struct guard *g, enum seal_purpose purpose, struct core_now now, const struct endpoint *from,
+		const char *data, size_t len, seal_fn *fn, void *arg)
 {
-	if (g->seal)
-		seal_data(g->seal, seal_now_of(now), from, data, len, fn, arg);
+	if (g->seals[purpose])
+		seal_data(g->seals[purpose], seal_now_of(now), from, data, len, fn, arg);
 	else
 		fn(arg, data, len);
 }
@@ -337,6 +361,23 @@ static bool open_without_key(struct guard *g, struct core *core, int64_t now_us,
 	return false;
 }
 
+void guard_no_key(struct guard *g, struct core *core, struct core_now now, const struct endpoint *from,
+		  const char *key_id)
+{
+	char ip[IP_STRLEN];
+
+	if (guard_key_id(g)[0] && key_id[0]) {
+		tell_no_key(g, core, now.mono.us, from, key_id);
+	} else if (guard_key_id(g)[0]) {
+		tell_clear(g, core, now.mono.us, from);
+	} else if (tell_of(g, now.mono.us, &from->ip, SEAL_NO_KEY)) {
+		core_note(core, now.mono.us, ip_format(&from->ip, ip),
+			  "Copy its key file to this host and set CLUSTER_KEY_FILE.",
+			  "discovery is sealed there, with key %s, and not here: the two do not hear each other",
+			  key_id);
+	}
+}
+
 /* Questions and answers are caused by others: so many a second, and no more */
 static bool talk_pass(struct guard *g, int64_t now_us)
 {
@@ -348,17 +389,19 @@ static bool talk_pass(struct guard *g, int64_t now_us)
 	return true;
 }
 
-bool guard_open(struct guard *g, struct core *core, struct core_now now, const struct endpoint *here,
-		const struct endpoint *from, const char **data, size_t *len, guard_reply_fn *reply, void *arg)
+bool guard_open(struct guard *g, enum seal_purpose purpose, struct core *core, struct core_now now,
+		const struct endpoint *here, const struct endpoint *from, const char **data, size_t *len,
+		guard_reply_fn *reply, void *arg)
 {
 	const struct seal_opened *o = &g->opened;
 	char back[SEAL_TALK_BYTES];
 	int64_t now_us = now.mono.us;
 	enum seal_verdict v;
+	struct seal *seal = g->seals[purpose];
 
-	if (!g->seal)
+	if (!seal)
 		return open_without_key(g, core, now_us, from, *data, *len);
-	v = seal_open(g->seal, seal_now_of(now), from, *data, *len, &g->opened);
+	v = seal_open(seal, seal_now_of(now), from, *data, *len, &g->opened);
 	if (o->host_id[0] && !o->ours && v != SEAL_AGAIN && (o->skew_s > SEAL_SKEW_S || o->skew_s < -SEAL_SKEW_S))
 		tell_skew(g, core, now_us, from);
 	switch (v) {
@@ -368,20 +411,21 @@ bool guard_open(struct guard *g, struct core *core, struct core_now now, const s
 		return true;
 	case SEAL_ASKED:
 		if (talk_pass(g, now_us)) {
-			seal_answer(g->seal, seal_now_of(now), here, o, back);
+			seal_answer(seal, seal_now_of(now), here, o, back);
 			reply(arg, from, back, sizeof(back));
 		}
 		break;
 	case SEAL_SKEWED:
 		core->counts[COUNT_SKEWED]++;
 		if (talk_pass(g, now_us)) {
-			seal_ask(g->seal, seal_now_of(now), here, o, back);
+			seal_ask(seal, seal_now_of(now), here, o, back);
 			reply(arg, from, back, sizeof(back));
 		}
 		break;
 	case SEAL_PROVED:
-		/* What it said before was lost: let it say all again */
-		announce_ask(core, now, from);
+		/* What it said before was lost: let it say all again. Gossip does so by itself */
+		if (purpose == SEAL_DISCOVERY)
+			announce_ask(core, now, from);
 		break;
 	case SEAL_CLEAR:
 		tell_clear(g, core, now_us, from);

@@ -18,6 +18,8 @@ struct guard;
 
 struct guard_config {
 	const char *path; /* "": no key */
+	bool optional;	  /* where there is no such file there is no key; it may appear */
+	bool keep;	  /* then it is looked for again on guard_reload() */
 	const char *host_id;
 	int64_t live_us;  /* how long a peer that was heard counts */
 	loop_fn *changed; /* the keys were read again */
@@ -36,8 +38,8 @@ const char *guard_key_id(const struct guard *g);
 const struct value_keys *guard_value_keys(const struct guard *g, enum value_purpose purpose);
 
 /** guard_seal() - @fn gets @data, or what it becomes sealed; @from is the address it will leave from */
-void guard_seal(struct guard *g, struct core_now now, const struct endpoint *from, const char *data, size_t len,
-		seal_fn *fn, void *arg);
+void guard_seal(struct guard *g, enum seal_purpose purpose, struct core_now now, const struct endpoint *from,
+		const char *data, size_t len, seal_fn *fn, void *arg);
 
 typedef void guard_reply_fn(void *arg, const struct endpoint *to, const char *data, size_t len);
 /**
@@ -46,8 +48,15 @@ typedef void guard_reply_fn(void *arg, const struct endpoint *to, const char *da
  * @data, @len: changed to what was sealed; good until the next call
  * @reply: sends what goes back at once, without the core
  */
-bool guard_open(struct guard *g, struct core *core, struct core_now now, const struct endpoint *here,
-		const struct endpoint *from, const char **data, size_t *len, guard_reply_fn *reply, void *arg) MUST_USE;
+bool guard_open(struct guard *g, enum seal_purpose purpose, struct core *core, struct core_now now,
+		const struct endpoint *here, const struct endpoint *from, const char **data, size_t *len,
+		guard_reply_fn *reply, void *arg) MUST_USE;
+
+/** guard_seal_of() - What seals, NULL without a key: for streams. guard_no_key() - a stream has failed for want of a
+ * common key: @key_id is theirs, "": they have none */
+const struct seal *guard_seal_of(const struct guard *g, enum seal_purpose purpose);
+void guard_no_key(struct guard *g, struct core *core, struct core_now now, const struct endpoint *from,
+		  const char *key_id);
 
 /** guard_reader_main() - The child: `docker-router-discovery --read-key-file PATH`. Return: exit status */
 int guard_reader_main(const char *path);

@@ -20,6 +20,7 @@
 #include "state/config.h"
 #include "state/identity.h"
 #include "state/inventory.h"
+#include "state/join.h"
 
 /*
  * A change that comes alone is written at once; after a write the next waits WRITE_US, or twice as long as writing
@@ -143,7 +144,7 @@ static void role_send(struct role *r, const struct action *a)
 	struct sealed s = {.role = r, .action = a};
 
 	if (from.port)
-		guard_seal(r->guard, role_now(), &from, a->data, a->len, send_sealed, &s);
+		guard_seal(r->guard, SEAL_DISCOVERY, role_now(), &from, a->data, a->len, send_sealed, &s);
 }
 
 static void role_stop(struct role *r);
@@ -204,7 +205,7 @@ static void on_datagram(void *arg, const struct endpoint *from, bool by_group, c
 	/* No mode that is spoken to by datagrams: who sends one is a stranger */
 	if (!(r->config.modes & (MODE_MULTICAST | MODE_STATIC)))
 		return;
-	if (guard_open(r->guard, r->core, role_now(), &here, from, &data, &len, send_to, r))
+	if (guard_open(r->guard, SEAL_DISCOVERY, r->core, role_now(), &here, from, &data, &len, send_to, r))
 		core_datagram(r->core, role_now(), from, by_group, data, len);
 	role_drain(r);
 }
@@ -223,6 +224,11 @@ static void on_routes(void *arg, const struct prefix *routes, size_t n)
 
 	core_routes(r->core, role_now(), routes, n);
 	role_drain(r);
+}
+
+static void on_mode_write(void *arg)
+{
+	role_write_soon(arg);
 }
 
 static void on_mode(void *arg)
@@ -251,6 +257,7 @@ static void role_write(void *arg)
 	timer_stop(r->write_timer);
 	core_export(r->core, role_now(), &d);
 	modes_problems(&r->modes, &d.problems);
+	modes_export(&r->modes, &d);
 	str_copy(d.self.key_id, guard_key_id(r->guard));
 	rc = discovery_write(r->dir.fd, &d, &err);
 	r->wrote_us = mono_now().us;
@@ -310,6 +317,7 @@ static void role_load(struct role *r)
 		return;
 	}
 	core_load(r->core, role_now(), &d);
+	modes_load(&r->modes, &d);
 	discovery_done(&d);
 }
 
@@ -383,6 +391,7 @@ static void on_state_dir(void *arg, const char *name)
 	}
 	if (!name || str_eq(name, STATE_NAMES))
 		names_file_seen(r->names);
+	modes_file(&r->modes, name);
 	if (name && !str_eq(name, STATE_INVENTORY))
 		return;
 	role_read_inventory(r);
@@ -396,6 +405,7 @@ static void on_sighup(void *arg, int signum)
 	struct role *r = arg;
 
 	guard_reload(r->guard);
+	modes_file(&r->modes, NULL);
 	sockets_rescan(r->sockets);
 	role_read_inventory(r);
 	role_drain(r);
@@ -497,12 +507,16 @@ static void on_key(void *arg)
 
 static int role_guard(struct role *r, struct err *err)
 {
-	struct guard_config config = {.path = r->config.cluster_key_file,
+	char path[512];
+	struct guard_config config = {.path = path,
+				      .optional = !r->config.cluster_key_file[0],
+				      .keep = r->config.modes & MODE_GOSSIP,
 				      .host_id = r->host_id,
 				      .live_us = r->config.peer_timeout_s * USEC_PER_SEC,
 				      .changed = on_key,
 				      .arg = r};
 
+	join_key_path(r->config.cluster_key_file, r->dir.path, path, sizeof(path));
 	return guard_new(&r->loop, &config, &r->guard, err);
 }
 
@@ -548,7 +562,8 @@ static void role_core(struct role *r)
 				     .peers = c->peers,
 				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
 				     .mapping = c->mapping,
-				     .feeds = c->modes & MODE_ETCD ? 1u << FEED_ETCD : 0,
+				     .feeds = (uint8_t)((c->modes & MODE_ETCD ? 1u << FEED_ETCD : 0) |
+							(c->modes & MODE_GOSSIP ? 1u << FEED_GOSSIP : 0)),
 				     .reserved = {c->shadow4, c->shadow6}};
 
 	str_copy(config.host_id, r->host_id);
@@ -596,6 +611,8 @@ static int role_start(struct role *r, struct err *err)
 				   .host_name = r->host_name,
 				   .core = r->core,
 				   .guard = r->guard,
+				   .dir = &r->dir,
+				   .write = on_mode_write,
 				   .changed = on_mode,
 				   .arg = r};
 	rc = modes_start(&r->modes, &r->env, err);

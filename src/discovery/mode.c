@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-static const struct mode *const table[] = {&mode_etcd};
+static const struct mode *const table[] = {&mode_gossip, &mode_etcd};
 static_assert(sizeof(table) / sizeof(table[0]) <= MODES_MAX, "room for all");
 
 int modes_become(const struct config *config, char **argv, struct err *err)
@@ -59,6 +59,14 @@ int modes_start(struct modes *m, const struct mode_env *env, struct err *err)
 	return 0;
 }
 
+void modes_load(struct modes *m, const struct discovery *last)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->of[i].mode->load)
+			m->of[i].mode->load(m->of[i].data, last);
+	}
+}
+
 void modes_self(struct modes *m)
 {
 	for (size_t i = 0; i < m->n_started; i++) {
@@ -72,6 +80,22 @@ void modes_keys(struct modes *m)
 	for (size_t i = 0; i < m->n_started; i++) {
 		if (m->of[i].mode->keys)
 			m->of[i].mode->keys(m->of[i].data);
+	}
+}
+
+void modes_file(struct modes *m, const char *name)
+{
+	for (size_t i = 0; i < m->n_started; i++) {
+		if (m->of[i].mode->file)
+			m->of[i].mode->file(m->of[i].data, name);
+	}
+}
+
+void modes_export(const struct modes *m, struct discovery *ret)
+{
+	for (size_t i = 0; i < m->n_started; i++) {
+		if (m->of[i].mode->export)
+			m->of[i].mode->export(m->of[i].data, ret);
 	}
 }
 

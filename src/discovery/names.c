@@ -579,7 +579,10 @@ static void scan_timer(struct core *core, int64_t now_us)
 	for (uint32_t i = 0; i < s->n_heard; i++) {
 		struct heard *h = s->heard[i];
 
-		if (h && (!heard_at(core, i) || (h->names.n_names && now_us - h->heard_us > silent_us)))
+		/* gossip says what it has once */
+		bool kept = i < core->peers.n_entries && core->peers.entries[i].fed & 1u << FEED_GOSSIP;
+
+		if (h && (!heard_at(core, i) || (h->names.n_names && !kept && now_us - h->heard_us > silent_us)))
 			heard_drop(core, i);
 	}
 }

@@ -38,23 +38,29 @@ static void text_part(void *arg, const char *data, size_t len)
 	o->n_parts++;
 }
 
+void names_message(const struct core *core, const struct own *o, struct wire_names *m)
+{
+	*m = (struct wire_names){.host_ip = core->host_ip,
+				 .vni = o->names.vni,
+				 .seq = o->seq,
+				 .names = o->names.names,
+				 .n_names = o->names.n_names};
+	str_copy(m->stack_id, o->names.stack_id);
+	str_copy(m->host_id, core->config.host_id);
+	str_copy(m->host_name, core->config.host_name);
+}
+
 /* Encode what is not encoded yet, or was from another address */
 static void text_make(struct core *core, struct core_now now, struct own *o)
 {
-	struct wire_names m = {.host_ip = core->host_ip,
-			       .vni = o->names.vni,
-			       .timestamp = now.wall.ms / 1000,
-			       .seq = o->seq,
-			       .names = o->names.names,
-			       .n_names = o->names.n_names};
+	struct wire_names m;
 
 	if (o->n_parts && ip_cmp(&o->host_ip, &core->host_ip) == 0)
 		return;
 	text_free(o);
 	o->next_part = 0;
-	str_copy(m.stack_id, o->names.stack_id);
-	str_copy(m.host_id, core->config.host_id);
-	str_copy(m.host_name, core->config.host_name);
+	names_message(core, o, &m);
+	m.timestamp = now.wall.ms / 1000;
 	if (wire_names_encode(&m, text_part, o) < m.n_names)
 		core_note(core, now.mono.us, m.stack_id, "Give fewer aliases, or part the stack.",
 			  "has more names or addresses than can be announced: some are left out");

@@ -92,6 +92,8 @@ struct names_state {
 	int64_t scan_us;  /* who tells no names any more is looked for then */
 };
 
+/** names_message() - What is said of the names of a stack of ours; it borrows them */
+void names_message(const struct core *core, const struct own *o, struct wire_names *m);
 /** rate_pass() - As bucket_pass(), for another rate */
 bool rate_pass(struct bucket *b, int64_t now_us, int64_t rate, int64_t burst);
 

@@ -65,6 +65,20 @@ static struct partial *partial_open(struct core *core, int64_t now_us, const str
 	return p;
 }
 
+bool message_add(struct wire_msg *whole, const struct wire_msg *part)
+{
+	if (whole->n_subnets + part->n_subnets > LIMIT_SUBNETS || whole->n_mapped + part->n_mapped > LIMIT_SUBNETS ||
+	    whole->n_avoid + part->n_avoid > LIMIT_AVOID)
+		return false;
+	memcpy(&whole->subnets[whole->n_subnets], part->subnets, part->n_subnets * sizeof(part->subnets[0]));
+	whole->n_subnets += part->n_subnets;
+	memcpy(&whole->mapped[whole->n_mapped], part->mapped, part->n_mapped * sizeof(part->mapped[0]));
+	whole->n_mapped += part->n_mapped;
+	memcpy(&whole->avoid[whole->n_avoid], part->avoid, part->n_avoid * sizeof(part->avoid[0]));
+	whole->n_avoid += part->n_avoid;
+	return true;
+}
+
 bool message_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m)
 {
 	struct partial *p;
@@ -79,20 +93,13 @@ bool message_unite(struct core *core, int64_t now_us, const struct endpoint *fro
 	}
 	if (p->have & (1u << (m->part - 1)))
 		return false;
-	if (p->msg.n_subnets + m->n_subnets > LIMIT_SUBNETS || p->msg.n_mapped + m->n_mapped > LIMIT_SUBNETS ||
-	    p->msg.n_avoid + m->n_avoid > LIMIT_AVOID) {
+	if (!message_add(&p->msg, m)) {
 		core_refuse(core, now_us, COUNT_PART, from,
 			    "more than %d subnets or mapped, or %d to avoid, in all parts", LIMIT_SUBNETS, LIMIT_AVOID);
 		partial_close(core, p);
 		return false;
 	}
 	p->have |= 1u << (m->part - 1);
-	memcpy(&p->msg.subnets[p->msg.n_subnets], m->subnets, m->n_subnets * sizeof(m->subnets[0]));
-	p->msg.n_subnets += m->n_subnets;
-	memcpy(&p->msg.mapped[p->msg.n_mapped], m->mapped, m->n_mapped * sizeof(m->mapped[0]));
-	p->msg.n_mapped += m->n_mapped;
-	memcpy(&p->msg.avoid[p->msg.n_avoid], m->avoid, m->n_avoid * sizeof(m->avoid[0]));
-	p->msg.n_avoid += m->n_avoid;
 	if (p->have != (1u << p->msg.parts) - 1)
 		return false;
 	*m = p->msg;

@@ -38,8 +38,9 @@ static const struct option options[] = {
 	{"STACK_SUBNETS", "LIST", "", "prefixes such as 10.71.0.0/24, at most 64 with commas",
 	 "Subnets of that stack, with commas; the router needs them, discovery takes them from it.",
 	 FOR_DISCOVERY | FOR_ROUTER, parse_subnets},
-	{"DISCOVERY_MODE", "LIST", "multicast", "some of multicast, static, etcd, with commas",
-	 "How peers are found: multicast, static, etcd, or several of them with commas.", FOR_DISCOVERY, parse_modes},
+	{"DISCOVERY_MODE", "LIST", "multicast", "some of multicast, static, gossip, etcd, with commas",
+	 "How peers are found: multicast, static, gossip, etcd, or several of them with commas.", FOR_DISCOVERY,
+	 parse_modes},
 	{"MULTICAST_GROUP", "ADDRESS", "239.1.1.1", "an IPv4 or IPv6 multicast address", "Group of the announcements.",
 	 FOR_DISCOVERY, parse_group},
 	{"DISCOVERY_PORT", "PORT", "4790", "a port from 1 to 65535", "UDP port of the announcements.", FOR_DISCOVERY,
@@ -52,6 +53,11 @@ static const struct option options[] = {
 	{"PEERS", "LIST", "", "addresses with or without port, at most 256 with commas",
 	 "Hosts to announce to in mode static, with commas: 192.0.2.2 or [2001:db8::2]:4790.", FOR_DISCOVERY,
 	 parse_peers},
+	{"GOSSIP_PORT", "PORT", "4791", "a port from 1 to 65535", "UDP and TCP port of the mode gossip, on HOST_IP.",
+	 FOR_DISCOVERY | FOR_CLI, parse_number, FIELD(gossip_port), 1, UINT16_MAX},
+	{"GOSSIP_JOIN", "LIST", "", "names or addresses with or without port, at most 16 with commas",
+	 "Members to join by in mode gossip, with commas: nas.lan,192.0.2.2:4791. One that can be reached is enough.",
+	 FOR_DISCOVERY, parse_gossip_join},
 	{"CLUSTER_KEY_FILE", "FILE", "", "a path of at most 255 bytes",
 	 "Keys that discovery is sealed with; the same on all hosts. Without it anybody on the network can join.",
 	 FOR_DISCOVERY | FOR_CLI, parse_text, FIELD(cluster_key_file)},
@@ -293,6 +299,9 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(err, -EINVAL,
 			       "PEER_TIMEOUT=%u: allowed is more than ANNOUNCE_INTERVAL=%u, better at least twice that",
 			       c->peer_timeout_s, c->announce_interval_s);
+	if (c->gossip_port == c->vxlan_port || c->gossip_port == c->discovery_port)
+		return err_set(err, -EINVAL, "GOSSIP_PORT=%u: allowed is any port but VXLAN_PORT and DISCOVERY_PORT",
+			       c->gossip_port);
 	if (c->discovery_port == c->vxlan_port)
 		return err_set(err, -EINVAL, "DISCOVERY_PORT=%u: allowed is any port but VXLAN_PORT",
 			       c->discovery_port);

@@ -31,7 +31,7 @@ enum option_role {
 	FOR_NAMES = 64,
 };
 
-enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_ETCD = 8 };
+enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_GOSSIP = 4, MODE_ETCD = 8 };
 /** modes_print() - As DISCOVERY_MODE takes it */
 void modes_print(int modes, char *ret, size_t size);
 enum datapath { DATAPATH_AUTO, DATAPATH_LEG, DATAPATH_ROUTE, DATAPATH_NIC, DATAPATH_N_ };
@@ -71,6 +71,9 @@ struct config {
 	uint32_t peer_timeout_s;      /* PEER_TIMEOUT 90; 1..3600, > interval is demanded, >= 2 x interval is advised */
 	struct endpoint peers[256];   /* PEERS: addresses with optional port */
 	size_t n_peers;
+	uint16_t gossip_port;				/* GOSSIP_PORT 4791 */
+	char gossip_join[LIMIT_JOIN][LIMIT_JOIN_BYTES]; /* GOSSIP_JOIN: as join_parse() takes them */
+	size_t n_gossip_join;
 	char cluster_key_file[256]; /* CLUSTER_KEY_FILE; "": nothing is sealed */
 	struct ip host_ip;	    /* HOST_IP; none: found */
 	char interface[16];	    /* INTERFACE; "": all that can */

@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #include "state/json.h"
+#include "state/join.h"
 
 const char *const datapath_names[] = {"auto", "leg", "route", "nic"};
 static_assert(ARRAY_LEN(datapath_names) == DATAPATH_N_, "one name per datapath");
@@ -189,6 +190,7 @@ static const struct {
 } mode_names[] = {
 	{"multicast", MODE_MULTICAST},
 	{"static", MODE_STATIC},
+	{"gossip", MODE_GOSSIP},
 	{"etcd", MODE_ETCD},
 };
 
@@ -213,6 +215,21 @@ int parse_modes(const struct option *o, struct config *c, const char *value)
 		modes |= (int)mode_names[i].mode;
 	}
 	c->modes = modes;
+	return 0;
+}
+
+int parse_gossip_join(const struct option *o, struct config *c, const char *value)
+{
+	char to[LIMIT_JOIN][LIMIT_JOIN_BYTES] = {0};
+	struct join_target target;
+	size_t n = 0;
+	for (char element[LIMIT_JOIN_BYTES]; list_next(&value, element, sizeof(element)); n++) {
+		if (n >= LIMIT_JOIN || join_parse(element, 1, &target) < 0)
+			return -EINVAL;
+		str_copy(to[n], element);
+	}
+	memcpy(c->gossip_join, to, sizeof(to));
+	c->n_gossip_join = n;
 	return 0;
 }
 

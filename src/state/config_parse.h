@@ -42,6 +42,7 @@ option_parse_fn parse_docker_hosts;
 option_parse_fn parse_name;
 option_parse_fn parse_subnets;
 option_parse_fn parse_modes;
+option_parse_fn parse_gossip_join;
 option_parse_fn parse_etcd_endpoints;
 option_parse_fn parse_etcd_prefix;
 option_parse_fn parse_group;

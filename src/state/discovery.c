@@ -12,8 +12,11 @@
 
 const char *const peer_status_names[] = {"active", "stale"};
 static_assert(ARRAY_LEN(peer_status_names) == PEER_STATUS_N_, "one name per status");
-const char *const peer_source_names[] = {"multicast", "static", "file", "etcd"};
+const char *const peer_source_names[] = {"multicast", "static", "file", "etcd", "gossip"};
 static_assert(ARRAY_LEN(peer_source_names) == PEER_SOURCE_N_, "one name per source");
+
+const char *const member_status_names[] = {"alive", "suspect", "dead", "left"};
+static_assert(ARRAY_LEN(member_status_names) == MEMBER_STATUS_N_, "one name per status");
 
 #define VXLAN_PORT_DEFAULT 4789
 /* what is beside peers[] in a file: all stacks of this host and all problems */
@@ -58,12 +61,18 @@ static int stack_sort_cmp(const void *a, const void *b)
 	return strcmp(x->stack_id, y->stack_id);
 }
 
+static int member_sort_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct cluster_member *)a)->host_id, ((const struct cluster_member *)b)->host_id);
+}
+
 void discovery_done(struct discovery *d)
 {
 	for (size_t i = 0; i < d->n_peers; i++)
 		peer_done(&d->peers[i]);
 	free(d->peers);
 	free(d->self.stacks);
+	free(d->gossip.members);
 	problems_done(&d->problems);
 	*d = (struct discovery){0};
 }
@@ -158,12 +167,39 @@ static json_t *self_to_json(const struct discovery *d)
 	return o;
 }
 
+void discovery_sort_members(struct discovery *d)
+{
+	if (d->gossip.n_members > 1)
+		qsort(d->gossip.members, d->gossip.n_members, sizeof(*d->gossip.members), member_sort_cmp);
+}
+
+static json_t *gossip_to_json(const struct discovery *d)
+{
+	json_t *o = json_object(), *members = json_array();
+	json_put_int(o, "port", d->gossip.port);
+	json_put_int(o, "incarnation", (int64_t)d->gossip.incarnation);
+	for (size_t i = 0; i < d->gossip.n_members; i++) {
+		const struct cluster_member *m = &d->gossip.members[i];
+		char text[ENDPOINT_STRLEN];
+		json_t *om = json_object();
+		json_put_str(om, "host_id", m->host_id);
+		json_put_str(om, "address", endpoint_format(&m->address, text));
+		json_put_int(om, "incarnation", (int64_t)m->incarnation);
+		json_put_str(om, "status", member_status_names[m->status]);
+		json_array_append_new(members, om);
+	}
+	json_put(o, "members", members);
+	return o;
+}
+
 json_t *discovery_to_json(const struct discovery *d)
 {
 	json_t *o = json_object(), *peers = json_array();
 	json_put_int(o, "version", 1);
 	json_put_wall(o, "last_update", d->last_update);
 	json_put(o, "self", self_to_json(d));
+	if (d->gossip.port)
+		json_put(o, "gossip", gossip_to_json(d));
 	for (size_t i = 0; i < d->n_peers; i++)
 		json_array_append_new(peers, peer_to_json(&d->peers[i]));
 	json_put(o, "peers", peers);
@@ -401,6 +437,50 @@ static int self_from_json(const json_t *o, struct discovery *d, struct err *err)
 	return 0;
 }
 
+static int member_from_json(const json_t *o, struct cluster_member *ret, struct err *err)
+{
+	char text[ENDPOINT_STRLEN];
+	int64_t incarnation = 0;
+	int r;
+	if ((r = json_required(json_get_str(o, "host_id", ret->host_id, sizeof(ret->host_id), err), "host_id", err)) <
+		    0 ||
+	    (r = json_required(json_get_str(o, "address", text, sizeof(text), err), "address", err)) < 0 ||
+	    (r = json_optional(json_get_int(o, "incarnation", 0, INT64_MAX, &incarnation, err))) < 0 ||
+	    (r = json_required(json_get_enum(o, "status", member_status_names, MEMBER_STATUS_N_, err), "status", err)) <
+		    0)
+		return r;
+	ret->status = (enum member_status)r;
+	ret->incarnation = (uint64_t)incarnation;
+	if (!host_id_valid(ret->host_id))
+		return err_set(err, -EINVAL, "host_id is not %d lower-case hex digits", HOST_ID_LEN);
+	if (strchr(text, '%') || endpoint_parse(text, 0, &ret->address) < 0 || ret->address.port == 0)
+		return err_set(err, -EINVAL, "address is not an address with a port");
+	return host_ip_check(&ret->address.ip, "address", err);
+}
+
+static void gossip_from_json(const json_t *o, struct discovery *d)
+{
+	struct err why = {0};
+	int64_t port = 0, incarnation = 0;
+	if (json_optional(json_get_int(o, "port", 0, UINT16_MAX, &port, &why)) < 0 ||
+	    json_optional(json_get_int(o, "incarnation", 0, INT64_MAX, &incarnation, &why)) < 0) {
+		problems_add(&d->problems, STATE_DISCOVERY, "", "gossip: %s", why.text);
+		return;
+	}
+	d->gossip.port = (uint16_t)port;
+	d->gossip.incarnation = (uint64_t)incarnation;
+	const json_t *array = json_get_array(o, "members", &d->problems, STATE_DISCOVERY);
+	size_t n = json_array_size(array);
+	for (size_t i = 0; i < n && d->gossip.n_members < LIMIT_PEERS; i++) {
+		struct cluster_member *m = xgrow(&d->gossip.members, d->gossip.n_members, &d->gossip.cap_members);
+		if (member_from_json(json_array_get(array, i), m, &why) < 0)
+			problems_add(&d->problems, STATE_DISCOVERY, "", "gossip.members[%zu] is left out: %s", i,
+				     why.text);
+		else
+			d->gossip.n_members++;
+	}
+}
+
 /* everything but peers[] */
 static int frame_from_json(const json_t *root, struct discovery *d, struct err *err)
 {
@@ -418,6 +498,9 @@ static int frame_from_json(const json_t *root, struct discovery *d, struct err *
 	const json_t *self = json_object_get(root, "self");
 	if (self && !json_is_null(self) && self_from_json(self, d, &why) < 0)
 		problems_add(&d->problems, STATE_DISCOVERY, "", "self: %s", why.text);
+	const json_t *gossip = json_object_get(root, "gossip");
+	if (json_is_object(gossip))
+		gossip_from_json(gossip, d);
 	return 0;
 }
 
@@ -522,6 +605,12 @@ int discovery_write(int dirfd, const struct discovery *d, struct err *err)
 	buf_printf(&text,
 		   "{\n \"version\": 1,\n \"last_update\": \"%s\",\n \"self\": ", wall_format(d->last_update, time));
 	json_print(&text, self, JSON_INDENT(1));
+	if (d->gossip.port) {
+		json_t *gossip = gossip_to_json(d);
+		buf_puts(&text, ",\n \"gossip\": ");
+		json_print(&text, gossip, JSON_COMPACT);
+		json_decref(gossip);
+	}
 	buf_puts(&text, ",\n \"peers\": [");
 	for (size_t i = 0; i < d->n_peers; i++) {
 		buf_puts(&text, i ? ",\n  " : "\n  ");

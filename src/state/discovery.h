@@ -13,6 +13,8 @@
  *	           "last_seen":"2024-01-15T10:30:00Z","status":"active",
  *	           "subnets":["10.72.0.0/24"],"mapped":[],"avoid":[],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
  *	           "uplink":"172.30.0.3","epoch":3,"seq":4,"source":"multicast"}],
+ *	 "gossip":{"port":4791,"incarnation":1700000000,
+ *	           "members":[{"host_id":"..","address":"10.0.1.5:4791","incarnation":1700000001,"status":"alive"}]},
  *	 "problems":[...]}
  *
  * peers[] never contains ourselves. A peer without host_id (written by an older program) gets no route: it has no
@@ -24,12 +26,24 @@
 #include "state/identity.h"
 #include "state/json.h"
 
+enum member_status { MEMBER_ALIVE, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT, MEMBER_STATUS_N_ };
+extern const char *const member_status_names[MEMBER_STATUS_N_];
+
+/** struct cluster_member - Another host in the mode gossip */
+struct cluster_member {
+	char host_id[HOST_ID_LEN + 1];
+	struct endpoint address;
+	uint64_t incarnation;
+	enum member_status status;
+};
+
 enum peer_status { PEER_ACTIVE, PEER_STALE, PEER_STATUS_N_ };
 enum peer_source {
 	PEER_MULTICAST,
 	PEER_STATIC,
 	PEER_FILE /* written by hand or by another program */,
 	PEER_ETCD,
+	PEER_GOSSIP,
 	PEER_SOURCE_N_
 };
 extern const char *const peer_status_names[PEER_STATUS_N_];
@@ -91,6 +105,12 @@ struct discovery {
 		struct self_stack *stacks;
 		size_t n_stacks, cap_stacks;
 	} self;
+	struct {
+		uint16_t port; /* 0: not that mode */
+		uint64_t incarnation;
+		struct cluster_member *members; /* sorted by host_id */
+		size_t n_members, cap_members;
+	} gossip;
 	struct peer *peers; /* sorted by vni, host_id, stack_id */
 	size_t n_peers, cap_peers;
 	struct problems problems;
@@ -105,6 +125,7 @@ void peer_to_value(struct buf *b, const struct peer *p);
 int peer_key_cmp(const struct peer *a, const struct peer *b); /* (vni, host_id, stack_id); without host_id by host_ip */
 void discovery_done(struct discovery *d);
 void discovery_sort(struct discovery *d);
+void discovery_sort_members(struct discovery *d);
 
 json_t *discovery_to_json(const struct discovery *d);
 /** discovery_from_json() - As inventory_from_json(): a broken peer is left out and told in ret->problems */

@@ -14,7 +14,7 @@
 static const char fingerprint_of[] = "docker-router key fingerprint 1";
 
 /* Names the key by a hash of it: a keyed one of a text, so that it is good for nothing else */
-static void key_name(struct key *k)
+void key_name(struct key *k)
 {
 	uint8_t hash[KEY_PRINT_LEN / 2];
 

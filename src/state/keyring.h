@@ -37,6 +37,8 @@ struct keyring {
 
 /** key_make() - A new key, from the kernel's random source */
 void key_make(struct key *ret);
+/** key_name() - Its fingerprint and id, from the secret */
+void key_name(struct key *k);
 /** key_format() - As it stands in a file; wipe @out */
 void key_format(const struct key *k, char out[static KEY_TEXT_LEN + 1]);
 

@@ -29,7 +29,7 @@ static_assert(AT_SEALED - AT_NONCE == crypto_aead_xchacha20poly1305_ietf_NPUBBYT
 static_assert(SEAL_BYTES == AT_SEALED + 1 + crypto_aead_xchacha20poly1305_ietf_ABYTES, "as limits.h says");
 
 /* What keys are derived for; a number is never used for anything else */
-enum purpose { PURPOSE_DATAGRAM = 1 };
+enum purpose { PURPOSE_DATAGRAM = 1, PURPOSE_GOSSIP, PURPOSE_GOSSIP_STREAM };
 
 enum kind { KIND_DATA = 1, KIND_COPY, KIND_ASK, KIND_ANSWER };
 
@@ -42,13 +42,14 @@ struct sender {
 };
 
 struct seal_key {
-	uint8_t datagram[32];
+	uint8_t datagram[32], stream[32];
 	uint8_t id_bytes[KEY_ID_BYTES];
 	char id[KEY_ID_LEN + 1];
 	int64_t used_us; /* when somebody else was heard that seals with it; INT64_MIN: never */
 };
 
 struct seal {
+	enum seal_purpose purpose;
 	uint8_t host[HOST_BYTES], session[SESSION_BYTES];
 	uint32_t counter;
 	uint8_t secret[32]; /* of this process, for tokens */
@@ -84,7 +85,10 @@ void seal_keys(struct seal *s, const struct keyring *ring)
 	for (size_t i = 0; i < ring->n; i++) {
 		struct seal_key *k = &s->keys[i];
 
-		crypto_kdf_derive_from_key(k->datagram, sizeof(k->datagram), PURPOSE_DATAGRAM, KDF_CONTEXT,
+		crypto_kdf_derive_from_key(k->datagram, sizeof(k->datagram),
+					   s->purpose == SEAL_GOSSIP ? PURPOSE_GOSSIP : PURPOSE_DATAGRAM, KDF_CONTEXT,
+					   ring->keys[i].secret);
+		crypto_kdf_derive_from_key(k->stream, sizeof(k->stream), PURPOSE_GOSSIP_STREAM, KDF_CONTEXT,
 					   ring->keys[i].secret);
 		memcpy(k->id_bytes, ring->keys[i].id_bytes, sizeof(k->id_bytes));
 		str_copy(k->id, ring->keys[i].id);
@@ -116,10 +120,11 @@ size_t seal_copies(const struct seal *s, mono_t now)
 	return n;
 }
 
-struct seal *seal_new(const char *host_id, const struct keyring *ring, int64_t live_us)
+struct seal *seal_new(enum seal_purpose purpose, const char *host_id, const struct keyring *ring, int64_t live_us)
 {
 	struct seal *s = xcalloc(1, sizeof(*s));
 
+	s->purpose = purpose;
 	if (sodium_init() < 0)
 		abort(); /* there is no source of random numbers */
 	if (sodium_hex2bin(s->host, sizeof(s->host), host_id, strlen(host_id), NULL, NULL, NULL) != 0)
@@ -317,9 +322,9 @@ void seal_answer(struct seal *s, struct seal_now now, const struct endpoint *fro
 
 /* --- opening --- */
 
-static bool begins_like_json(uint8_t c)
+static bool begins_in_clear(uint8_t c)
 {
-	return c == '{' || c == '[' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+	return c == 'D' || c == '{' || c == '[' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 bool seal_key_of(const char *data, size_t len, char ret_id[static KEY_ID_LEN + 1])
@@ -337,7 +342,7 @@ static enum seal_verdict unwrap(struct seal *s, const struct endpoint *from, con
 	uint8_t ad[AD_BYTES];
 	size_t nth = 0;
 
-	if (len > 0 && begins_like_json(d[0]))
+	if (len > 0 && begins_in_clear(d[0]))
 		return SEAL_CLEAR;
 	if (!seal_key_of((const char *)d, len, o->key_id))
 		return SEAL_BROKEN;
@@ -415,4 +420,59 @@ enum seal_verdict seal_open(struct seal *s, struct seal_now now, const struct en
 	if (!kind)
 		return SEAL_BROKEN;
 	return admit(s, now, be32_get(d + AT_COUNTER), kind, ret);
+}
+
+/* --- streams --- */
+
+size_t seal_key_ids(const struct seal *s, uint8_t ret[static KEYRING_MAX][KEY_ID_BYTES])
+{
+	for (size_t i = 0; i < s->n_keys; i++)
+		memcpy(ret[i], s->keys[i].id_bytes, KEY_ID_BYTES);
+	return s->n_keys;
+}
+
+bool seal_stream_begin(const struct seal *s, const uint8_t id[static KEY_ID_BYTES], const uint8_t *opener,
+		       const uint8_t *accepter, bool opened, struct seal_stream *ret)
+{
+	uint8_t both[2 * SEAL_STREAM_RANDOM], keys[2][32];
+	size_t nth = 0;
+
+	while (nth < s->n_keys && memcmp(s->keys[nth].id_bytes, id, KEY_ID_BYTES) != 0)
+		nth++;
+	if (nth == s->n_keys)
+		return false;
+	memcpy(both, opener, SEAL_STREAM_RANDOM);
+	memcpy(both + SEAL_STREAM_RANDOM, accepter, SEAL_STREAM_RANDOM);
+	crypto_generichash(keys[0], sizeof(keys), both, sizeof(both), s->keys[nth].stream, sizeof(s->keys[nth].stream));
+	*ret = (struct seal_stream){.sent = 0};
+	memcpy(ret->out, keys[!opened], sizeof(ret->out));
+	memcpy(ret->in, keys[opened], sizeof(ret->in));
+	sodium_memzero(keys, sizeof(keys));
+	return true;
+}
+
+static void frame_nonce(uint64_t number, uint8_t nonce[static crypto_aead_chacha20poly1305_ietf_NPUBBYTES])
+{
+	memset(nonce, 0, crypto_aead_chacha20poly1305_ietf_NPUBBYTES);
+	be32_put(nonce + 4, (uint32_t)(number >> 32));
+	be32_put(nonce + 8, (uint32_t)number);
+}
+
+void seal_stream_seal(struct seal_stream *st, const void *data, size_t len, void *out)
+{
+	uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+
+	frame_nonce(st->sent++, nonce);
+	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, data, len, NULL, 0, NULL, nonce, st->out);
+}
+
+ssize_t seal_stream_open(struct seal_stream *st, const void *data, size_t len, void *out)
+{
+	uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+
+	frame_nonce(st->received++, nonce);
+	if (len < SEAL_STREAM_BYTES ||
+	    crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, data, len, NULL, 0, nonce, st->in) != 0)
+		return -EBADMSG;
+	return (ssize_t)(len - SEAL_STREAM_BYTES);
 }

@@ -23,6 +23,10 @@
  * While a member is heard that seals with another key of the ring than the first, what we say is sealed with that one
  * too, as a copy: it may not know the first key yet.
  *
+ * A stream needs neither clock nor table: both sides say a random number first, and the keys of its two directions are
+ * derived from both and from a key that both have, for this purpose. Frames are numbered, so none can be said again,
+ * left out or exchanged.
+ *
  * Pure: no socket and no clock; the random bytes are libsodium's.
  */
 #ifndef STATE_SEAL_H
@@ -43,6 +47,9 @@
 
 struct seal;
 
+/** enum seal_purpose - What is sealed for the one can never be taken for the other */
+enum seal_purpose { SEAL_DISCOVERY, SEAL_GOSSIP, SEAL_PURPOSE_N_ };
+
 /** struct seal_now - The time of a call */
 struct seal_now {
 	mono_t mono;
@@ -53,7 +60,7 @@ enum seal_verdict {
 	SEAL_OPENED, /* text and len are what was sealed */
 	SEAL_ASKED,  /* nothing to read, but seal_answer() is to be sent back */
 	SEAL_PROVED, /* nothing to read: a session is known now */
-	SEAL_CLEAR,  /* not sealed at all */
+	SEAL_CLEAR,  /* not sealed at all: JSON, or gossip */
 	SEAL_BROKEN, /* too short, too long, another version, not made as it should be */
 	SEAL_NO_KEY, /* sealed with a key that we do not have */
 	SEAL_FORGED, /* changed on the way, from another address, or not sealed with that key */
@@ -78,7 +85,7 @@ struct seal_opened {
  * @ring:    copied; at least one key
  * @live_us: how long a member that was heard counts, for copies
  */
-struct seal *seal_new(const char *host_id, const struct keyring *ring, int64_t live_us);
+struct seal *seal_new(enum seal_purpose purpose, const char *host_id, const struct keyring *ring, int64_t live_us);
 void seal_free(struct seal *s); /* wipes it; NULL is fine */
 /** seal_keys() - Other keys; who is known stays known */
 void seal_keys(struct seal *s, const struct keyring *ring);
@@ -106,6 +113,33 @@ void seal_ask(struct seal *s, struct seal_now now, const struct endpoint *from, 
 	      char out[static SEAL_TALK_BYTES]);
 void seal_answer(struct seal *s, struct seal_now now, const struct endpoint *from, const struct seal_opened *o,
 		 char out[static SEAL_TALK_BYTES]);
+
+/* --- streams --- */
+
+#define SEAL_STREAM_RANDOM 16
+#define SEAL_STREAM_BYTES  16 /* a frame is longer than what is sealed */
+
+struct seal_stream {
+	uint8_t out[32], in[32]; /* keys */
+	uint64_t sent, received;
+};
+
+/** seal_key_ids() - Of the whole ring, the first one first. Return: how many */
+size_t seal_key_ids(const struct seal *s, uint8_t ret[static KEYRING_MAX][KEY_ID_BYTES]);
+/**
+ * seal_stream_begin() - The keys of a stream
+ * @id:     of the key that both have
+ * @opener: what who opened the stream said, SEAL_STREAM_RANDOM bytes; @accepter: likewise
+ * @opened: it was us
+ *
+ * Return: false: there is no such key
+ */
+bool seal_stream_begin(const struct seal *s, const uint8_t id[static KEY_ID_BYTES], const uint8_t *opener,
+		       const uint8_t *accepter, bool opened, struct seal_stream *ret) MUST_USE;
+/** seal_stream_seal() - @out has room for SEAL_STREAM_BYTES more */
+void seal_stream_seal(struct seal_stream *st, const void *data, size_t len, void *out);
+/** seal_stream_open() - @out has room for @len. Return: how long it is, or -EBADMSG: the stream is worth nothing now */
+ssize_t seal_stream_open(struct seal_stream *st, const void *data, size_t len, void *out) MUST_USE;
 
 /** seal_key_of() - Is it sealed? Then the id of its key. Needs no key */
 bool seal_key_of(const char *data, size_t len, char ret_id[static KEY_ID_LEN + 1]);

@@ -31,7 +31,7 @@ static struct seal *member(const char *id)
 
 	if (keyring_parse(key_text, strlen(key_text), &r, &err) < 0)
 		abort();
-	return seal_new(id, &r, USEC_PER_SEC);
+	return seal_new(SEAL_DISCOVERY, id, &r, USEC_PER_SEC);
 }
 
 static void sealed_put(void *arg, const char *data, size_t len)
@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct keyring r = {.n = 1};
 		key_make(&r.keys[0]);
 		memcpy(w.other_id, r.keys[0].id_bytes, KEY_ID_BYTES);
-		w.other = seal_new("00000000000000000000000000000003", &r, USEC_PER_SEC);
+		w.other = seal_new(SEAL_DISCOVERY, "00000000000000000000000000000003", &r, USEC_PER_SEC);
 	}
 	if (size < 1)
 		return 0;

@@ -58,7 +58,7 @@ static struct member member(const char *keys, int number)
 	char id[HOST_ID_LEN + 1];
 
 	str_print(id, "%032x", (unsigned)number);
-	m.seal = seal_new(id, &r, LIVE_US);
+	m.seal = seal_new(SEAL_DISCOVERY, id, &r, LIVE_US);
 	return m;
 }
 
