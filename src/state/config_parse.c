@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-#include "state/json.h"
 #include "state/join.h"
+#include "state/json.h"
 
 const char *const datapath_names[] = {"auto", "leg", "route", "nic"};
 static_assert(ARRAY_LEN(datapath_names) == DATAPATH_N_, "one name per datapath");
