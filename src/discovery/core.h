@@ -131,10 +131,22 @@ void core_feed_end(struct core *core, struct core_now now, enum feed feed, int64
 /** core_feed_seen() - The feed answers: what it has is as good as heard just now */
 void core_feed_seen(struct core *core, struct core_now now, enum feed feed);
 
+/**
+ * core_feed_names() - A feed has these names of a peer that it has too: all of them; takes the contents of @names
+ * @key: host_id, stack_id, vni
+ */
+void core_feed_names(struct core *core, struct core_now now, enum feed feed, const struct peer *key, uint64_t seq,
+		     struct name_stack *names);
+/** core_feed_names_drop() - It has none of it any more. Those that are not put between begin and end are dropped too */
+void core_feed_names_drop(struct core *core, struct core_now now, enum feed feed, const struct peer *key);
+
 typedef void core_self_fn(void *arg, const struct peer *peer);
 /** core_self() - Our stacks as others are to see them; none while there is no address. @peer is borrowed */
 void core_self(const struct core *core, struct core_now now, core_self_fn *fn, void *arg);
-/** core_self_version() - Another number each time that core_self() has changed */
+typedef void core_self_names_fn(void *arg, const struct name_stack *names, uint64_t seq);
+/** core_self_names() - The names of those, as far as they have any; borrowed */
+void core_self_names(const struct core *core, core_self_names_fn *fn, void *arg);
+/** core_self_version() - Another number each time that core_self() or core_self_names() has changed */
 uint64_t core_self_version(const struct core *core);
 
 void core_timer(struct core *core, struct core_now now);

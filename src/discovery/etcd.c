@@ -6,14 +6,11 @@
 
 #include <assert.h>
 
-#include "state/peer_text.h"
-
 #define REQUEST_MS     3000
 #define PAGE_MS	       10000
 #define STOP_MS	       1000
 #define PAUSE_MIN_US   (100 * USEC_PER_MSEC)
 #define PAUSE_MAX_US   (5 * USEC_PER_SEC)
-#define PUT_AGAIN_US   USEC_PER_SEC /* what somebody deletes is not put again more often */
 #define HEEDED_MAX     4
 #define WATCH_LIVED_US (5 * USEC_PER_SEC)
 
@@ -22,7 +19,7 @@ static int64_t alive_interval_us(const struct etcd *e)
 	return e->config.ttl_s * USEC_PER_SEC / 6;
 }
 
-static void say(struct etcd *e, enum log_level level, const char *text, const char *why)
+void etcd_say(struct etcd *e, enum log_level level, const char *text, const char *why)
 {
 	e->events.say(e->events.arg, level, text, why);
 }
@@ -37,6 +34,7 @@ struct etcd *etcd_new(const struct etcd_config *config, const struct etcd_events
 	e->random = config->random;
 	e->endpoint = config->random % config->n_endpoints;
 	e->good_us = INT64_MIN;
+	e->page = ETCD_PAGE;
 	return e;
 }
 
@@ -50,27 +48,8 @@ void etcd_free(struct etcd *e)
 	buf_done(&e->watch_body);
 	buf_done(&e->page_after);
 	explicit_bzero(e->config.password, sizeof(e->config.password));
+	value_keys_done(&e->keys);
 	free(e);
-}
-
-/* --- keys --- */
-
-int etcd_key_parse(const char *key, struct peer *ret)
-{
-	const char *host = strchr(key, '/'), *vni = host ? strchr(host + 1, '/') : NULL;
-	struct peer p = {0};
-	uint64_t n;
-
-	if (!vni || (size_t)(host - key) >= sizeof(p.stack_id) || vni - host - 1 != HOST_ID_LEN || vni[1] == '0' ||
-	    parse_u64(vni + 1, 1, VNI_MAX, &n) < 0)
-		return -EINVAL;
-	memcpy(p.stack_id, key, (size_t)(host - key));
-	memcpy(p.host_id, host + 1, HOST_ID_LEN);
-	if (!name_valid(p.stack_id) || !host_id_valid(p.host_id))
-		return -EINVAL;
-	p.vni = (uint32_t)n;
-	*ret = p;
-	return 0;
 }
 
 /* --- problems --- */
@@ -78,7 +57,7 @@ int etcd_key_parse(const char *key, struct peer *ret)
 static void problem_set(struct etcd *e, enum ask ask, const char *cure, char *text)
 {
 	if (!e->problem || !str_eq(e->problem, text))
-		say(e, LOG_LEVEL_INFO, "etcd cannot be used, peers stay as they are", text);
+		etcd_say(e, LOG_LEVEL_INFO, "etcd cannot be used, peers stay as they are", text);
 	free(e->problem);
 	e->problem = text;
 	e->problem_ask = ask;
@@ -91,7 +70,7 @@ static void problem_clear(struct etcd *e)
 		return;
 	free(e->problem);
 	e->problem = NULL;
-	say(e, LOG_LEVEL_INFO, "etcd can be used again", NULL);
+	etcd_say(e, LOG_LEVEL_INFO, "etcd can be used again", NULL);
 }
 
 const char *etcd_problem(const struct etcd *e, const char **ret_cure)
@@ -154,7 +133,7 @@ static void member_failed(struct etcd *e, mono_t now, enum ask ask, int code, co
 		e->retry_us += pause_us(e, (unsigned)(e->failures / e->config.n_endpoints) - 1);
 }
 
-static void list_anew(struct etcd *e, int64_t grace_us)
+void etcd_list_anew(struct etcd *e, int64_t grace_us)
 {
 	e->listed = e->listing = false;
 	e->page_revision = 0;
@@ -170,7 +149,7 @@ static void member_answered(struct etcd *e, mono_t now, enum ask ask)
 
 	/* Longer away than half a lease, and others may have been: their leases may be gone though they are not */
 	if (e->good_us == INT64_MIN || now.us - e->good_us > ttl_us / 2)
-		list_anew(e, ttl_us);
+		etcd_list_anew(e, ttl_us);
 	e->good_us = now.us;
 	e->failures = 0;
 	e->was_down = false;
@@ -235,7 +214,7 @@ static void request_fill(struct etcd *e, mono_t now, enum ask ask, struct etcd_r
 		ret->path = "/v3/kv/range";
 		ret->max_bytes = ETCD_ANSWER_BYTES;
 		ret->timeout_ms = PAGE_MS;
-		etcd_put_range(&e->body, e->config.prefix, &e->page_after, e->page_revision, ETCD_PAGE);
+		etcd_put_range(&e->body, e->config.prefix, &e->page_after, e->page_revision, e->page);
 		break;
 	case ASK_REVOKE:
 		ret->path = "/v3/lease/revoke";
@@ -259,42 +238,6 @@ bool etcd_request(struct etcd *e, mono_t now, struct etcd_request *ret)
 
 /* --- what it says --- */
 
-static void kv_tell(void *arg, const struct etcd_kv *kv)
-{
-	struct etcd *e = arg;
-	struct record *own = record_find(e, kv->key);
-	struct peer key, p;
-	struct err err = {0};
-
-	if (etcd_key_parse(kv->key, &key) < 0)
-		return;
-	if (str_eq(key.host_id, e->config.host_id)) {
-		if (kv->deleted && own && own->put && !own->gone) {
-			own->put = false;
-			own->not_before_us = e->good_us + PUT_AGAIN_US;
-			e->alive_us = INT64_MIN; /* has our lease gone? Then it is put at once */
-		} else if (!kv->deleted && own && own->put && kv->revision > e->put_revision && kv->lease != e->lease &&
-			   !e->cloned) {
-			e->cloned = true;
-			say(e, LOG_LEVEL_WARNING, "somebody else puts our stacks into etcd: cloned disk?", kv->key);
-		}
-		return;
-	}
-	if (kv->deleted) {
-		e->events.drop(e->events.arg, &key);
-		return;
-	}
-	if (peer_from_value(kv->value, kv->value_len, &p, &err) < 0) {
-		say(e, LOG_LEVEL_DEBUG, "a value in etcd is no peer", kv->key);
-		return;
-	}
-	if (str_eq(p.stack_id, key.stack_id) && str_eq(p.host_id, key.host_id) && p.vni == key.vni)
-		e->events.put(e->events.arg, &p);
-	else
-		say(e, LOG_LEVEL_DEBUG, "a value in etcd is not what its key says", kv->key);
-	peer_done(&p);
-}
-
 static void kv_ignore(void *arg, const struct etcd_kv *kv)
 {
 }
@@ -305,9 +248,9 @@ static int take_page(struct etcd *e, const char *data, size_t len, struct err *e
 	int r;
 
 	if (!e->listing)
-		e->events.begin(e->events.arg);
+		values_listing(e);
 	e->listing = true;
-	r = etcd_get_range(data, len, e->config.prefix, kv_tell, e, &range, err);
+	r = etcd_get_range(data, len, e->config.prefix, value_told, e, &range, err);
 	if (r < 0)
 		return r;
 	if (!e->page_revision)
@@ -321,8 +264,10 @@ static int take_page(struct etcd *e, const char *data, size_t len, struct err *e
 	e->revision = e->page_revision;
 	e->page_revision = 0;
 	buf_clear(&e->page_after);
+	e->page = ETCD_PAGE;
 	e->events.end(e->events.arg, e->grace_us);
 	e->grace_us = 0;
+	values_listed(e);
 	e->watch_retry_us = 0;
 	return 0;
 }
@@ -336,12 +281,12 @@ static int take_alive(struct etcd *e, mono_t now, const char *data, size_t len, 
 		return r;
 	e->alive_us = now.us + alive_interval_us(e);
 	if (ttl_s == 0) {
-		say(e, LOG_LEVEL_INFO, "our lease at etcd ran out, taking another", NULL);
+		etcd_say(e, LOG_LEVEL_INFO, "our lease at etcd ran out, taking another", NULL);
 		records_lost(e);
 	}
 	/* Older than what was listed: another store, from a backup */
 	if (revision && e->listed && revision < e->revision)
-		list_anew(e, e->config.ttl_s * USEC_PER_SEC);
+		etcd_list_anew(e, e->config.ttl_s * USEC_PER_SEC);
 	return 0;
 }
 
@@ -396,7 +341,7 @@ static bool refusal_heeded(struct etcd *e, int code)
 		records_lost(e);
 		return true;
 	case -ESTALE:
-		list_anew(e, 0);
+		etcd_list_anew(e, 0);
 		return true;
 	case -ENOTSUP:
 		e->no_login = true;
@@ -421,6 +366,10 @@ void etcd_answer(struct etcd *e, mono_t now, int code, int status, const char *d
 		r = take(e, now, ask, data, len, &why);
 	if (r < 0)
 		records_unask(e);
+	if (r == -E2BIG && ask == ASK_PAGE && e->page > 1) { /* long values: fewer at a time */
+		e->page = e->page > 4 ? e->page / 4 : 1;
+		return;
+	}
 	if (ask == ASK_REVOKE && r < 0 && (r == -ENOKEY || e->failures >= e->config.n_endpoints))
 		e->stopped = true;
 	if (r == 0 && ask != ASK_LOGIN && ask != ASK_GRANT)
@@ -474,16 +423,16 @@ void etcd_watch_line(struct etcd *e, mono_t now, const char *line, size_t len)
 
 	if (!e->watching)
 		return;
-	if (etcd_get_watch(line, len, e->config.prefix, kv_tell, e, &w, &err) < 0) {
+	if (etcd_get_watch(line, len, e->config.prefix, value_told, e, &w, &err) < 0) {
 		e->watch_stop = true;
-		list_anew(e, 0);
+		etcd_list_anew(e, 0);
 		watch_failed(e, now, -EBADMSG, err.text);
 		return;
 	}
 	if (w.revision)
 		e->revision = w.fragment ? w.revision - 1 : w.revision;
 	if (w.compact_revision)
-		list_anew(e, 0);
+		etcd_list_anew(e, 0);
 	if (w.canceled) {
 		e->watch_stop = true;
 		watch_failed(e, now, w.compact_revision ? -ESTALE : etcd_reason(w.reason), w.reason);
@@ -505,7 +454,7 @@ void etcd_watch_end(struct etcd *e, mono_t now, int code, int status, const char
 	else
 		why = *err;
 	if (r == -E2BIG)
-		list_anew(e, 0);
+		etcd_list_anew(e, 0);
 	watch_failed(e, now, r, why.text);
 	e->watch_stop = false; /* it has ended already */
 }

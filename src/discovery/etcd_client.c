@@ -19,7 +19,8 @@ struct etcd_secrets {
 };
 
 struct etcd_client {
-	struct core *core; /* NULL: goodbye is said, and nothing heard */
+	struct core *core;	   /* NULL: goodbye is said, and nothing heard */
+	const struct guard *guard; /* NULL likewise */
 	struct etcd *etcd;
 	struct etcd_secrets secrets;
 	char endpoints[LIMIT_ETCD_ENDPOINTS][256];
@@ -60,6 +61,22 @@ static void on_drop(void *arg, const struct peer *key)
 	if (!c->core)
 		return;
 	core_feed_drop(c->core, client_now(), FEED_ETCD, key);
+}
+
+static void on_names(void *arg, const struct peer *key, uint64_t seq, struct name_stack *names)
+{
+	struct etcd_client *c = arg;
+
+	if (c->core)
+		core_feed_names(c->core, client_now(), FEED_ETCD, key, seq, names);
+}
+
+static void on_names_drop(void *arg, const struct peer *key)
+{
+	struct etcd_client *c = arg;
+
+	if (c->core)
+		core_feed_names_drop(c->core, client_now(), FEED_ETCD, key);
 }
 
 static void on_begin(void *arg)
@@ -195,6 +212,13 @@ static void self_one(void *arg, const struct peer *peer)
 	etcd_self(c->etcd, peer);
 }
 
+static void self_names(void *arg, const struct name_stack *names, uint64_t seq)
+{
+	struct etcd_client *c = arg;
+
+	etcd_self_names(c->etcd, names, seq);
+}
+
 static void client_self(void *mode)
 {
 	struct etcd_client *c = mode;
@@ -206,6 +230,7 @@ static void client_self(void *mode)
 	c->self_version = version;
 	etcd_self_begin(c->etcd);
 	core_self(c->core, client_now(), self_one, c);
+	core_self_names(c->core, self_names, c);
 	etcd_self_end(c->etcd);
 	timer_start(c->timer, 0);
 }
@@ -231,13 +256,19 @@ static bool client_stopped(const void *mode)
 	return c->stopped;
 }
 
+static void client_keys(void *mode)
+{
+	struct etcd_client *c = mode;
+
+	etcd_keys(c->etcd, guard_value_keys(c->guard, VALUE_ETCD));
+	timer_start(c->timer, 0);
+}
+
 static void client_problems(const void *mode, struct problems *ret)
 {
 	const struct etcd_client *c = mode;
-	const char *cure, *text = etcd_problem(c->etcd, &cure);
 
-	if (text)
-		problems_add(ret, "etcd", cure, "%s", text);
+	etcd_problems(c->etcd, ret);
 }
 
 /* --- made and freed --- */
@@ -327,6 +358,8 @@ static int client_start(void *mode, const struct mode_env *env, struct err *err)
 				 .random = (uint64_t)mono_now().us ^ (uint64_t)getpid() << 32};
 	struct etcd_events events = {.put = on_put,
 				     .drop = on_drop,
+				     .names = on_names,
+				     .names_drop = on_names_drop,
 				     .begin = on_begin,
 				     .end = on_end,
 				     .seen = on_seen,
@@ -334,6 +367,7 @@ static int client_start(void *mode, const struct mode_env *env, struct err *err)
 				     .arg = c};
 
 	c->core = env->core;
+	c->guard = env->guard;
 	c->changed = env->changed;
 	c->arg = env->arg;
 	str_copy(ec.prefix, config->etcd_prefix);
@@ -343,6 +377,8 @@ static int client_start(void *mode, const struct mode_env *env, struct err *err)
 	memcpy(c->endpoints, config->etcd_endpoints, sizeof(c->endpoints));
 	c->etcd = etcd_new(&ec, &events);
 	explicit_bzero(ec.password, sizeof(ec.password));
+	if (c->guard)
+		etcd_keys(c->etcd, guard_value_keys(c->guard, VALUE_ETCD));
 	c->http = http_new(env->loop);
 	c->timer = timer_new(env->loop, "etcd", on_timer, c);
 	timer_start(c->timer, 0);
@@ -422,6 +458,7 @@ const struct mode mode_etcd = {
 	.open = client_open,
 	.start = client_start,
 	.self = client_self,
+	.keys = client_keys,
 	.stop = client_stop,
 	.stopped = client_stopped,
 	.problems = client_problems,

@@ -5,7 +5,7 @@
 #include "discovery/etcd_state.h"
 
 #define TXN_OPS	  64	       /* etcd's own limit is 128 */
-#define TXN_BYTES (512u << 10) /* and 1.5 MiB */
+#define TXN_BYTES (256u << 10) /* and 1.5 MiB: this, and a value of any length */
 
 static void record_free(struct record *r)
 {
@@ -19,10 +19,9 @@ void etcd_self_begin(struct etcd *e)
 		e->records[i].kept = false;
 }
 
-void etcd_self(struct etcd *e, const struct peer *peer)
+/* The record of @key, taken over. Return: NULL: its value is that of @seq already */
+static struct record *record_open(struct etcd *e, char *key, uint64_t seq)
 {
-	char *key = xasprintf("%s/%s/%s/%u", e->config.prefix, peer->stack_id, peer->host_id, peer->vni);
-	struct buf value = {0};
 	struct record *r = NULL;
 
 	for (size_t i = 0; !r && i < e->n_records; i++) {
@@ -36,14 +35,43 @@ void etcd_self(struct etcd *e, const struct peer *peer)
 	}
 	free(key);
 	r->kept = true;
-	if (r->value && !r->gone && r->seq == peer->seq)
-		return;
-	peer_to_value(&value, peer);
+	if (r->value && !r->gone && r->seq == seq)
+		return NULL;
 	free(r->value);
-	r->value = value.data;
-	r->seq = peer->seq;
+	r->value = NULL;
+	r->seq = seq;
 	r->put = r->gone = r->asked = false;
 	r->not_before_us = 0;
+	return r;
+}
+
+static char *record_key(const struct etcd *e, const char *stack_id, const char *host_id, uint32_t vni, const char *end)
+{
+	return xasprintf("%s/%s/%s/%u%s", e->config.prefix, stack_id, host_id, vni, end);
+}
+
+void etcd_self(struct etcd *e, const struct peer *peer)
+{
+	struct record *r = record_open(e, record_key(e, peer->stack_id, peer->host_id, peer->vni, ""), peer->seq);
+	struct buf value = {0};
+
+	if (!r)
+		return;
+	peer_to_value(&value, peer);
+	r->value = value.data;
+}
+
+void etcd_self_names(struct etcd *e, const struct name_stack *names, uint64_t seq)
+{
+	struct record *r = record_open(e, record_key(e, names->stack_id, e->config.host_id, names->vni, "/names"), seq);
+	struct name_stack own = *names;
+	struct buf value = {0};
+
+	if (!r)
+		return;
+	str_copy(own.host_id, e->config.host_id);
+	r->n_left_out = own.n_names - name_stack_to_value(&value, &own, seq, ETCD_NAMES_BYTES);
+	r->value = value.data;
 }
 
 static void records_sweep(struct etcd *e)
@@ -104,6 +132,7 @@ bool record_due(const struct etcd *e, const struct record *r, mono_t now)
 
 void records_ask(struct etcd *e, mono_t now)
 {
+	autobuf struct buf value = {0};
 	size_t n = 0;
 
 	etcd_put_txn_begin(&e->body);
@@ -112,7 +141,10 @@ void records_ask(struct etcd *e, mono_t now)
 
 		if (!record_due(e, r, now))
 			continue;
-		etcd_put_txn_op(&e->body, r->key, r->gone ? NULL : r->value, e->lease);
+		buf_clear(&value);
+		if (!r->gone)
+			value_put(e, r, &value);
+		etcd_put_txn_op(&e->body, r->key, r->gone ? NULL : &value, e->lease);
 		r->asked = true;
 		n++;
 	}
@@ -131,16 +163,30 @@ void records_answered(struct etcd *e)
 
 void etcd_forget(struct etcd *e, const struct peer *peer)
 {
-	struct record *r = xgrow(&e->records, e->n_records, &e->cap_records);
+	for (int names = 0; names < 2; names++) {
+		struct record *r = xgrow(&e->records, e->n_records, &e->cap_records);
 
-	e->n_records++;
-	r->key = xasprintf("%s/%s/%s/%u", e->config.prefix, peer->stack_id, peer->host_id, peer->vni);
-	r->gone = true;
+		e->n_records++;
+		r->key = record_key(e, peer->stack_id, peer->host_id, peer->vni, names ? "/names" : "");
+		r->gone = true;
+	}
 }
 
 bool etcd_forgotten(const struct etcd *e)
 {
 	return e->n_records == 0;
+}
+
+void records_again(struct etcd *e)
+{
+	for (size_t i = 0; i < e->n_records; i++) {
+		struct record *r = &e->records[i];
+
+		if (r->gone)
+			continue;
+		r->put = r->asked = false;
+		r->not_before_us = 0;
+	}
 }
 
 void records_unask(struct etcd *e)

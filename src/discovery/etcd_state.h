@@ -10,15 +10,24 @@
 
 enum ask { ASK_NOTHING, ASK_LOGIN, ASK_GRANT, ASK_ALIVE, ASK_PROBE, ASK_TXN, ASK_PAGE, ASK_REVOKE };
 
-/** struct record - A stack of ours at etcd */
+#define REFUSED_MAX 8
+
+/** struct record - A stack of ours at etcd, or its names */
 struct record {
-	char *key, *value;
+	char *key, *value; /* the value in clear */
+	size_t n_left_out; /* names that are not in it */
 	uint64_t seq;
 	bool put;   /* is there, as far as is known */
 	bool gone;  /* has to be deleted */
 	bool asked; /* is in the transaction under way */
 	bool kept;  /* was seen since etcd_self_begin() */
 	int64_t not_before_us;
+};
+
+/** struct refused - A host whose values cannot be opened */
+struct refused {
+	char host_id[HOST_ID_LEN + 1], key_id[KEY_ID_LEN + 1];
+	enum seal_verdict why;
 };
 
 struct etcd {
@@ -39,6 +48,7 @@ struct etcd {
 	bool was_down, stopping, stopped;
 	/* listing and watch */
 	bool listed, listing;
+	unsigned page;	       /* keys of one page: fewer where values are long */
 	int64_t grace_us;      /* of the next listing */
 	int64_t page_revision; /* 0: the first page comes */
 	struct buf page_after;
@@ -46,6 +56,11 @@ struct etcd {
 	bool watching, watch_stop;
 	int64_t watch_since_us, watch_retry_us;
 	unsigned watch_failures;
+	/* seals: by a bit for each key of the ring: who else's first one is it; found by the listing under way */
+	struct value_keys keys;
+	uint32_t used, used_now;
+	struct refused refused[REFUSED_MAX];
+	size_t n_refused;
 	/* for people */
 	enum ask problem_ask;
 	char *problem;
@@ -65,6 +80,27 @@ void records_answered(struct etcd *e);
 void records_unask(struct etcd *e);
 /** records_lost() - The lease is gone, and they with it: all has to be put, nothing deleted */
 void records_lost(struct etcd *e);
+/** records_again() - All has to be put once more, as they are */
+void records_again(struct etcd *e);
 void records_done(struct etcd *e);
+
+/* --- etcd_values.c --- */
+
+/** value_put() - Append what is put for @r, sealed */
+void value_put(const struct etcd *e, const struct record *r, struct buf *b);
+/** value_told() - A key of somebody else, or of ours, has changed, or is listed */
+void value_told(void *arg, const struct etcd_kv *kv);
+/** values_listing(), values_listed() - A listing begins; it has ended */
+void values_listing(struct etcd *e);
+void values_listed(struct etcd *e);
+
+/* --- etcd.c --- */
+
+/** etcd_say() - A log line */
+void etcd_say(struct etcd *e, enum log_level level, const char *text, const char *why);
+/** etcd_list_anew() - List, then watch again; who is missing then may stay for @grace_us */
+void etcd_list_anew(struct etcd *e, int64_t grace_us);
+
+#define PUT_AGAIN_US USEC_PER_SEC /* what somebody deletes is not put again more often */
 
 #endif

@@ -137,7 +137,7 @@ void etcd_put_txn_begin(struct buf *b)
 	buf_puts(b, "{\"success\":[");
 }
 
-void etcd_put_txn_op(struct buf *b, const char *key, const char *value, int64_t lease)
+void etcd_put_txn_op(struct buf *b, const char *key, const struct buf *value, int64_t lease)
 {
 	if (b->data[b->len - 1] != '[')
 		buf_puts(b, ",");
@@ -145,7 +145,7 @@ void etcd_put_txn_op(struct buf *b, const char *key, const char *value, int64_t 
 	put_base64(b, "key", key, strlen(key));
 	if (value) {
 		buf_puts(b, ",");
-		put_base64(b, "value", value, strlen(value));
+		put_base64(b, "value", value->data, value->len);
 		buf_printf(b, ",\"lease\":\"%lld\"", (long long)lease);
 	}
 	buf_puts(b, "}}");

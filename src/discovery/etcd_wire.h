@@ -11,10 +11,12 @@
 #include "base/base.h"
 
 #define ETCD_KEY_BYTES	  512	      /* NUL included; the longest prefix, stack and numbers make 299 */
-#define ETCD_VALUE_BYTES  (32u << 10) /* a peer with all lists full has some 8 kB */
+#define ETCD_VALUE_BYTES  (1u << 20)  /* what a value is sealed, and with copies */
+#define ETCD_PEER_BYTES	  (32u << 10) /* a peer with all lists full has some 8 kB */
+#define ETCD_NAMES_BYTES  (320u << 10)
 #define ETCD_PAGE	  256	      /* keys of one answer to a listing */
 #define ETCD_LINE_BYTES	  (8u << 20)  /* of a watch */
-#define ETCD_ANSWER_BYTES (16u << 20) /* a page of the longest values as base64 */
+#define ETCD_ANSWER_BYTES (16u << 20) /* a page; where it is longer, it is asked for in smaller ones */
 #define ETCD_TOKEN_BYTES  2048	      /* JWTs are long */
 
 /* --- requests: the text of the body is appended --- */
@@ -27,7 +29,7 @@ void etcd_put_range(struct buf *b, const char *prefix, const struct buf *after, 
 void etcd_put_watch(struct buf *b, const char *prefix, int64_t start_revision);
 /** etcd_put_txn_begin(), etcd_put_txn_op(), etcd_put_txn_end() - @value NULL: delete the key */
 void etcd_put_txn_begin(struct buf *b);
-void etcd_put_txn_op(struct buf *b, const char *key, const char *value, int64_t lease);
+void etcd_put_txn_op(struct buf *b, const char *key, const struct buf *value, int64_t lease);
 void etcd_put_txn_end(struct buf *b);
 
 /* --- answers --- */

@@ -227,6 +227,7 @@ void core_feed_begin(struct core *core, enum feed feed)
 {
 	for (size_t i = 0; i < core->peers.n_entries; i++)
 		core->peers.entries[i].fed_again &= (uint8_t)~feed_bit(feed);
+	names_feed_begin(core, feed_bit(feed));
 }
 
 void core_feed_end(struct core *core, struct core_now now, enum feed feed, int64_t grace_us)
@@ -239,6 +240,7 @@ void core_feed_end(struct core *core, struct core_now now, enum feed feed, int64
 		if (e->used && !e->gone && e->fed & bit && !(e->fed_again & bit))
 			entry_drop(core, now, (uint32_t)i, bit, grace_us);
 	}
+	names_feed_end(core, now.mono.us, bit);
 	clash_timer(core, now);
 }
 

@@ -68,7 +68,7 @@ bool names_changed(struct core *core)
 
 /* --- whose names --- */
 
-static struct entry *entry_at(struct core *core, uint32_t place)
+struct entry *names_entry(struct core *core, uint32_t place)
 {
 	struct entry *e = place < core->peers.n_entries ? &core->peers.entries[place] : NULL;
 
@@ -76,11 +76,11 @@ static struct entry *entry_at(struct core *core, uint32_t place)
 }
 
 /* What is kept of the peer at @place. What was kept of another one that was there before does not count */
-static struct heard *heard_at(struct core *core, uint32_t place)
+struct heard *names_heard(struct core *core, uint32_t place)
 {
 	struct names_state *s = core->names;
 	struct heard *h = place < s->n_heard ? s->heard[place] : NULL;
-	struct entry *e = entry_at(core, place);
+	struct entry *e = names_entry(core, place);
 
 	if (!h || !e || h->names.vni != e->peer.vni || !str_eq(h->names.stack_id, e->peer.stack_id) ||
 	    !str_eq(h->names.host_id, e->peer.host_id))
@@ -88,7 +88,7 @@ static struct heard *heard_at(struct core *core, uint32_t place)
 	return h;
 }
 
-static void heard_drop(struct core *core, uint32_t place)
+void names_heard_drop(struct core *core, uint32_t place)
 {
 	struct names_state *s = core->names;
 	struct heard *h = place < s->n_heard ? s->heard[place] : NULL;
@@ -106,11 +106,11 @@ static struct heard *heard_make(struct core *core, uint32_t place)
 {
 	struct names_state *s = core->names;
 	const struct peer *peer = &core->peers.entries[place].peer;
-	struct heard *h = heard_at(core, place);
+	struct heard *h = names_heard(core, place);
 
 	if (h)
 		return h;
-	heard_drop(core, place);
+	names_heard_drop(core, place);
 	while (s->n_heard <= place) {
 		/* NOLINTNEXTLINE(bugprone-sizeof-expression): it holds pointers */
 		xgrow(&s->heard, s->n_heard, &s->cap_heard);
@@ -125,7 +125,7 @@ static struct heard *heard_make(struct core *core, uint32_t place)
 
 void names_peer_changed(struct core *core, uint32_t place)
 {
-	struct heard *h = heard_at(core, place);
+	struct heard *h = names_heard(core, place);
 
 	if (!h || h->names.n_names == 0)
 		return;
@@ -135,7 +135,7 @@ void names_peer_changed(struct core *core, uint32_t place)
 
 void names_peer_gone(struct core *core, uint32_t place)
 {
-	heard_drop(core, place);
+	names_heard_drop(core, place);
 }
 
 /* --- which addresses --- */
@@ -178,7 +178,7 @@ static void checks_timer(struct core *core, int64_t now_us)
 		return;
 	s->check_us = INT64_MAX;
 	for (uint32_t i = 0; i < s->n_heard; i++) {
-		struct heard *h = heard_at(core, i);
+		struct heard *h = names_heard(core, i);
 
 		if (!h || h->check_us == 0)
 			continue;
@@ -262,7 +262,7 @@ static size_t names_of_source(struct core *core, uint32_t place)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < core->names->n_heard; i++) {
-		const struct heard *h = i == place ? NULL : heard_at(core, i);
+		const struct heard *h = i == place ? NULL : names_heard(core, i);
 
 		if (h && ip_cmp(&core->peers.entries[i].peer.host_ip, ip) == 0)
 			n += h->names.n_names;
@@ -274,7 +274,7 @@ static bool set_fits(struct core *core, int64_t now_us, const struct endpoint *f
 		     const struct name_stack *names, size_t n_addresses)
 {
 	struct names_state *s = core->names;
-	const struct heard *h = heard_at(core, place);
+	const struct heard *h = names_heard(core, place);
 	size_t others = s->n_names - (h ? h->names.n_names : 0);
 	size_t addresses = s->n_addresses - (h ? h->n_addresses : 0) + n_addresses;
 	bool fits = others + names->n_names <= LIMIT_NAMES && addresses <= (size_t)4 * LIMIT_NAMES &&
@@ -292,8 +292,8 @@ static bool set_fits(struct core *core, int64_t now_us, const struct endpoint *f
 }
 
 /* A whole set; takes the names */
-static void set_take(struct core *core, int64_t now_us, const struct endpoint *from, uint32_t place, uint64_t seq,
-		     struct name_stack *names)
+void names_take(struct core *core, int64_t now_us, const struct endpoint *from, uint32_t place, uint64_t seq,
+		struct name_stack *names)
 {
 	struct names_state *s = core->names;
 	size_t n_addresses = names_tidy(names);
@@ -520,7 +520,7 @@ static uint32_t peer_of(struct core *core, int64_t now_us, const struct endpoint
 		return TABLE_NONE;
 	}
 	place = peers_find(&core->peers, &key);
-	e = entry_at(core, place);
+	e = names_entry(core, place);
 	if (!e || ip_cmp(&core->peers.hosts[e->host].from.ip, &from->ip) != 0) {
 		core->counts[COUNT_NAMES]++;
 		return TABLE_NONE;
@@ -536,7 +536,7 @@ static bool set_is_old(const struct core *core, int64_t now_us, const struct hea
 static void names_apply(struct core *core, int64_t now_us, const struct endpoint *from, uint32_t place,
 			struct wire_names *m)
 {
-	struct heard *h = heard_at(core, place);
+	struct heard *h = names_heard(core, place);
 	struct name_stack names = {0};
 	size_t n_addresses = 0;
 
@@ -549,7 +549,7 @@ static void names_apply(struct core *core, int64_t now_us, const struct endpoint
 		return;
 	}
 	if (m->parts > 1 ? parts_unite(core, now_us, from, m, &names) : names_move(&names, &n_addresses, m))
-		set_take(core, now_us, from, place, m->seq, &names);
+		names_take(core, now_us, from, place, m->seq, &names);
 }
 
 void names_datagram(struct core *core, struct core_now now, const struct endpoint *from, const char *data, size_t len)
@@ -579,11 +579,12 @@ static void scan_timer(struct core *core, int64_t now_us)
 	for (uint32_t i = 0; i < s->n_heard; i++) {
 		struct heard *h = s->heard[i];
 
-		/* gossip says what it has once */
-		bool kept = i < core->peers.n_entries && core->peers.entries[i].fed & 1u << FEED_GOSSIP;
+		/* a feed says what it has once */
+		bool kept =
+			h && (h->fed || (i < core->peers.n_entries && core->peers.entries[i].fed & 1u << FEED_GOSSIP));
 
-		if (h && (!heard_at(core, i) || (h->names.n_names && !kept && now_us - h->heard_us > silent_us)))
-			heard_drop(core, i);
+		if (h && (!names_heard(core, i) || (h->names.n_names && !kept && now_us - h->heard_us > silent_us)))
+			names_heard_drop(core, i);
 	}
 }
 
@@ -627,7 +628,7 @@ void core_names_load(struct core *core, struct core_now now, const struct names 
 		uint32_t place = peers_find(&core->peers, &key);
 		struct name_stack names = {0};
 
-		if (!entry_at(core, place))
+		if (!names_entry(core, place))
 			continue;
 		for (size_t k = 0; k < from->n_names && k < LIMIT_NAMES_PER_STACK; k++) {
 			struct name *to = xgrow(&names.names, names.n_names, &names.cap_names);
@@ -636,7 +637,10 @@ void core_names_load(struct core *core, struct core_now now, const struct names 
 			to->addresses = xmemdup(to->addresses, to->n_addresses * sizeof(*to->addresses));
 			names.n_names++;
 		}
-		set_take(core, now.mono.us, &core->peers.hosts[core->peers.entries[place].host].from, place, 0, &names);
+		names_take(core, now.mono.us, &core->peers.hosts[core->peers.entries[place].host].from, place, 0,
+			   &names);
+		if (names_heard(core, place)) /* the feed may be away for as long as it likes */
+			names_heard(core, place)->fed = core->peers.entries[place].fed;
 	}
 }
 
@@ -662,7 +666,7 @@ void core_names_export(struct core *core, struct core_now now, struct names *ret
 	struct names n = {.last_update = now.wall};
 
 	for (uint32_t i = 0; i < core->names->n_heard; i++) {
-		const struct heard *h = heard_at(core, i);
+		const struct heard *h = names_heard(core, i);
 		const struct peer *peer = &core->peers.entries[i].peer;
 		struct name_stack *s;
 

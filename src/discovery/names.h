@@ -64,6 +64,10 @@ void names_peer_changed(struct core *core, uint32_t place);
 /** names_peer_gone() - Before the entry is buried */
 void names_peer_gone(struct core *core, uint32_t place);
 
+/** names_feed_begin(), names_feed_end() - As core_feed_begin(), core_feed_end(); @bit is the feed's */
+void names_feed_begin(struct core *core, uint8_t bit);
+void names_feed_end(struct core *core, int64_t now_us, uint8_t bit);
+
 void names_timer(struct core *core, struct core_now now);
 int64_t names_due(const struct core *core);
 /** names_start() - The file is there from the start, also when it holds nothing */

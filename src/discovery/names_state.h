@@ -59,6 +59,7 @@ struct heard {
 	size_t n_addresses;
 	uint64_t seq;
 	int64_t heard_us, check_us; /* check_us 0: was checked */
+	uint8_t fed, fed_again;	    /* as in struct entry */
 };
 
 struct names_partial {
@@ -94,6 +95,14 @@ struct names_state {
 
 /** names_message() - What is said of the names of a stack of ours; it borrows them */
 void names_message(const struct core *core, const struct own *o, struct wire_names *m);
+/** names_entry() - The peer at @place, or NULL: there is none */
+struct entry *names_entry(struct core *core, uint32_t place);
+/** names_heard() - What is kept of it, or NULL. names_heard_drop() - nothing any more */
+struct heard *names_heard(struct core *core, uint32_t place);
+void names_heard_drop(struct core *core, uint32_t place);
+/** names_take() - A whole set of the peer at @place; takes the names. @from: whom to refuse */
+void names_take(struct core *core, int64_t now_us, const struct endpoint *from, uint32_t place, uint64_t seq,
+		struct name_stack *names);
 /** rate_pass() - As bucket_pass(), for another rate */
 bool rate_pass(struct bucket *b, int64_t now_us, int64_t rate, int64_t burst);
 

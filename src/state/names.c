@@ -434,6 +434,57 @@ static void stack_to_text(struct buf *b, const struct name_stack *s)
 	buf_puts(b, s->n_names ? "\n  ]}" : "]}");
 }
 
+size_t name_stack_to_value(struct buf *b, const struct name_stack *s, uint64_t seq, size_t max_bytes)
+{
+	size_t begin = b->len, kept = 0;
+	json_t *head = head_to_json(s);
+
+	json_put_int(head, "seq", (int64_t)seq);
+	json_print(b, head, JSON_COMPACT);
+	json_decref(head);
+	b->len--; /* its closing bracket */
+	buf_puts(b, ",\"names\":[");
+	for (; kept < s->n_names; kept++) {
+		size_t before = b->len;
+
+		if (kept)
+			buf_puts(b, ",");
+		name_to_text(b, &s->names[kept]);
+		if (b->len - begin > max_bytes - strlen("]}")) {
+			b->len = before;
+			break;
+		}
+	}
+	buf_puts(b, "]}");
+	return kept;
+}
+
+int name_stack_from_value(const char *s, size_t len, struct name_stack *ret, uint64_t *ret_seq, struct err *err)
+{
+	json_t *o = json_parse_bounded(s, len, err);
+	struct problems left_out = {0};
+	struct name_stack names = {0};
+	size_t total = 0;
+	int64_t seq = 0;
+	int r = !o ? -EINVAL : json_is_object(o) ? 0 : err_set(err, -EINVAL, "no JSON object");
+
+	if (r == 0)
+		r = json_required(json_get_int(o, "seq", 0, INT64_MAX, &seq, err), "seq", err);
+	if (r == 0)
+		r = json_check_array(o, "names", err);
+	if (r == 0)
+		r = stack_from_json(o, &names, &total, &left_out, err);
+	json_decref(o);
+	problems_done(&left_out);
+	if (r < 0) {
+		name_stack_done(&names);
+		return -EINVAL;
+	}
+	*ret = names;
+	*ret_seq = (uint64_t)seq;
+	return 0;
+}
+
 int names_write(int dirfd, const struct names *n, struct err *err)
 {
 	struct buf text = {0};

@@ -60,6 +60,16 @@ void names_of_stack(const struct inv_stack *s, struct name_stack *ret);
 bool name_stack_same(const struct name_stack *a, const struct name_stack *b);
 void name_stack_done(struct name_stack *s);
 
+/**
+ * name_stack_to_value() - Append one stack and its @seq, for a store: {"host_id":...,"stack_id":...,"vni":...,"seq":17,
+ * "names":[...]}, as in names.json. What is beyond @max_bytes is left out
+ * Return: how many of its names are in it
+ */
+size_t name_stack_to_value(struct buf *b, const struct name_stack *s, uint64_t seq, size_t max_bytes);
+/** name_stack_from_value() - @ret: name_stack_done(). Names that are none are left out. Return: 0 or -EINVAL */
+int name_stack_from_value(const char *s, size_t len, struct name_stack *ret, uint64_t *ret_seq,
+			  struct err *err) MUST_USE;
+
 void names_done(struct names *n);
 void names_sort(struct names *n);
 /** names_from_json() - As inventory_from_json(): what is broken is left out and told in ret->problems */

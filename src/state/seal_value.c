@@ -38,7 +38,25 @@ size_t value_sealed_len(const struct value_keys *k, size_t len)
 	return k->n ? MAGIC_LEN + sodium_base64_encoded_len(LONGER + len, BASE64) - 1 : len;
 }
 
+int value_key_nth(const struct value_keys *k, const char *id)
+{
+	char of[KEY_ID_LEN + 1];
+
+	for (size_t i = 0; i < k->n; i++) {
+		sodium_bin2hex(of, sizeof(of), k->keys[i].id_bytes, KEY_ID_BYTES);
+		if (str_eq(of, id))
+			return (int)i;
+	}
+	return -1;
+}
+
 void value_seal(const struct value_keys *k, const char *about, const void *data, size_t len, struct buf *ret)
+{
+	value_seal_with(k, 0, about, data, len, ret);
+}
+
+void value_seal_with(const struct value_keys *k, size_t nth, const char *about, const void *data, size_t len,
+		     struct buf *ret)
 {
 	size_t text_len = value_sealed_len(k, len) - MAGIC_LEN;
 	autofree uint8_t *raw = NULL;
@@ -48,10 +66,10 @@ void value_seal(const struct value_keys *k, const char *about, const void *data,
 		return;
 	}
 	raw = xmalloc(LONGER + len);
-	memcpy(raw, k->keys[0].id_bytes, KEY_ID_BYTES);
+	memcpy(raw, k->keys[nth].id_bytes, KEY_ID_BYTES);
 	randombytes_buf(raw + AT_NONCE, AT_SEALED - AT_NONCE);
 	crypto_aead_xchacha20poly1305_ietf_encrypt(raw + AT_SEALED, NULL, data, len, (const uint8_t *)about,
-						   strlen(about), NULL, raw + AT_NONCE, k->keys[0].secret);
+						   strlen(about), NULL, raw + AT_NONCE, k->keys[nth].secret);
 	buf_puts(ret, MAGIC);
 	buf_reserve(ret, text_len + 1);
 	sodium_bin2base64(ret->data + ret->len, text_len + 1, raw, LONGER + len, BASE64);

@@ -37,6 +37,8 @@ struct value_keys {
 void value_keys_derive(struct value_keys *ret, enum value_purpose purpose, const struct keyring *ring);
 void value_keys_done(struct value_keys *k);
 
+/** value_key_nth() - Where in the ring is the key of this id? Return: -1: nowhere */
+int value_key_nth(const struct value_keys *k, const char *id);
 /** value_sealed_len() - How long the text is that @len bytes become; without a key @len */
 size_t value_sealed_len(const struct value_keys *k, size_t len);
 /**
@@ -44,6 +46,9 @@ size_t value_sealed_len(const struct value_keys *k, size_t len);
  * @about: where the value will be, for instance its key in the store
  */
 void value_seal(const struct value_keys *k, const char *about, const void *data, size_t len, struct buf *ret);
+/** value_seal_with() - The same with another key of the ring than the first */
+void value_seal_with(const struct value_keys *k, size_t nth, const char *about, const void *data, size_t len,
+		     struct buf *ret);
 /**
  * value_open() - Append what was sealed, or without a key what is not
  * @ret_id: the id of its key, "" when it is not sealed

@@ -29,6 +29,17 @@ static void on_drop(void *arg, const struct peer *key)
 	core_feed_drop(arg, now, FEED_ETCD, key);
 }
 
+static void on_names(void *arg, const struct peer *key, uint64_t seq, struct name_stack *names)
+{
+	assert(name_valid(key->stack_id) && key->vni > 0 && str_eq(names->stack_id, key->stack_id));
+	core_feed_names(arg, now, FEED_ETCD, key, seq, names);
+}
+
+static void on_names_drop(void *arg, const struct peer *key)
+{
+	core_feed_names_drop(arg, now, FEED_ETCD, key);
+}
+
 static void on_begin(void *arg)
 {
 	core_feed_begin(arg, FEED_ETCD);
@@ -61,12 +72,13 @@ static void machine(const char *data, size_t len, bool watch)
 				 .feeds = 1u << FEED_ETCD};
 	struct etcd_config ec = {.n_endpoints = 1, .prefix = PREFIX, .ttl_s = 30};
 	struct core *core = core_new(&cc);
-	struct etcd_events events = {on_put, on_drop, on_begin, on_end, on_seen, on_say, core};
+	struct etcd_events events = {on_put, on_drop, on_names, on_names_drop, on_begin, on_end, on_seen, on_say, core};
 	struct etcd *e = etcd_new(&ec, &events);
 	static const char list[] = "{\"header\":{\"revision\":\"5\"}}";
 	struct err err = {0};
 	struct etcd_request r;
 	struct discovery d;
+	struct names n = {0};
 
 	core_start(core, now);
 	for (int i = 0; i < 3; i++) {
@@ -79,8 +91,33 @@ static void machine(const char *data, size_t len, bool watch)
 	for (size_t i = 0; i < d.n_peers; i++)
 		assert(d.peers[i].host_id[0] && d.peers[i].source == PEER_ETCD);
 	core_export_done(&d);
+	core_names_export(core, now, &n);
+	for (size_t i = 0; i < n.n_stacks; i++)
+		assert(n.stacks[i].n_names > 0 && n.stacks[i].names[0].n_addresses > 0);
+	names_done(&n);
 	etcd_free(e);
 	core_free(core);
+}
+
+/* A listing with a peer, and with what shall be its names */
+static void names(const char *data, size_t len)
+{
+	static const char key[] = PREFIX "/blog/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/7";
+	static const char of_names[] = PREFIX "/blog/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/7/names";
+	static const char peer[] = "{\"stack_id\":\"blog\",\"host_ip\":\"192.0.2.2\",\"vni\":7,\"host_id\":"
+				   "\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"seq\":5,\"subnets\":[\"10.0.0.0/8\"]}";
+	autobuf struct buf b = {0};
+
+	buf_puts(&b, "{\"header\":{\"revision\":\"5\"},\"kvs\":[{\"mod_revision\":\"5\",\"key\":\"");
+	base64_put(&b, key, strlen(key));
+	buf_puts(&b, "\",\"value\":\"");
+	base64_put(&b, peer, strlen(peer));
+	buf_puts(&b, "\"},{\"mod_revision\":\"5\",\"key\":\"");
+	base64_put(&b, of_names, strlen(of_names));
+	buf_puts(&b, "\",\"value\":\"");
+	base64_put(&b, data, len);
+	buf_puts(&b, "\"}]}");
+	machine(b.data, b.len, false);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -95,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	if (!size)
 		return 0;
-	switch (bytes[0] % 8) {
+	switch ((uint8_t)(bytes[0] - '0') % 9) {
 	case 0:
 		if (etcd_get_token(data, len, token, sizeof(token), &err) == 0)
 			assert(token[0] && !strpbrk(token, "\r\n "));
@@ -122,8 +159,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	case 6:
 		machine(data, len, false);
 		break;
-	default:
+	case 7:
 		machine(data, len, true);
+		break;
+	default:
+		names(data, len);
 		break;
 	}
 	return 0;

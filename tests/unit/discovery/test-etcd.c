@@ -32,6 +32,8 @@ struct world {
 	size_t endpoint, n_requests, n_txns, n_logins, n_lists, n_puts, n_drops, n_ends, n_seen, n_watches;
 	char last_put[LIMIT_NAME], last_drop[LIMIT_NAME], last_said[512];
 	int64_t grace_us;
+	size_t n_names;
+	uint64_t names_seq;
 	bool watching;
 };
 
@@ -48,6 +50,23 @@ static void on_drop(void *arg, const struct peer *key)
 	struct world *w = arg;
 
 	w->n_drops++;
+	str_copy(w->last_drop, key->stack_id);
+}
+
+static void on_names(void *arg, const struct peer *key, uint64_t seq, struct name_stack *names)
+{
+	struct world *w = arg;
+
+	w->n_names = names->n_names;
+	w->names_seq = seq;
+	str_copy(w->last_put, key->stack_id);
+}
+
+static void on_names_drop(void *arg, const struct peer *key)
+{
+	struct world *w = arg;
+
+	w->n_names = 0;
 	str_copy(w->last_drop, key->stack_id);
 }
 
@@ -208,7 +227,7 @@ static void world_self(struct world *w, const char *stack, uint64_t seq)
 static void world_start(struct world *w, size_t n_endpoints, const char *username)
 {
 	struct etcd_config c = {.n_endpoints = n_endpoints, .ttl_s = 30, .goodbye = true};
-	struct etcd_events e = {on_put, on_drop, on_begin, on_end, on_seen, on_say, w};
+	struct etcd_events e = {on_put, on_drop, on_names, on_names_drop, on_begin, on_end, on_seen, on_say, w};
 
 	*w = (struct world){.now = {1000 * SEC}, .revision = 10, .lease = 100};
 	str_copy(c.prefix, PREFIX);
@@ -413,15 +432,20 @@ static void test_strangers(void **state)
 		"{\"result\":{\"events\":[{\"kv\":{\"key\":\"L2V0Yw==\",\"mod_revision\":\"3\"}}]}}"};
 	struct peer p;
 	struct world w;
+	bool names;
 
-	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000", &p), 0);
+	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000", &p, &names), 0);
+	assert_false(names);
+	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000/names", &p, &names), 0);
+	assert_true(names);
 	assert_string_equal(p.stack_id, "shop");
 	assert_int_equal(p.vni, 1000);
-	assert_int_equal(etcd_key_parse("shop/" HOST_A "/0", &p), -EINVAL);
-	assert_int_equal(etcd_key_parse("shop/" HOST_A "/01000", &p), -EINVAL);
-	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000/names", &p), -EINVAL);
-	assert_int_equal(etcd_key_parse("../" HOST_A "/1000", &p), -EINVAL);
-	assert_int_equal(etcd_key_parse("shop/aaaa/1000", &p), -EINVAL);
+	assert_int_equal(etcd_key_parse("shop/" HOST_A "/0", &p, &names), -EINVAL);
+	assert_int_equal(etcd_key_parse("shop/" HOST_A "/01000", &p, &names), -EINVAL);
+	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000/others", &p, &names), -EINVAL);
+	assert_int_equal(etcd_key_parse("../" HOST_A "/1000", &p, &names), -EINVAL);
+	assert_int_equal(etcd_key_parse("shop/aaaa/1000", &p, &names), -EINVAL);
+	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000000000000000000000", &p, &names), -EINVAL);
 	/* a value that is none, one that lies about its key, one of our own: no peers, and the rest counts */
 	world_start(&w, 1, "");
 	kv_put(&w.kvs, "one", HOST_B, 7, "rubbish");
@@ -443,6 +467,34 @@ static void test_strangers(void **state)
 		world_run(&w, 10 * SEC);
 		assert_int_equal(w.n_ends, ends + 1);
 	}
+	world_end(&w);
+}
+
+/* What is too long at once is asked for in smaller pages */
+static void test_long_values(void **state)
+{
+	static const char *const limits[] = {"\"256\"", "\"64\"", "\"16\"", "\"4\"", "\"1\""};
+	struct etcd_request r;
+	struct err err = {0};
+	struct world w;
+
+	world_start(&w, 1, "");
+	world_self(&w, "shop", 1);
+	for (size_t i = 0; i < ARRAY_LEN(limits);) {
+		assert_true(etcd_request(w.etcd, w.now, &r));
+		str_copy(w.path, r.path);
+		str_copy(w.body, r.body);
+		if (!str_eq(r.path, "/v3/kv/range")) {
+			world_answer(&w);
+			continue;
+		}
+		assert_non_null(strstr(r.body, limits[i++]));
+		err_set(&err, -E2BIG, "an answer of more than 16777216 bytes");
+		etcd_answer(w.etcd, w.now, -E2BIG, 0, NULL, 0, &err);
+	}
+	w.now.us += 10 * SEC;
+	world_run(&w, SEC);
+	assert_int_equal(w.n_ends, 1);
 	world_end(&w);
 }
 
@@ -478,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_long_values),
 		cmocka_unit_test(test_base64),
 	};
 

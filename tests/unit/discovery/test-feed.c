@@ -215,6 +215,97 @@ static void test_listing(void **state)
 	free(w.flights);
 }
 
+/* Of the only peer that there is */
+static size_t names_of(struct world *w, struct node *n)
+{
+	struct names all = {0};
+	size_t count;
+
+	core_names_export(n->core, node_now(w, n), &all);
+	assert_true(all.n_stacks <= 1);
+	count = all.n_stacks ? all.stacks[0].n_names : 0;
+	names_done(&all);
+	return count;
+}
+
+static void names_put(struct world *w, struct node *a, const struct node *b, uint64_t seq, size_t count)
+{
+	struct peer key = record(b, 0, NULL);
+	struct name_stack names = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		struct name *n = xgrow(&names.names, names.n_names, &names.cap_names);
+
+		str_print(n->name, "web-%zu", i);
+		n->addresses = xmemdup(&b->stacks[0].subnets[0].ip, sizeof(struct ip));
+		n->n_addresses = 1;
+		names.n_names++;
+	}
+	core_feed_names(a->core, node_now(w, a), FEED_ETCD, &key, seq, &names);
+	name_stack_done(&names);
+	node_drain(w, a);
+}
+
+static void test_names(void **state)
+{
+	struct world w;
+	struct node *a, *b;
+	struct discovery file;
+	struct names names_file;
+	struct peer key;
+
+	world_init(&w, 6);
+	a = node_etcd(&w, false);
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	/* of nobody who is known */
+	names_put(&w, a, b, 5, 2);
+	assert_int_equal(names_of(&w, a), 0);
+	/* they stay as they are for as long as the feed has them */
+	assert_int_equal(put(&w, a, record(b, 5, &b->stacks[0].subnets[0])), 0);
+	names_put(&w, a, b, 5, 2);
+	assert_int_equal(names_of(&w, a), 2);
+	world_run(&w, 7200 * SEC);
+	assert_int_equal(names_of(&w, a), 2);
+	names_put(&w, a, b, 6, 3);
+	assert_int_equal(names_of(&w, a), 3);
+	/* a listing with the peer but without them takes them away; one without the peer leaves them with it */
+	core_feed_begin(a->core, FEED_ETCD);
+	core_feed_end(a->core, node_now(&w, a), FEED_ETCD, 80 * SEC);
+	world_run(&w, 60 * SEC);
+	assert_int_equal(names_of(&w, a), 3);
+	assert_int_equal(put(&w, a, record(b, 7, &b->stacks[0].subnets[0])), 0);
+	names_put(&w, a, b, 7, 3);
+	core_feed_begin(a->core, FEED_ETCD);
+	assert_int_equal(put(&w, a, record(b, 7, &b->stacks[0].subnets[0])), 0);
+	core_feed_end(a->core, node_now(&w, a), FEED_ETCD, 80 * SEC);
+	assert_int_equal(names_of(&w, a), 0);
+	/* over a restart, while the feed is away */
+	names_put(&w, a, b, 8, 2);
+	core_export(a->core, node_now(&w, a), &file);
+	core_names_export(a->core, node_now(&w, a), &names_file);
+	struct core *old = a->core;
+	a->core = core_new(&a->config);
+	core_load(a->core, node_now(&w, a), &file);
+	core_names_load(a->core, node_now(&w, a), &names_file);
+	core_start(a->core, node_now(&w, a));
+	core_export_done(&file);
+	names_done(&names_file);
+	core_free(old);
+	world_run(&w, 7200 * SEC);
+	assert_int_equal(names_of(&w, a), 2);
+	/* and gone when they are, or their peer is */
+	key = record(b, 0, NULL);
+	core_feed_names_drop(a->core, node_now(&w, a), FEED_ETCD, &key);
+	assert_int_equal(names_of(&w, a), 0);
+	names_put(&w, a, b, 9, 1);
+	assert_int_equal(names_of(&w, a), 1);
+	drop(&w, a, b);
+	assert_int_equal(names_of(&w, a), 0);
+	node_kill(a);
+	free(w.flights);
+}
+
 static void self_count(void *arg, const struct peer *p)
 {
 	(*(size_t *)arg)++;
@@ -252,7 +343,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put_drop), cmocka_unit_test(test_checks), cmocka_unit_test(test_merge),
-		cmocka_unit_test(test_listing),	 cmocka_unit_test(test_self),
+		cmocka_unit_test(test_listing),	 cmocka_unit_test(test_names),	cmocka_unit_test(test_self),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
