@@ -160,11 +160,28 @@ static void member_answered(struct etcd *e, mono_t now, enum ask ask)
 
 /* --- what to ask --- */
 
+static bool login_needed(const struct etcd *e)
+{
+	return e->config.username[0] && !e->token[0] && !e->no_login;
+}
+
+/* Keys that we have put go with our lease. Those that we have not may be there of an earlier process of ours */
+static enum ask ask_last(const struct etcd *e, mono_t now)
+{
+	bool due = false;
+
+	for (size_t i = 0; i < e->n_records; i++)
+		due = due || record_due(e, &e->records[i], now);
+	if ((due || e->lease) && login_needed(e))
+		return ASK_LOGIN;
+	return due ? ASK_TXN : e->lease ? ASK_REVOKE : ASK_NOTHING;
+}
+
 static enum ask ask_next(const struct etcd *e, mono_t now)
 {
 	bool mine = false, due = false;
 
-	if (e->config.username[0] && !e->token[0] && !e->no_login)
+	if (login_needed(e))
 		return ASK_LOGIN;
 	for (size_t i = 0; i < e->n_records; i++) {
 		mine = mine || !e->records[i].gone;
@@ -218,7 +235,6 @@ static void request_fill(struct etcd *e, mono_t now, enum ask ask, struct etcd_r
 		break;
 	case ASK_REVOKE:
 		ret->path = "/v3/lease/revoke";
-		ret->timeout_ms = STOP_MS;
 		etcd_put_lease(&e->body, e->lease);
 		break;
 	}
@@ -229,10 +245,13 @@ bool etcd_request(struct etcd *e, mono_t now, struct etcd_request *ret)
 {
 	if (e->asked != ASK_NOTHING || e->stopped || now.us < e->retry_us)
 		return false;
-	e->asked = e->stopping ? ASK_REVOKE : ask_next(e, now);
+	e->asked = e->stopping ? ask_last(e, now) : ask_next(e, now);
+	e->stopped = e->stopping && e->asked == ASK_NOTHING;
 	if (e->asked == ASK_NOTHING)
 		return false;
 	request_fill(e, now, e->asked, ret);
+	if (e->stopping)
+		ret->timeout_ms = STOP_MS;
 	return true;
 }
 
@@ -320,7 +339,6 @@ static int take(struct etcd *e, mono_t now, enum ask ask, const char *data, size
 		return take_page(e, data, len, err);
 	case ASK_REVOKE:
 		e->lease = 0;
-		e->stopped = true;
 		break;
 	}
 	return 0;
@@ -370,7 +388,7 @@ void etcd_answer(struct etcd *e, mono_t now, int code, int status, const char *d
 		e->page = e->page > 4 ? e->page / 4 : 1;
 		return;
 	}
-	if (ask == ASK_REVOKE && r < 0 && (r == -ENOKEY || e->failures >= e->config.n_endpoints))
+	if (e->stopping && r < 0 && (r == -ENOKEY || e->failures >= e->config.n_endpoints))
 		e->stopped = true;
 	if (r == 0 && ask != ASK_LOGIN && ask != ASK_GRANT)
 		e->heeded = 0;
@@ -388,8 +406,7 @@ enum etcd_watch_do etcd_watch(struct etcd *e, mono_t now, struct etcd_request *r
 		e->watch_stop = false;
 		return ETCD_WATCH_STOP;
 	}
-	if (e->watching || !e->listed || e->was_down || e->stopping || now.us < e->watch_retry_us ||
-	    (e->config.username[0] && !e->token[0] && !e->no_login))
+	if (e->watching || !e->listed || e->was_down || e->stopping || now.us < e->watch_retry_us || login_needed(e))
 		return ETCD_WATCH_KEEP;
 	buf_clear(&e->watch_body);
 	etcd_put_watch(&e->watch_body, e->config.prefix, e->revision + 1);
@@ -468,7 +485,12 @@ void etcd_stop(struct etcd *e, mono_t now)
 	e->retry_us = now.us;
 	e->failures = 0;
 	watch_drop(e);
-	e->stopped = !e->config.goodbye || !e->lease;
+	e->stopped = !e->config.goodbye;
+	for (size_t i = 0; i < e->n_records; i++) {
+		e->records[i].gone = e->records[i].gone || !e->records[i].put;
+		e->records[i].asked = false;
+		e->records[i].not_before_us = 0;
+	}
 }
 
 bool etcd_stopped(const struct etcd *e)

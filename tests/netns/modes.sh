@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
 DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/build/docker-router}
-ALL_MODES=(multicast static gossip gossip-sealed etcd)
+ALL_MODES=(multicast static gossip gossip-sealed etcd etcd-sealed)
 
 skip() {
 	echo "1..0 # SKIP $*"
@@ -121,7 +121,15 @@ begin_etcd() {
 		--initial-advertise-peer-urls http://10.99.0.9:2380 --initial-cluster m=http://10.99.0.9:2380 >"$T/etcd.log" 2>&1 &
 	PID[etcd]=$!
 }
-no_names=(etcd) # these carry no names of containers: that is what another mode beside them is for
+settings_etcd-sealed() {
+	settings_etcd
+	echo "CLUSTER_KEY_FILE=$T/key"
+}
+begin_etcd-sealed() {
+	begin_gossip-sealed
+	begin_etcd
+}
+no_names=() # these carry no names of containers: that is what another mode beside them is for
 
 # --- discoveries -------------------------------------------------------------------------------------------------------
 
@@ -233,7 +241,9 @@ suite() {
 	within 15 knows blog shop 10.84.0.0/24
 
 	end KILL blog
+	: >"$T/$MODE/blog.log"
 	start blog 2
+	within 15 grep -q started "$T/$MODE/blog.log"
 	ok "who was killed knows the others again" within 15 knows blog shop 10.84.0.0/24
 	end TERM blog
 	ok "and can leave" within 2 lost shop blog

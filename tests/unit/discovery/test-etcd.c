@@ -419,6 +419,16 @@ static void test_stop(void **state)
 	assert_true(etcd_stopped(w.etcd));
 	assert_false(w.watching);
 	world_end(&w);
+	/* before anything was put: what an earlier process put goes */
+	world_start(&w, 1, "router");
+	world_self(&w, "shop", 1);
+	etcd_stop(w.etcd, w.now);
+	world_run(&w, SEC);
+	assert_string_equal(w.path, "/v3/kv/txn");
+	assert_non_null(strstr(w.body, "request_delete_range"));
+	assert_int_equal(w.n_logins, 1);
+	assert_true(etcd_stopped(w.etcd));
+	world_end(&w);
 }
 
 static void test_strangers(void **state)
