@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{"discovery", "discovery", true, "who else is out there: announce our stacks, hear of the peers"},
 	{"router", "router", true, "make the VXLAN devices, routes and firewall that the peers ask for"},
 	{"names", "names", true, "answer containers who is called what, on all hosts"},
+	{"multicast", "multicast", true, "what the LAN and containers discover of each other: SSDP, mDNS"},
 	{"status", "cli", false, "what runs, what was made, what is wrong"},
 	{"peers", "cli", false, "the stacks of other hosts, and when they were last heard"},
 	{"routes", "cli", false, "the prefixes that lead to other stacks, and those refused"},

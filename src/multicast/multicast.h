@@ -5,15 +5,14 @@
  * One label on a network, and what is on the LAN and what is in containers find each other. Two ways, since there are
  * two kinds of multicast:
  *
- *	control (SSDP, mDNS)   a few packets a second that carry addresses. A relay: heard by packet sockets on the LAN's
- *	                       interface and on the bridges, in front of every firewall; sent on from this host's own
- *	                       address on the other side. HTTP that SSDP leads to passes a proxy, which puts addresses
- *	                       right. No namespace, no NIC, no route, no rule: nothing on the host is changed.
- *	routable groups        streams. The kernel forwards (MFC), in a namespace of ours with a NIC on the LAN and a leg
- *	                       in every bridge, where neither Docker's chains nor another multicast router are.
+ *	control (SSDP, mDNS)   a few packets a second that carry addresses. A relay: heard by packet sockets on the
+ *LAN's interface and on the bridges, in front of every firewall; sent on from this host's own address on the other
+ *side. HTTP that SSDP leads to passes a proxy, which puts addresses right. No namespace, no NIC, no route, no rule:
+ *nothing on the host is changed. routable groups        streams. The kernel forwards (MFC), in a namespace of ours with
+ *a NIC on the LAN and a leg in every bridge, where neither Docker's chains nor another multicast router are.
  *
- *	inventory.json --> legs.c: legs, desired --+--> ssdp.c, mdns.c   (pure) --> relay.c: packet and UDP sockets, http.c
- *	netlink (links, addresses) --> actual -----+--> membership.c ... (pure) --> mroute.c: MRT socket, reports
+ *	inventory.json --> legs.c: legs, desired --+--> ssdp.c, mdns.c   (pure) --> relay.c: packet and UDP sockets,
+ *http.c netlink (links, addresses) --> actual -----+--> membership.c ... (pure) --> mroute.c: MRT socket, reports
  *
  * The seam between the pure cores and the I/O
  * -------------------------------------------
@@ -59,7 +58,8 @@ struct mc_leg {
 /** struct mc_packet - A UDP datagram that came in on a leg, addresses and checksum seen by the role */
 struct mc_packet {
 	uint32_t leg;
-	uint32_t port; /* that mc_open() was asked for; 0: heard on the wire, sent to the group or to SSDP_PORT, MDNS_PORT */
+	uint32_t port; /* that mc_open() was asked for; 0: heard on the wire, sent to the group or to SSDP_PORT,
+			  MDNS_PORT */
 	struct endpoint src, dst; /* scope is 0; the leg says it */
 	uint8_t ttl;
 	const uint8_t *data;
@@ -127,14 +127,15 @@ void mc_actions_done(struct mc_actions *a);
  *	int didl_response(struct didl *d, const void *data, size_t len, struct buf *out);  server -> client
  *	int didl_response_end(struct didl *d, struct buf *out);                             server closed
  *	bytes in, bytes out, any cut; 0, or negative: close both. Host: of requests is put to the inside endpoint,
- *	http://INSIDE in XML bodies of replies and in Location: to the outside one, lengths put right; what is not XML or
- *	longer than 4 MiB passes as it is, without being kept.
+ *	http://INSIDE in XML bodies of replies and in Location: to the outside one, lengths put right; what is not XML
+ *or longer than 4 MiB passes as it is, without being kept.
  */
 
 /**
  * mc_map_fn - By which endpoint does @to reach TCP @inside of @from?
  * Return: false: as it is (it is reached without us, or there is no room: the role has counted that)
  */
-typedef bool mc_map_fn(void *arg, uint32_t from, const struct endpoint *inside, uint32_t to, struct endpoint *ret_outside);
+typedef bool mc_map_fn(void *arg, uint32_t from, const struct endpoint *inside, uint32_t to,
+		       struct endpoint *ret_outside);
 
 #endif

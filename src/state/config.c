@@ -22,8 +22,8 @@ static const struct option options[] = {
 	 "How much is logged: error, warning, info, debug.", FOR_ALL, parse_log_level},
 	{"LOG_FORMAT", "FORMAT", "text", "text or json", "How it is logged: text, or json with one object a line.",
 	 FOR_ALL, parse_log_format},
-	{"ROLES", "LIST", "inventory,discovery,router,names",
-	 "some of inventory, discovery, router, names, with commas", "The roles that host starts.", FOR_HOST,
+	{"ROLES", "LIST", "inventory,discovery,router,names,multicast",
+	 "some of inventory, discovery, router, names, multicast, with commas", "The roles that host starts.", FOR_HOST,
 	 parse_roles},
 	{"DOCKER_HOST", "LIST", "unix:///var/run/docker.sock",
 	 "unix:///path or tcp://host:port, at most 16 of them with commas",
@@ -65,8 +65,10 @@ static const struct option options[] = {
 	 "Address that everything is sent from. Default: that of the default route's interface.",
 	 FOR_DISCOVERY | FOR_ROUTER, parse_host_ip},
 	{"INTERFACE", "NAME", "", "the name of a network interface",
-	 "Interface of the announcements. Default: all that can do multicast.", FOR_DISCOVERY | FOR_ROUTER,
-	 parse_interface, FIELD(interface)},
+	 "Interface of the announcements, and of the LAN for multicast. Default: all that can do multicast; that of "
+	 "the "
+	 "default route.",
+	 FOR_DISCOVERY | FOR_ROUTER | FOR_MULTICAST, parse_interface, FIELD(interface)},
 	{"GOODBYE", "WHEN", "stop", "stop or never",
 	 "When peers are told that this host leaves: stop (as the process ends) or never.", FOR_DISCOVERY,
 	 parse_goodbye},

@@ -29,6 +29,7 @@ enum option_role {
 	FOR_HOST = 16,
 	FOR_CLI = 32,
 	FOR_NAMES = 64,
+	FOR_MULTICAST = 128,
 };
 
 enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_GOSSIP = 4, MODE_ETCD = 8 };
@@ -52,7 +53,7 @@ struct config {
 	char state_dir[256], run_dir[256], config_file[256];
 	enum log_level log_level;
 	enum log_format log_format;
-	/* ROLES: "inventory,discovery,router,names" by default */
+	/* ROLES: "inventory,discovery,router,names,multicast" by default */
 	char roles[128];
 	/* DOCKER_HOST: endpoints, commas between; unix:///path, tcp://host:port (http), default
 	 * unix:///var/run/docker.sock */

@@ -218,8 +218,8 @@ static bool multicast_same(const struct inv_multicast *a, const struct inv_multi
 
 bool inventory_same(const struct inventory *a, const struct inventory *b)
 {
-	if (a->n_engines != b->n_engines || a->n_stacks != b->n_stacks ||
-	    a->n_multicast != b->n_multicast || a->problems.n != b->problems.n)
+	if (a->n_engines != b->n_engines || a->n_stacks != b->n_stacks || a->n_multicast != b->n_multicast ||
+	    a->problems.n != b->problems.n)
 		return false;
 	for (size_t i = 0; i < a->n_multicast; i++)
 		if (!multicast_same(&a->multicast[i], &b->multicast[i]))

@@ -114,6 +114,7 @@ int state_write_json(int dirfd, const char *name, json_t *root, struct err *err)
 #define STATE_RECORDS	"records.json"
 #define STATE_DISCOVERY "discovery.json"
 #define STATE_ROUTER	"router.json"
+#define STATE_MULTICAST "multicast.json"
 #define STATE_HOST	"host.json"
 #define STATE_HOST_ID	"host_id"
 

@@ -50,8 +50,10 @@ static int word_add(struct multicast_label *l, const char *word, struct err *err
 	} else if (prefix_parse(word, &p) == 0) {
 		p = prefix_mask(p);
 		if (!is_routable(&p))
-			return err_set(err, -EINVAL, "\"%s\" is no range of groups that can be routed; allowed are "
-				       MULTICAST_LABEL_TEXT, given.data);
+			return err_set(
+				err, -EINVAL,
+				"\"%s\" is no range of groups that can be routed; allowed are " MULTICAST_LABEL_TEXT,
+				given.data);
 		rc = group_add(l, &p);
 	} else {
 		return err_set(err, -EINVAL, "\"%s\" is unknown; allowed are " MULTICAST_LABEL_TEXT, given.data);

@@ -42,7 +42,7 @@ done
 for f in src/discovery/core.c src/discovery/wire.c src/discovery/gossip*.c src/router/desired.c src/router/plan.c src/router/ruleset.c \
 	src/router/claim.c src/router/op.c src/names/answer.c src/names/dns.c src/names/forward.c src/names/table.c \
 	src/names/table_build.c \
-	src/multicast/asker.c src/multicast/gmp.c src/multicast/guard.c src/multicast/igmp.c \
+	src/multicast/asker.c src/multicast/datagram.c src/multicast/gmp.c src/multicast/guard.c src/multicast/igmp.c \
 	src/multicast/leg.c src/multicast/mdns.c src/multicast/mdns_packet.c src/multicast/membership.c \
 	src/multicast/membership_filter.c src/multicast/mld.c src/multicast/querier.c src/multicast/ssdp.c \
 	src/multicast/ssdp_message.c src/multicast/didl.c src/multicast/http_message.c; do

@@ -350,8 +350,7 @@ static void test_matters(void **state)
 /* The label multicast stands apart from stacks: with and without vni, and the config file goes before it */
 static void test_multicast(void **state)
 {
-	const struct config_network file = {
-		.name = "br-two", .multicast = {.mdns = true}, .has_multicast = true};
+	const struct config_network file = {.name = "br-two", .multicast = {.mdns = true}, .has_multicast = true};
 	const struct model_config config = {.networks = &file, .n_networks = 1};
 	static const char *const texts[] = {
 		"{\"Id\":\"one\",\"Name\":\"one\"," NETWORK_HEAD "\"Labels\":{\"docker-router.multicast\":\"ssdp\"}}",

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Labelled networks and interfaces to legs; see links.h.
+ */
+#include "multicast/links.h"
+
+static void link_point(struct link *l)
+{
+	l->leg.subnets = l->subnets;
+	l->leg.ranges = l->ranges;
+}
+
+static struct link *links_add(struct links *l)
+{
+	struct link *to = xcalloc(1, sizeof(*to));
+
+	*xgrow(&l->v, l->n, &l->cap) = to; /* NOLINT(bugprone-sizeof-expression): it holds pointers */
+	l->n++;
+	link_point(to);
+	return to;
+}
+
+void links_done(struct links *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+	*l = (struct links){0};
+}
+
+static const struct iface *iface_find(const struct interfaces *ifs, const char *name, int index)
+{
+	for (size_t i = 0; i < ifs->n_ifaces; i++)
+		if (name ? str_eq(ifs->ifaces[i].name, name) : ifs->ifaces[i].index == index)
+			return &ifs->ifaces[i];
+	return NULL;
+}
+
+static void subnet_add(struct link *l, const struct prefix *p)
+{
+	struct prefix net = prefix_mask(*p);
+
+	for (size_t i = 0; i < l->leg.n_subnets; i++)
+		if (prefix_cmp(&l->subnets[i], &net) == 0)
+			return;
+	if (l->leg.n_subnets < ARRAY_LEN(l->subnets))
+		l->subnets[l->leg.n_subnets++] = net;
+}
+
+/* The first address of each kind; a temporary one only when there is no other */
+static void addresses_take(struct link *l, const struct interfaces *ifs)
+{
+	struct ip second = {0};
+
+	for (size_t i = 0; i < ifs->n_addresses; i++) {
+		const struct iface_address *a = &ifs->addresses[i];
+		const struct ip *ip = &a->prefix.ip;
+		bool narrow = ip_is_link_local(ip);
+		struct ip *to = ip->family == AF_INET ? &l->leg.ip4 : narrow ? &l->leg.ip6 : &l->leg.ip6_wide;
+
+		if (a->index != l->ifindex || (!a->usable && !narrow))
+			continue;
+		if (a->second_rate && ip_is_none(&second) && to == &l->leg.ip6_wide)
+			second = *ip;
+		else if (!a->second_rate && ip_is_none(to))
+			*to = *ip;
+		subnet_add(l, &a->prefix);
+	}
+	if (ip_is_none(&l->leg.ip6_wide))
+		l->leg.ip6_wide = second;
+}
+
+static void network_link(const struct inv_multicast *m, const struct interfaces *ifs, struct links *ret,
+			 struct problems *problems)
+{
+	const struct iface *f = iface_find(ifs, m->network.bridge, 0);
+	char object[LIMIT_NAME + 16];
+	struct link *l;
+
+	str_print(object, "network %s", m->network.name);
+	if (!f) {
+		problems_add(problems, object, "", "its bridge %s is not there; waiting for it", m->network.bridge);
+		return;
+	}
+	l = links_add(ret);
+	l->ifindex = f->index;
+	str_copy(l->ifname, f->name);
+	str_copy(l->network_id, m->network.id);
+	str_copy(l->leg.name, m->network.name);
+	l->leg.wants =
+		(m->label.ssdp ? MC_SSDP : 0) | (m->label.mdns ? MC_MDNS : 0) | (m->label.n_groups ? MC_GROUPS : 0);
+	multicast_label_print(&m->label, l->label);
+	memcpy(l->ranges, m->label.groups, sizeof(l->ranges));
+	l->leg.n_ranges = m->label.n_groups;
+	for (size_t i = 0; i < m->network.n_subnets; i++)
+		subnet_add(l, &m->network.subnets[i]);
+	addresses_take(l, ifs);
+	if (ip_is_none(&l->leg.ip4) && ip_is_none(&l->leg.ip6))
+		problems_add(problems, object,
+			     "Give the bridge an address: inhibit_ipv4 and gateway_mode isolated take it away.",
+			     "its bridge %s has no address, so that nothing can be sent there", f->name);
+}
+
+static void lan_link(const struct interfaces *ifs, const char *lan, struct links *ret, struct problems *problems)
+{
+	const struct iface *f = iface_find(ifs, *lan ? lan : NULL, ifs->default_index);
+	struct link *l;
+
+	if (!f || !f->up) {
+		if (*lan)
+			problems_add(problems, "LAN", "", "the interface %s is %s; waiting for it", lan,
+				     f ? "down" : "not there");
+		else
+			problems_add(problems, "LAN", "Set INTERFACE to the interface on the LAN.",
+				     "there is no default route, whose interface would be that of the LAN");
+		return;
+	}
+	l = links_add(ret);
+	l->leg.lan = true;
+	l->leg.wants = MC_SSDP | MC_MDNS | MC_GROUPS;
+	l->ifindex = f->index;
+	str_copy(l->ifname, f->name);
+	str_copy(l->leg.name, f->name);
+	addresses_take(l, ifs);
+	if (ip_is_none(&l->leg.ip4) && ip_is_none(&l->leg.ip6))
+		problems_add(problems, "LAN", "", "the interface %s has no address; waiting for one", f->name);
+}
+
+void links_desired(const struct inventory *inv, const struct interfaces *ifs, const char *lan, struct links *ret,
+		   struct problems *problems)
+{
+	unsigned wants = 0;
+
+	*ret = (struct links){0};
+	for (size_t i = 0; i < inv->n_multicast; i++)
+		network_link(&inv->multicast[i], ifs, ret, problems);
+	for (size_t i = 0; i < ret->n; i++)
+		wants |= ret->v[i]->leg.wants;
+	if (!inv->n_multicast)
+		return;
+	lan_link(ifs, lan, ret, problems);
+	/* what nobody wants is not joined on the LAN either */
+	for (size_t i = 0; i < ret->n; i++)
+		if (ret->v[i]->leg.lan)
+			ret->v[i]->leg.wants &= wants;
+}
+
+bool link_is(const struct link *a, const struct link *b)
+{
+	return a->ifindex == b->ifindex && a->leg.lan == b->leg.lan && str_eq(a->network_id, b->network_id);
+}
+
+static bool prefixes_same(const struct prefix *a, size_t n_a, const struct prefix *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (prefix_cmp(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
+
+bool link_same(const struct link *a, const struct link *b)
+{
+	return link_is(a, b) && a->leg.wants == b->leg.wants && str_eq(a->leg.name, b->leg.name) &&
+	       str_eq(a->ifname, b->ifname) && ip_cmp(&a->leg.ip4, &b->leg.ip4) == 0 &&
+	       ip_cmp(&a->leg.ip6, &b->leg.ip6) == 0 && ip_cmp(&a->leg.ip6_wide, &b->leg.ip6_wide) == 0 &&
+	       prefixes_same(a->subnets, a->leg.n_subnets, b->subnets, b->leg.n_subnets) &&
+	       prefixes_same(a->ranges, a->leg.n_ranges, b->ranges, b->leg.n_ranges);
+}
+
+void link_take(struct link *to, const struct link *from)
+{
+	uint32_t id = to->leg.id;
+
+	*to = *from;
+	to->leg.id = id;
+	link_point(to);
+}

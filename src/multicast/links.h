@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which legs there should be: out of inventory.json and this host's interfaces. Pure.
+ */
+#ifndef MULTICAST_LINKS_H
+#define MULTICAST_LINKS_H
+
+#include "io/interfaces.h"
+#include "multicast/multicast.h"
+#include "state/inventory.h"
+
+/** struct link - A leg with what the I/O needs of it. What makes it the same leg: ifindex and network */
+struct link {
+	struct mc_leg leg; /* its id is 0 until it is given one */
+	int ifindex;
+	char ifname[16], network_id[LIMIT_ID], label[MULTICAST_LABEL_STRLEN];
+	struct prefix subnets[LIMIT_SUBNETS], ranges[LIMIT_GROUP_RANGES]; /* where leg points to */
+};
+
+/** struct links - In place; links are heap-allocated, so that what points into them stays */
+struct links {
+	struct link **v;
+	size_t n, cap;
+};
+
+/**
+ * links_desired() - A leg for every labelled network whose bridge is there, and one for the LAN
+ * @lan:      INTERFACE, or "": that of the default route
+ * @problems: filled with what is missing
+ *
+ * Nothing is labelled: no leg at all, the LAN is left alone.
+ */
+void links_desired(const struct inventory *inv, const struct interfaces *ifs, const char *lan, struct links *ret,
+		   struct problems *problems);
+void links_done(struct links *l);
+bool link_is(const struct link *a, const struct link *b);   /* are they one leg? */
+bool link_same(const struct link *a, const struct link *b); /* and has nothing of it changed? Numbers do not count */
+/** link_take() - @to becomes as @from is, but for its number */
+void link_take(struct link *to, const struct link *from);
+
+#endif

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# variants: debian-v4
+# more: sid-v4
+# timeout: 240
+#
+# A television on the LAN and a minidlna in a bridge network, with one label and nothing else: it is found by searches of TTL
+# 1 and 4, by its NOTIFY after a restart, its description and list of music are read, and a title is played to the byte;
+# again when its network was made anew, when dockerd and the role were started again. FORWARD is DROP, Docker 28's drops
+# are in place, and the host's own firewall lets in nothing but the relay's ports.
+. "$(dirname "$0")/lib.sh"
+
+command -v minidlnad >/dev/null || skip "no minidlnad here (package minidlna)"
+cat >"/tmp/$LAB.topology" <<-END
+	switch sw
+	node tv 192.0.2.50/24
+	host h1 192.0.2.1/24
+END
+at_exit rm -f "/tmp/$LAB.topology"
+lab_begin "/tmp/$LAB.topology"
+TV=$TEST_DIR/dlna.py
+MUSIC=$DIR/music
+
+step "an image with minidlna, and a title"
+. "$TOP/packaging/docker/rootfs.sh"
+mkdir -p "$DIR/image/etc" "$DIR/image/tmp" "$DIR/image/var/cache" "$DIR/image/bin" "$DIR/image/proc" "$MUSIC"
+rootfs_program "$DIR/image" minidlnad
+cp "$(command -v busybox)" "$DIR/image/bin/busybox"
+ln -s busybox "$DIR/image/bin/sh"
+echo 'root:x:0:0:root:/:/bin/sh' >"$DIR/image/etc/passwd"
+chmod 1777 "$DIR/image/tmp"
+tar -C "$DIR/image" -c . | docker_on h1 import - minidlna:test >/dev/null
+python3 - "$MUSIC/title.wav" <<-'END'
+	import random, sys, wave
+	with wave.open(sys.argv[1], "wb") as w:
+	    w.setparams((1, 2, 8000, 0, "NONE", ""))
+	    w.writeframes(random.Random(1).randbytes(400000))
+END
+
+inside h1 iptables -P INPUT DROP # what is heard is heard in front of it
+inside h1 iptables -A INPUT -i lo -j ACCEPT
+inside h1 iptables -A INPUT -p tcp --dport 61900:61999 -j ACCEPT
+inside h1 iptables -A INPUT -m state --state ESTABLISHED -j ACCEPT
+
+media_up() { # SUBNET
+	network_on h1 media_default - "$1" -- --label docker-router.multicast=ssdp
+	docker_on h1 run -d --name minidlna --network media_default -v "$MUSIC:/opt:ro" minidlna:test sh -c '
+		busybox mkdir -p /tmp/log /tmp/db && busybox ln -sf /dev/stdout /tmp/log/minidlna.log
+		printf "%s\n" media_dir=A,/opt port=8200 friendly_name=lab notify_interval=895 root_container=. db_dir=/tmp/db \
+			log_dir=/tmp/log >/tmp/minidlna.conf
+		busybox rm -f /tmp/minidlna.pid
+		exec minidlnad -S -f /tmp/minidlna.conf -P /tmp/minidlna.pid' >/dev/null
+	[ "$ENGINE" != debian ] || drops
+}
+drops() { # those of Docker 28, for the container as it is now
+	local ip bridge
+	ip=$(docker_on h1 inspect -f '{{.NetworkSettings.Networks.media_default.IPAddress}}' minidlna)
+	bridge=br-$(docker_on h1 network inspect -f '{{.Id}}' media_default | cut -c1-12)
+	inside h1 iptables -t raw -A PREROUTING -d "$ip" ! -i "$bridge" -j DROP
+}
+found() { # TTL
+	inside tv "$TV" search 192.0.2.50 "$1" >"$DIR/found" && grep -q '^http://192.0.2.1:' "$DIR/found"
+}
+plays() {
+	local location
+	location=$(head -n 1 "$DIR/found" | cut -d' ' -f1)
+	inside tv "$TV" play "$location" "$DIR/played.wav" >"$DIR/play.out" 2>&1 && cmp -s "$MUSIC/title.wav" "$DIR/played.wav"
+}
+whole() { # WHEN
+	wait_until "$1: found by a search of TTL 4" 30 found 4
+	wait_until "$1: found by a search of TTL 1" 10 found 1
+	must_equal "$1: who answers" 192.0.2.1 "$(head -n 1 "$DIR/found" | cut -d' ' -f2)"
+	wait_until "$1: a title is played" 20 plays
+	must_contain "$1: the address of the title" '^http://192\.0\.2\.1:619[0-9]{2}/MediaItems/' "$(cat "$DIR/play.out")"
+}
+role_pid() {
+	jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json"
+}
+
+step "nobody is found before the label is there"
+wait_until "the role runs" 10 test -s "$DIR/h1/state/multicast.json"
+must_fail inside tv timeout 4 "$TV" search 192.0.2.50 4
+
+step "a network with the label"
+media_up 172.30.0.0/24
+whole "first"
+if command -v gssdp-discover >/dev/null; then
+	inside tv timeout 10 gssdp-discover -i eth0 -n 5 -t upnp:rootdevice >"$DIR/gssdp" 2>&1 || true
+	must_contain "gssdp-discover" 'http://192\.0\.2\.1:619' "$(cat "$DIR/gssdp")"
+fi
+
+step "a restart of the container is heard"
+inside tv "$TV" listen 192.0.2.50 20 >"$DIR/heard" &
+ear=$!
+at_exit kill $ear
+wait_until "the television listens" 5 grep -q listening "$DIR/heard"
+docker_on h1 restart -t 2 minidlna >/dev/null
+[ "$ENGINE" != debian ] || drops
+alive() { grep -qE '^ssdp:alive http://192\.0\.2\.1:619[0-9]{2}/rootDesc.xml 192.0.2.1' "$DIR/heard"; }
+wait_until "NOTIFY on the LAN" 15 alive
+whole "after a restart"
+
+step "the network is made anew, with another subnet"
+docker_on h1 rm -f minidlna >/dev/null
+docker_on h1 network rm media_default >/dev/null
+media_up 172.31.7.0/24
+whole "after the network was made anew"
+
+step "the role is killed"
+pid=$(role_pid)
+kill -9 "$pid"
+is_new() { [ "$(role_pid)" != "$pid" ]; }
+wait_until "it runs again" 10 is_new
+whole "after kill -9"
+
+step "the LAN's interface goes and comes back"
+inside h1 ip link set dev eth0 down
+must_fail inside tv timeout 4 "$TV" search 192.0.2.50 4
+inside h1 ip link set dev eth0 up
+inside h1 ip route replace default via 192.0.2.254 dev eth0 onlink
+whole "after the cable was out"
+
+step "dockerd is started again"
+service_of h1 dockerd restart
+docker_on h1 start minidlna >/dev/null
+[ "$ENGINE" != debian ] || drops
+inside h1 iptables -P FORWARD DROP
+whole "after dockerd was started again"
+
+step "without the label nothing is left"
+docker_on h1 rm -f minidlna >/dev/null
+docker_on h1 network rm media_default >/dev/null
+no_legs() { [ "$(jq '.legs | length' "$DIR/h1/state/multicast.json")" = 0 ]; }
+wait_until "no leg is left" 10 no_legs
+must_equal "groups joined on eth0" 0 "$(inside h1 ip maddr show dev eth0 | grep -c 239.255.255.250)"
