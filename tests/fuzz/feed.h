@@ -29,7 +29,7 @@ static inline bool feed_next(struct feed *f, struct event *ret)
 	f->len -= 6;
 	if (ret->len > f->len)
 		ret->len = f->len;
-	ret->data = xmemdup(f->p, ret->len ? ret->len : 1);
+	ret->data = xmemdup(f->p, ret->len);
 	f->p += ret->len;
 	f->len -= ret->len;
 	return true;

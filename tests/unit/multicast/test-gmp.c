@@ -22,7 +22,7 @@ static struct ip ip_of(const char *s)
 /* At the end of a block of its exact size, so that reading behind it is seen. @ret must not be used for its data */
 static int igmp(const uint8_t *p, size_t len, struct gmp_message *ret)
 {
-	uint8_t *copy = xmemdup(p, len ? len : 1);
+	uint8_t *copy = xmemdup(p, len);
 	enum igmp_bad bad = igmp_parse(copy, len, ret);
 
 	free(copy);
@@ -31,7 +31,7 @@ static int igmp(const uint8_t *p, size_t len, struct gmp_message *ret)
 
 static int mld(const uint8_t *p, size_t len, struct gmp_message *ret)
 {
-	uint8_t *copy = xmemdup(p, len ? len : 1);
+	uint8_t *copy = xmemdup(p, len);
 	enum mld_bad bad = mld_parse(copy, len, ret);
 
 	free(copy);

@@ -106,7 +106,7 @@ static void world_done(struct world *w)
 
 static void say_to(struct world *w, int64_t now, uint32_t leg, uint32_t port, const char *src, const struct dns *d)
 {
-	uint8_t *copy = xmemdup(d->b, d->len ? d->len : 1);
+	uint8_t *copy = xmemdup(d->b, d->len);
 	struct mc_packet p = packet(leg, src, port ? "172.30.2.1:40000" : GROUP, copy, d->len);
 
 	p.port = port;
