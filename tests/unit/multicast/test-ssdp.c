@@ -478,5 +478,6 @@ int main(void)
 		cmocka_unit_test(test_ipv6),	    cmocka_unit_test(test_leg_goes),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
