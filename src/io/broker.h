@@ -11,11 +11,12 @@
  *   name          means
  *   host          the namespace that the broker runs in
  *   vni:1000      the router namespace of a VNI, pinned at RUN_DIR/INSTANCE/vni-1000
+ *   wireguard     the namespace of the WireGuard device, pinned at RUN_DIR/INSTANCE/wireguard
  *   ct:ID         a container; sandbox path and pid go along; the sandbox path is tried first (also below /proc/1/root,
  *                 when we are in a container ourselves), then /proc/PID/ns/net
  *
  * Opening vni:N creates it when it is missing and BROKER_CREATE is set, and makes it a router: forwarding on, rp_filter
- * off, redirects off, no IPv6 autoconfiguration, lo up.
+ * off, redirects off, no IPv6 autoconfiguration, lo up. Likewise wireguard, which forwards nothing.
  */
 #ifndef IO_BROKER_H
 #define IO_BROKER_H
@@ -29,11 +30,12 @@
 
 enum broker_op {
 	BROKER_OPEN,	 /* -> namespace fd */
-	BROKER_NETLINK,	 /* -> netlink socket, protocol in arg (NETLINK_ROUTE, NETLINK_NETFILTER), events not joined */
+	BROKER_NETLINK,	 /* -> netlink socket, protocol in arg (NETLINK_ROUTE, NETLINK_NETFILTER; wireguard:
+			    NETLINK_GENERIC too),  events not joined */
 	BROKER_NFT,	 /* run `nft -j -f -` inside; the transaction comes as a memfd -> code, first 1 KiB of stderr;
 			    -EINVAL: nft refused it, -ETIMEDOUT, -ENOENT: there is no nft */
-	BROKER_REMOVE,	 /* vni: only: unpin the router namespace */
-	BROKER_LIST,	 /* host: -> text: VNIs of the router namespaces that are pinned, one a line */
+	BROKER_REMOVE,	 /* vni: and wireguard only: unpin the namespace */
+	BROKER_LIST,	 /* host: -> text: VNIs of the router namespaces that are pinned, one a line; and "wireguard" */
 	BROKER_IPV6_ON,	 /* ct: only: net.ipv6.conf.IFACE.disable_ipv6 = 0 and addr_gen_mode = 1, IFACE being ours:
 			    dr[0-9]+ */
 	BROKER_DNS,	 /* ct: only: -> UDP socket inside, which one in arg: enum broker_dns */
@@ -41,6 +43,10 @@ enum broker_op {
 			    Docker's resolver (127.0.0.11 port 53, UDP) go to DNS_ADDRESS port arg instead, but those
 			    that come from there. The table goes when the descriptor is closed, by the kernel
 			    (NFT_TABLE_F_OWNER, Linux 5.12): whoever dies, Docker's resolver answers again */
+	BROKER_WIREGUARD,	 /* wireguard only: where the kernel has none, run `wireguard-go IFACE` in the host's
+				    namespace, IFACE        being ours: drwg and 8 hex digits; answered when it listens, also
+				    when it        did before. It        outlives us */
+	BROKER_WIREGUARD_SOCKET, /* wireguard only: -> unix socket, connected to it (its UAPI) */
 	BROKER_OP_N_
 };
 
@@ -58,7 +64,7 @@ struct broker_ns {
 	char name[96];	   /* as above */
 	char sandbox[256]; /* ct: only */
 	int32_t pid;	   /* ct: only, 0: unknown */
-	char iface[16];	   /* BROKER_IPV6_ON only */
+	char iface[16];	   /* BROKER_IPV6_ON, BROKER_WIREGUARD, BROKER_WIREGUARD_SOCKET only */
 };
 
 /** broker_fn - An answer. @code 0 or -errno; @fd (taken by the callee) or -1; @text: stderr, list or error message */

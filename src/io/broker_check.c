@@ -8,7 +8,8 @@
 #include "base/addr.h"
 #include "io/broker_wire.h"
 
-static const char *const op_names[] = {"open", "netlink", "nft", "remove", "list", "ipv6-on", "dns", "dns-rule"};
+static const char *const op_names[] = {"open",	  "netlink", "nft",	 "remove",    "list",
+				       "ipv6-on", "dns",     "dns-rule", "wireguard", "wireguard-socket"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -64,6 +65,12 @@ static bool iface_ok(const char *s)
 	return true;
 }
 
+/* "drwg" and 8 hex digits: what the router calls the host's WireGuard device */
+static bool wireguard_ok(const char *s)
+{
+	return strlen(s) == 12 && strncmp(s, "drwg", 4) == 0 && strspn(s + 4, "0123456789abcdef") == 8;
+}
+
 static bool below(const char *dir, const char *top)
 {
 	size_t n = strlen(top);
@@ -106,6 +113,8 @@ static int ns_check(const struct broker_ns *ns, struct broker_ask *ask, struct e
 {
 	if (str_eq(ns->name, "host")) {
 		ask->target = TARGET_HOST;
+	} else if (str_eq(ns->name, "wireguard")) {
+		ask->target = TARGET_WIREGUARD;
 	} else if (strncmp(ns->name, "vni:", 4) == 0) {
 		ask->target = TARGET_VNI;
 		if (!vni_parse(ns->name + 4, &ask->vni))
@@ -120,7 +129,7 @@ static int ns_check(const struct broker_ns *ns, struct broker_ask *ask, struct e
 			return err_set(err, -EINVAL, "pid: must not be negative");
 		return 0;
 	} else {
-		return err_set(err, -EINVAL, "namespace: must be host, vni:N or ct:ID");
+		return err_set(err, -EINVAL, "namespace: must be host, vni:N, wireguard or ct:ID");
 	}
 	if (ns->sandbox[0] || ns->pid)
 		return err_set(err, -EINVAL, "sandbox and pid go with ct: only");
@@ -131,24 +140,26 @@ static int ns_check(const struct broker_ns *ns, struct broker_ask *ask, struct e
 static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 {
 	const char *op = op_names[ask->op];
-	bool ok = false;
+	bool ok = false, ours = ask->target == TARGET_VNI || ask->target == TARGET_WIREGUARD;
 
 	if (has_fd != (ask->op == BROKER_NFT))
 		return err_set(err, -EINVAL, "%s: %s", op, has_fd ? "takes no descriptor" : "needs a descriptor");
-	if (ask->ns.iface[0] && ask->op != BROKER_IPV6_ON)
+	if (ask->ns.iface[0] && ask->op != BROKER_IPV6_ON && ask->op != BROKER_WIREGUARD &&
+	    ask->op != BROKER_WIREGUARD_SOCKET)
 		return err_set(err, -EINVAL, "%s: takes no interface", op);
 	switch (ask->op) {
 	case BROKER_OPEN:
-		ok = ask->arg == 0 || (ask->arg == BROKER_CREATE && ask->target == TARGET_VNI);
+		ok = ask->arg == 0 || (ask->arg == BROKER_CREATE && ours);
 		break;
 	case BROKER_NETLINK:
-		ok = ask->arg == NETLINK_ROUTE || ask->arg == NETLINK_NETFILTER;
+		ok = ask->arg == NETLINK_ROUTE || ask->arg == NETLINK_NETFILTER ||
+		     (ask->arg == NETLINK_GENERIC && ask->target == TARGET_WIREGUARD);
 		break;
 	case BROKER_NFT:
 		ok = ask->arg == 0;
 		break;
 	case BROKER_REMOVE:
-		ok = ask->arg == 0 && ask->target == TARGET_VNI;
+		ok = ask->arg == 0 && ours;
 		break;
 	case BROKER_LIST:
 		ok = ask->arg == 0 && ask->target == TARGET_HOST;
@@ -161,6 +172,10 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		break;
 	case BROKER_DNS_RULE:
 		ok = ask->arg > 0 && ask->arg <= UINT16_MAX && ask->target == TARGET_CONTAINER;
+		break;
+	case BROKER_WIREGUARD:
+	case BROKER_WIREGUARD_SOCKET:
+		ok = ask->arg == 0 && ask->target == TARGET_WIREGUARD && wireguard_ok(ask->ns.iface);
 		break;
 	case BROKER_OP_N_:
 		break;

@@ -19,8 +19,10 @@
 #include "io/child.h"
 #include "io/dns_rule.h"
 #include "io/file.h"
+#include "io/instance.h"
 #include "io/ns.h"
 #include "io/seqpacket.h"
+#include "io/wireguard_child.h"
 
 #define NFT_RUNNING_MAX	 4
 #define NFT_WAITING_MAX	 256 /* more, and no request is read until some have run */
@@ -43,6 +45,7 @@ struct broker_server {
 	char run_dir[256];
 	unsigned ops; /* that are done for this client */
 	int host_ns;
+	struct wireguard_child *wireguard;
 	struct nft_job **jobs; /* in the order they came */
 	size_t n_jobs, cap_jobs;
 };
@@ -66,21 +69,14 @@ static void server_reply(struct broker_server *s, uint32_t id, int code, int fd,
  * What makes a namespace a router: it forwards, believes asymmetric paths, and neither sends nor takes redirects or
  * addresses that strangers announce. Names are of this namespace only, values are those it must have at any time.
  */
+static const char *const forward_sysctls[][2] = {{"ipv4/ip_forward", "1"}, {"ipv6/conf/all/forwarding", "1"}};
 static const char *const router_sysctls[][2] = {
-	{"ipv4/ip_forward", "1"},
-	{"ipv4/conf/all/rp_filter", "0"},
-	{"ipv4/conf/default/rp_filter", "0"},
-	{"ipv4/conf/all/send_redirects", "0"},
-	{"ipv4/conf/default/send_redirects", "0"},
-	{"ipv4/conf/all/accept_redirects", "0"},
-	{"ipv4/conf/default/accept_redirects", "0"},
-	{"ipv6/conf/all/forwarding", "1"},
-	{"ipv6/conf/all/accept_ra", "0"},
-	{"ipv6/conf/default/accept_ra", "0"},
-	{"ipv6/conf/all/accept_redirects", "0"},
-	{"ipv6/conf/default/accept_redirects", "0"},
-	{"ipv6/conf/default/autoconf", "0"},
-	{"ipv6/conf/default/addr_gen_mode", "1"},
+	{"ipv4/conf/all/rp_filter", "0"},	 {"ipv4/conf/default/rp_filter", "0"},
+	{"ipv4/conf/all/send_redirects", "0"},	 {"ipv4/conf/default/send_redirects", "0"},
+	{"ipv4/conf/all/accept_redirects", "0"}, {"ipv4/conf/default/accept_redirects", "0"},
+	{"ipv6/conf/all/accept_ra", "0"},	 {"ipv6/conf/default/accept_ra", "0"},
+	{"ipv6/conf/all/accept_redirects", "0"}, {"ipv6/conf/default/accept_redirects", "0"},
+	{"ipv6/conf/default/autoconf", "0"},	 {"ipv6/conf/default/addr_gen_mode", "1"},
 };
 
 static int loopback_up(int ns_fd, struct err *err)
@@ -98,29 +94,39 @@ static int loopback_up(int ns_fd, struct err *err)
 	return ioctl(fd, SIOCSIFFLAGS, &ifr) < 0 ? err_errno(err, -errno, "set lo up") : 0;
 }
 
-static int router_setup(int ns_fd, struct err *err)
+static int sysctls_set(int ns_fd, const char *const (*v)[2], size_t n, struct err *err)
 {
-	int rc;
-
-	for (size_t i = 0; i < ARRAY_LEN(router_sysctls); i++) {
-		rc = ns_sysctl(ns_fd, router_sysctls[i][0], router_sysctls[i][1], err);
+	for (size_t i = 0; i < n; i++) {
+		int rc = ns_sysctl(ns_fd, v[i][0], v[i][1], err);
 		if (rc < 0 && rc != -ENOENT) /* a kernel without IPv6 has no such names, and needs none */
 			return rc;
 	}
-	return loopback_up(ns_fd, err);
+	return 0;
 }
 
-static void pin_path(const struct broker_server *s, uint32_t vni, char ret[static 288])
+static int router_setup(int ns_fd, bool forwards, struct err *err)
 {
-	snprintf(ret, 288, "%s/vni-%u", s->run_dir, vni);
+	int rc = forwards ? sysctls_set(ns_fd, forward_sysctls, ARRAY_LEN(forward_sysctls), err) : 0;
+
+	if (rc == 0)
+		rc = sysctls_set(ns_fd, router_sysctls, ARRAY_LEN(router_sysctls), err);
+	return rc < 0 ? rc : loopback_up(ns_fd, err);
 }
 
-static int open_vni(const struct broker_server *s, const struct broker_ask *ask, struct err *err)
+static void pin_path(const struct broker_server *s, const struct broker_ask *ask, char ret[static 288])
+{
+	if (ask->target == TARGET_WIREGUARD)
+		snprintf(ret, 288, "%s/" PIN_WIREGUARD, s->run_dir);
+	else
+		snprintf(ret, 288, "%s/vni-%u", s->run_dir, ask->vni);
+}
+
+static int open_pinned(const struct broker_server *s, const struct broker_ask *ask, struct err *err)
 {
 	char path[288];
 	int fd, rc;
 
-	pin_path(s, ask->vni, path);
+	pin_path(s, ask, path);
 	fd = ns_open(path, err);
 	if ((fd == -ENOENT || fd == -EINVAL) && ask->op == BROKER_OPEN && ask->arg & BROKER_CREATE) {
 		/* -EINVAL: a pin whose mount went with the machine or the container that made it */
@@ -131,10 +137,10 @@ static int open_vni(const struct broker_server *s, const struct broker_ask *ask,
 	}
 	if (fd < 0 || ask->op != BROKER_OPEN)
 		return fd;
-	rc = router_setup(fd, err);
+	rc = router_setup(fd, ask->target == TARGET_VNI, err);
 	if (rc < 0) {
 		close(fd);
-		return err_wrap(err, "vni:%u", ask->vni);
+		return err_wrap(err, "%s", ask->ns.name);
 	}
 	return fd;
 }
@@ -146,18 +152,24 @@ static int list_vnis(const struct broker_server *s, struct buf *out, struct err 
 	if (!dir)
 		return errno == ENOENT ? 0 : err_errno(err, -errno, "%s", s->run_dir);
 	for (struct dirent *e; (e = readdir(dir));) {
-		char path[288];
+		char path[576];
 		uint64_t vni;
 		int fd;
 
-		if (strncmp(e->d_name, "vni-", 4) != 0 || parse_u64(e->d_name + 4, 1, VNI_MAX, &vni) < 0)
+		bool wireguard = str_eq(e->d_name, PIN_WIREGUARD);
+		if (!wireguard &&
+		    (strncmp(e->d_name, "vni-", 4) != 0 || parse_u64(e->d_name + 4, 1, VNI_MAX, &vni) < 0))
 			continue;
-		pin_path(s, (uint32_t)vni, path);
+		str_print(path, "%s/%s", s->run_dir, e->d_name);
 		fd = ns_open(path, NULL);
 		if (fd < 0)
 			continue;
 		close(fd);
-		if (out->len + 10 < BROKER_TEXT_BYTES)
+		if (out->len + 10 >= BROKER_TEXT_BYTES)
+			continue;
+		if (wireguard)
+			buf_puts(out, PIN_WIREGUARD "\n");
+		else
 			buf_printf(out, "%llu\n", (unsigned long long)vni);
 	}
 	closedir(dir);
@@ -241,7 +253,8 @@ static int open_target(const struct broker_server *s, const struct broker_ask *a
 		fd = fcntl(s->host_ns, F_DUPFD_CLOEXEC, 3);
 		return fd < 0 ? err_errno(err, -errno, "host") : fd;
 	case TARGET_VNI:
-		return open_vni(s, ask, err);
+	case TARGET_WIREGUARD:
+		return open_pinned(s, ask, err);
 	case TARGET_CONTAINER:
 		return open_container(s, ask, err);
 	case TARGET_N_:
@@ -441,6 +454,8 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 		return 0;
 	case BROKER_REMOVE:
 	case BROKER_LIST:
+	case BROKER_WIREGUARD:
+	case BROKER_WIREGUARD_SOCKET:
 	case BROKER_OP_N_:
 		break;
 	}
@@ -452,11 +467,32 @@ static int serve_remove(struct broker_server *s, uint32_t id, const struct broke
 	char path[288];
 	int rc;
 
-	pin_path(s, ask->vni, path);
+	pin_path(s, ask, path);
 	rc = ns_unpin(path, err);
 	if (rc == 0)
 		server_reply(s, id, 0, -1, "");
 	return rc;
+}
+
+static void wireguard_ended(void *arg, uint32_t id, int code, const char *text)
+{
+	server_reply(arg, id, code, -1, text);
+}
+
+static int serve_wireguard(struct broker_server *s, uint32_t id, const struct broker_ask *ask, struct err *err)
+{
+	if (!s->wireguard)
+		s->wireguard = wireguard_child_new(s->loop, wireguard_ended, s);
+	return wireguard_child_start(s->wireguard, id, ask->ns.iface, err);
+}
+
+static int serve_wireguard_socket(struct broker_server *s, uint32_t id, const struct broker_ask *ask, struct err *err)
+{
+	int fd = wireguard_connect(ask->ns.iface, err);
+
+	if (fd >= 0)
+		server_reply(s, id, 0, fd, "");
+	return fd < 0 ? fd : 0;
 }
 
 static void serve(void *arg, const void *data, size_t len, int fd_taken)
@@ -474,6 +510,10 @@ static void serve(void *arg, const void *data, size_t len, int fd_taken)
 		rc = err_set(&err, -EPERM, "operation %d: not for this role", (int)ask.op);
 	if (rc == 0 && ask.op == BROKER_LIST)
 		rc = serve_list(s, id, &err);
+	else if (rc == 0 && ask.op == BROKER_WIREGUARD)
+		rc = serve_wireguard(s, id, &ask, &err);
+	else if (rc == 0 && ask.op == BROKER_WIREGUARD_SOCKET)
+		rc = serve_wireguard_socket(s, id, &ask, &err);
 	else if (rc == 0 && ask.op == BROKER_REMOVE)
 		rc = serve_remove(s, id, &ask, &err);
 	else if (rc == 0)
@@ -521,6 +561,7 @@ void broker_server_free(struct broker_server *s)
 		job_free(s->jobs[i]);
 	}
 	free(s->jobs);
+	wireguard_child_free(s->wireguard);
 	seqpacket_free(s->link);
 	close(s->host_ns);
 	free(s);

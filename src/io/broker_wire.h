@@ -24,7 +24,7 @@ struct broker_reply {
 	char text[]; /* text_len bytes, no NUL */
 };
 
-enum broker_target { TARGET_HOST, TARGET_VNI, TARGET_CONTAINER, TARGET_N_ };
+enum broker_target { TARGET_HOST, TARGET_VNI, TARGET_CONTAINER, TARGET_WIREGUARD, TARGET_N_ };
 
 /** struct broker_ask - A request that may be carried out */
 struct broker_ask {

@@ -79,6 +79,8 @@ static void __attribute__((noreturn)) child_exec(const struct child_start *s)
 	sigemptyset(&none);
 	if (s->ns_fd >= 0 && setns(s->ns_fd, CLONE_NEWNET) < 0)
 		goto fail;
+	if (s->flags & CHILD_DETACH && setsid() < 0)
+		goto fail;
 	if (s->flags & CHILD_PDEATHSIG) {
 		if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
 			goto fail;
@@ -304,10 +306,12 @@ int child_spawn(uv_loop_t *loop, const struct child_spec *spec, child_fn *fn, vo
 	if (rc < 0)
 		return err_errno(err, rc, "run %s", spec->argv[0]);
 	if (spec->stdin_fd < 0) {
-		start.in = null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		start.in = null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (null < 0)
 			return err_errno(err, -errno, "run %s: /dev/null", spec->argv[0]);
 	}
+	if (spec->flags & CHILD_DETACH)
+		start.out = start.err = start.in;
 	if (spec->flags & CHILD_COLLECT) {
 		rc = child_pipe_open(ends);
 		if (rc < 0)

@@ -24,6 +24,7 @@ typedef void child_fn(void *arg, const struct child_result *r);
 enum child_flags {
 	CHILD_COLLECT = 1,   /* stdout and stderr into buffers, 64 KiB each; else inherited */
 	CHILD_PDEATHSIG = 2, /* the child gets SIGTERM when we die */
+	CHILD_DETACH = 4,    /* it outlives us: a session of its own, output to /dev/null */
 };
 
 /** struct child_spec - What to run */

@@ -41,6 +41,8 @@ bool instance_pin_name(const char *name)
 {
 	uint64_t vni;
 
+	if (str_eq(name, PIN_WIREGUARD))
+		return true;
 	return strncmp(name, "vni-", 4) == 0 && name[4] != '0' && parse_u64(name + 4, 1, VNI_MAX, &vni) == 0;
 }
 

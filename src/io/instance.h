@@ -24,7 +24,8 @@
  */
 int instance_claim(int ns_fd, struct err *err) MUST_USE;
 
-/** instance_pin_name() - "vni-1000" and nothing else: what lies beside it is not ours */
+#define PIN_WIREGUARD "wireguard"
+/** instance_pin_name() - "vni-1000" or "wireguard", and nothing else: what lies beside it is not ours */
 bool instance_pin_name(const char *name);
 
 /** instance_fn - @path: RUN_DIR/INSTANCE */

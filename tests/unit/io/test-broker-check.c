@@ -51,6 +51,23 @@ static void test_what_is_done(void **state)
 	assert_int_equal(check(request(BROKER_DNS, BROKER_DNS_LISTEN, "ct:abc"), false), 0);
 	assert_int_equal(check(request(BROKER_DNS, BROKER_DNS_ASK, "ct:abc"), false), 0);
 	assert_int_equal(check(request(BROKER_DNS_RULE, 65535, "ct:abc"), false), 0);
+	assert_int_equal(check(request(BROKER_OPEN, BROKER_CREATE, "wireguard"), false), 0);
+	assert_int_equal(check(request(BROKER_NETLINK, NETLINK_GENERIC, "wireguard"), false), 0);
+	assert_int_equal(check(request(BROKER_REMOVE, 0, "wireguard"), false), 0);
+	for (int i = 0; i < 2; i++) {
+		r = request(i ? BROKER_WIREGUARD : BROKER_WIREGUARD_SOCKET, 0, "wireguard");
+		str_copy(r.ns.iface, "drwg0123abcd");
+		assert_int_equal(check(r, false), 0);
+		str_copy(r.ns.name, "host");
+		assert_int_equal(check(r, false), -EINVAL);
+		str_copy(r.ns.name, "wireguard");
+		static const char *const bad[] = {
+			"", "drwg", "drwg0123abc", "drwg0123abcde", "drwg0123ABCD", "drwg../../x", "wg0"};
+		for (size_t k = 0; k < ARRAY_LEN(bad); k++) {
+			str_copy(r.ns.iface, bad[k]);
+			assert_int_equal(check(r, false), -EINVAL);
+		}
+	}
 	r = request(BROKER_IPV6_ON, 0, "ct:0123456789abcdef");
 	str_copy(r.ns.iface, "dr0");
 	assert_int_equal(check(r, false), 0);
