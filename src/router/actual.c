@@ -278,6 +278,7 @@ void net_clear(struct net *n)
 	free(n->links);
 	entry_set_done(&n->entries);
 	nft_table_done(&n->nft);
+	nft_table_done(&n->shortcut);
 	free(n->foreign);
 	*n = (struct net){.id = n->id};
 }

@@ -15,6 +15,7 @@
 #include "io/child.h"
 #include "router/apply_link.h"
 #include "router/encode.h"
+#include "router/shortcut.h"
 
 #define NFT_AT_ONCE	4
 #define NFT_TIMEOUT_MS	20000
@@ -193,6 +194,11 @@ static bool is_awaited(const struct op *op)
 	return op->kind == OP_NFT_REPLACE || op->kind == OP_NFT_REMOVE;
 }
 
+static bool is_shortcut(const struct op *op)
+{
+	return op->kind == OP_SHORTCUT_REPLACE || op->kind == OP_SHORTCUT_REMOVE;
+}
+
 static bool is_nft(const struct op *op)
 {
 	return op->kind == OP_NFT_REPLACE || op->kind == OP_NFT_ELEMENTS || op->kind == OP_NFT_REMOVE;
@@ -352,6 +358,31 @@ static void run_link(struct apply *a, const struct op *op)
 	run_touch(a->run, op->peer_net);
 }
 
+/* --- the leg's shortcut --- */
+
+static void run_shortcut(struct apply *a, const struct op *op)
+{
+	struct nl *nl = observe_net_nf(a->observe, &op->net->id);
+	autobuf struct buf messages = {0};
+	struct err err = {0};
+	int code;
+
+	if (op->kind == OP_SHORTCUT_REPLACE)
+		buf_append(&messages, op->nft->raw.data, op->nft->raw.len);
+	else
+		shortcut_remove(&messages);
+	code = nl ? nl_transaction(nl, messages.data, messages.len, &err)
+		  : err_set(&err, -ENODEV, "the namespace is not open, or has no nf_tables");
+	/* a container that has just gone gives the first of these too, but not for long enough to be told */
+	if (code == -ENOENT || code == -EOPNOTSUPP)
+		err_set(&err, code,
+			"%s; needs Linux 5.16 with CONFIG_NETFILTER_EGRESS, CONFIG_NF_TABLES_NETDEV and "
+			"CONFIG_NFT_FWD_NETDEV, or LEG_SHORTCUT=off",
+			strerror(-code));
+	run_ended(a->run, op, code, &err);
+	observe_nft(a->observe, &op->net->id);
+}
+
 /* --- entries --- */
 
 static bool is_entry(const struct op *op)
@@ -481,6 +512,9 @@ static void run_go(struct apply *a)
 				timer_start(a->next, 0);
 				return;
 			}
+		} else if (is_shortcut(op)) {
+			run_shortcut(a, op);
+			run->at++;
 		} else {
 			run_link(a, op);
 			run->at++;

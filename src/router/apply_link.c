@@ -259,6 +259,8 @@ int apply_link(struct observe *o, const struct op *op, struct err *err)
 	case OP_NFT_REPLACE:
 	case OP_NFT_ELEMENTS:
 	case OP_NFT_REMOVE:
+	case OP_SHORTCUT_REPLACE:
+	case OP_SHORTCUT_REMOVE:
 	case OP_ENTRY_ADD:
 	case OP_ENTRY_REMOVE:
 	case OP_KIND_N_:

@@ -49,7 +49,7 @@ void decode_rt(const struct nlmsghdr *nlh, struct decoded *ret);
 /** enum nft_event - What a message of NFNLGRP_NFTABLES is about */
 enum nft_event {
 	NFT_EVENT_OTHER,
-	NFT_EVENT_OURS,	      /* something in our table */
+	NFT_EVENT_OURS,	      /* something in a table of ours */
 	NFT_EVENT_GENERATION, /* the end of a transaction */
 };
 /** decode_nft_event() - @ret_gen: NFT_EVENT_GENERATION: number of the ruleset's generation; else untouched */

@@ -21,7 +21,8 @@
 #define KEY_TYPE_IPV4 7
 #define KEY_TYPE_IPV6 8
 
-/* Open a message of nf_tables about our table. Every object carries the table's name as attribute 1. */
+/* Open a message of nf_tables about one of our tables: who dumps asks for one family. Every object carries the table's
+ * name as attribute 1. */
 static bool open_ours(const struct nlmsghdr *nlh, struct attrs *a)
 {
 	char table[sizeof(ROUTER_NFT_TABLE) + 1];
@@ -29,8 +30,8 @@ static bool open_ours(const struct nlmsghdr *nlh, struct attrs *a)
 	if (nlh->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || !attrs_message(a, nlh, sizeof(struct nfgenmsg)))
 		return false;
 	const struct nfgenmsg *nfg = NLMSG_DATA(nlh);
-	return nfg->nfgen_family == NFPROTO_INET && attr_str(a->v[1], table, sizeof(table)) &&
-	       str_eq(table, ROUTER_NFT_TABLE);
+	return (nfg->nfgen_family == NFPROTO_INET || nfg->nfgen_family == NFPROTO_NETDEV) &&
+	       attr_str(a->v[1], table, sizeof(table)) && str_eq(table, ROUTER_NFT_TABLE);
 }
 
 static_assert((int)NFTA_TABLE_NAME == 1 && (int)NFTA_CHAIN_TABLE == 1 && (int)NFTA_RULE_TABLE == 1 &&

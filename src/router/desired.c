@@ -356,6 +356,10 @@ static void add_leg(const struct desired_input *in, struct desired *d, struct ne
 			entry_set_put(&host->entries, &rule);
 	}
 	parts_add_bridge(parts, nw->bridge);
+	/* With auto and nic the leg is for moments: nothing that is made anew with each container is worth it. */
+	if (in->config->leg_shortcut &&
+	    (in->config->datapath == DATAPATH_LEG || in->config->datapath == DATAPATH_ROUTE))
+		parts_shortcut(parts, nw->bridge, host_end, &leg_mac);
 }
 
 static const struct ip *gateway_of(const struct inv_network *nw, uint8_t family)

@@ -41,6 +41,8 @@ const struct link *parts_bridge(const struct host_parts *p, const char *bridge);
 bool parts_shadow(struct host_parts *p, const char *bridge, const struct claim *c, struct prefix *ret);
 /** parts_is_local() - Does it overlap a subnet of any stack of this host? */
 bool parts_is_local(const struct host_parts *p, const struct prefix *prefix);
+/** parts_shortcut() - Shorten the way of a network by @leg */
+void parts_shortcut(struct host_parts *p, const char *bridge, const char *leg, const struct mac *leg_mac);
 /** parts_finish() - The nft tables of the host and of the router namespaces; frees @p */
 void parts_finish(struct host_parts *p, const struct desired_input *in, struct desired *d, struct net *host);
 

@@ -321,16 +321,17 @@ int dump_foreign(struct nl *nl, struct net *n, bool *ret_changed, struct err *er
 
 /* --- nf_tables --- */
 
-static struct nlmsghdr *nft_request(struct request *r, int type, bool with_table)
+/* @family: of our table; NFPROTO_UNSPEC: without one */
+static struct nlmsghdr *nft_request(struct request *r, int type, uint8_t family)
 {
 	void *header;
 	struct nlmsghdr *nlh =
 		request_init(r, (uint16_t)((NFNL_SUBSYS_NFTABLES << 8) | type), sizeof(struct nfgenmsg), &header);
 	struct nfgenmsg *nfg = header;
 
-	nfg->nfgen_family = with_table ? NFPROTO_INET : NFPROTO_UNSPEC;
+	nfg->nfgen_family = family;
 	nfg->version = NFNETLINK_V0;
-	if (with_table) /* attribute 1 of every object, see decode_nft.c */
+	if (family != NFPROTO_UNSPEC) /* attribute 1 of every object, see decode_nft.c */
 		mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, ROUTER_NFT_TABLE);
 	return nlh;
 }
@@ -344,7 +345,7 @@ int dump_nft_generation(struct nl *nl, uint32_t *ret_gen, struct err *err)
 {
 	struct request r;
 
-	return nl_get(nl, nft_request(&r, NFT_MSG_GETGEN, false), generation_message, ret_gen, err);
+	return nl_get(nl, nft_request(&r, NFT_MSG_GETGEN, NFPROTO_UNSPEC), generation_message, ret_gen, err);
 }
 
 static void nft_clear(struct nft_table *t)
@@ -399,7 +400,7 @@ static int dump_elements(struct nl *nl, struct nft_table *t, struct nft_set *s, 
 {
 	struct elements_dump dump = {.key_size = ip_size(s->family)};
 	struct request r;
-	struct nlmsghdr *nlh = nft_request(&r, NFT_MSG_GETSETELEM, true);
+	struct nlmsghdr *nlh = nft_request(&r, NFT_MSG_GETSETELEM, NFPROTO_INET);
 
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, s->name);
 	int rc = nl_dump(nl, nlh, elements_message, elements_restart, &dump, err);
@@ -409,20 +410,21 @@ static int dump_elements(struct nl *nl, struct nft_table *t, struct nft_set *s, 
 	return rc;
 }
 
-static int dump_table(struct nl *nl, struct nft_table *t, struct err *err)
+/* What the shortcut remembers is not ours to compare: of that table no sets are read. */
+static int dump_table(struct nl *nl, struct nft_table *t, uint8_t family, struct err *err)
 {
 	struct request r;
 	int rc;
 
-	rc = nl_get(nl, nft_request(&r, NFT_MSG_GETTABLE, true), NULL, NULL, err);
+	rc = nl_get(nl, nft_request(&r, NFT_MSG_GETTABLE, family), NULL, NULL, err);
 	if (rc == -ENOENT)
 		return 0;
 	if (rc < 0)
 		return rc;
 	t->present = true;
-	rc = nl_dump(nl, nft_request(&r, NFT_MSG_GETRULE, true), rule_message, rule_restart, t, err);
-	if (rc == 0)
-		rc = nl_dump(nl, nft_request(&r, NFT_MSG_GETSET, true), set_message, NULL, t, err);
+	rc = nl_dump(nl, nft_request(&r, NFT_MSG_GETRULE, family), rule_message, rule_restart, t, err);
+	if (rc == 0 && family == NFPROTO_INET)
+		rc = nl_dump(nl, nft_request(&r, NFT_MSG_GETSET, family), set_message, NULL, t, err);
 	for (size_t i = 0; rc == 0 && i < t->n_sets; i++)
 		rc = dump_elements(nl, t, &t->sets[i], err);
 	return rc;
@@ -430,16 +432,19 @@ static int dump_table(struct nl *nl, struct nft_table *t, struct err *err)
 
 int dump_nft(struct nl *nl, struct net *n, uint32_t *ret_gen, struct err *err)
 {
-	struct nft_table t = {0};
+	struct nft_table t = {0}, shortcut = {0};
 	uint32_t before = 0, after = 0;
 	int rc;
 
 	/* The parts are read one after the other: only with one generation around them do they belong together */
 	for (int i = 0; i < 4; i++) {
 		nft_clear(&t);
+		nft_clear(&shortcut);
 		rc = dump_nft_generation(nl, &before, err);
 		if (rc == 0)
-			rc = dump_table(nl, &t, err);
+			rc = dump_table(nl, &t, NFPROTO_INET, err);
+		if (rc == 0 && n->id.kind == NET_HOST)
+			rc = dump_table(nl, &shortcut, NFPROTO_NETDEV, err);
 		if (rc < 0 && rc != -ENOENT && rc != -EAGAIN) {
 			nft_clear(&t);
 			return rc;
@@ -449,6 +454,7 @@ int dump_nft(struct nl *nl, struct net *n, uint32_t *ret_gen, struct err *err)
 	}
 	nft_clear(&n->nft);
 	n->nft = t;
+	n->shortcut = shortcut;
 	*ret_gen = before;
 	return 0;
 }

@@ -40,7 +40,7 @@ int dump_links(struct nl *nl, struct net *n, struct err *err) MUST_USE;
 int dump_entries(struct nl *nl, struct net *n, struct host_addrs *addrs, struct err *err) MUST_USE;
 /** dump_foreign() - Replaces n->foreign, sorted. @ret_changed: is it another list than before? */
 int dump_foreign(struct nl *nl, struct net *n, bool *ret_changed, struct err *err) MUST_USE;
-/** dump_nft() - Replaces n->nft. @ret_gen: generation of the ruleset that was read, or an older one */
+/** dump_nft() - Replaces n->nft and n->shortcut. @ret_gen: generation of the ruleset that was read, or an older one */
 int dump_nft(struct nl *nl, struct net *n, uint32_t *ret_gen, struct err *err) MUST_USE;
 /** dump_nft_generation() - The ruleset's generation now */
 int dump_nft_generation(struct nl *nl, uint32_t *ret_gen, struct err *err) MUST_USE;

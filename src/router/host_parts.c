@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "router/desired_parts.h"
+#include "router/shortcut.h"
 
 struct table_of {
 	const char *network_id;
@@ -28,6 +29,8 @@ struct host_parts {
 	size_t n_used, cap_used, cap_used_vni;
 	char (*bridges)[16];
 	size_t n_bridges, cap_bridges;
+	struct shortcut *shortcuts;
+	size_t n_shortcuts, cap_shortcuts;
 };
 
 static void add_table(struct host_parts *p, const char *network_id)
@@ -128,6 +131,18 @@ void parts_add_bridge(struct host_parts *p, const char *bridge)
 	char(*b)[16] = (char(*)[16])xgrow(&p->bridges, p->n_bridges, &p->cap_bridges);
 	p->n_bridges++;
 	str_copy(*b, bridge);
+}
+
+void parts_shortcut(struct host_parts *p, const char *bridge, const char *leg, const struct mac *leg_mac)
+{
+	struct shortcut s;
+
+	if (shortcut_find(p->host, bridge, leg, leg_mac, &s)) {
+		*xgrow(&p->shortcuts, p->n_shortcuts, &p->cap_shortcuts) = s;
+		p->n_shortcuts++;
+	} else {
+		free(s.ports);
+	}
 }
 
 const struct link *parts_bridge(const struct host_parts *p, const char *bridge)
@@ -350,6 +365,10 @@ void parts_finish(struct host_parts *p, const struct desired_input *in, struct d
 		guard_fill(in->discovery, &host->nft);
 		sets_finish(&host->nft);
 	}
+	shortcut_table(p->shortcuts, p->n_shortcuts, &host->shortcut);
+	for (size_t i = 0; i < p->n_shortcuts; i++)
+		free(p->shortcuts[i].ports);
+	free(p->shortcuts);
 	free(vnis);
 	free(p->tables);
 	free(p->shadows);

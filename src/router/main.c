@@ -252,7 +252,8 @@ static void watch_nets(struct router *r, const struct desired *d)
 		for (size_t j = 0; j < n->n_links; j++)
 			if (strncmp(n->links[j].alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) == 0)
 				empty = false;
-		if (n->id.kind == NET_CONTAINER || (n->ready && empty && !n->nft.present) || n->broken[0])
+		if (n->id.kind == NET_CONTAINER || (n->ready && empty && !n->nft.present && !n->shortcut.present) ||
+		    n->broken[0])
 			gone[n_gone++] = n->id;
 	}
 	for (size_t i = 0; i < n_gone; i++) {

@@ -9,7 +9,7 @@
  *   links    alias "docker-router:..."
  *   routes, rules, neighbours   protocol ROUTER_PROTOCOL (rtm_protocol, FRA_PROTOCOL, NDA_PROTOCOL)
  *   addresses, FDB entries      those on our links
- *   nft      the table "docker-router"
+ *   nft      the tables "docker-router", one of family inet, and in the host's namespace one of family netdev
  * In a router namespace all links but lo are ours.
  *
  * Devices are named, not numbered: an ifindex changes when a device is made again, a name does not.
@@ -159,6 +159,7 @@ struct net {
 	size_t n_links, cap_links;
 	struct entry_set entries;
 	struct nft_table nft;
+	struct nft_table shortcut; /* NET_HOST: of family netdev, without sets or JSON; see shortcut.h */
 	/* actual, NET_HOST only; not default routes, not ours, not local/broadcast/multicast, not unreachable */
 	struct foreign_route *foreign;
 	size_t n_foreign, cap_foreign;

@@ -56,6 +56,12 @@ void op_print(struct buf *out, const struct op *o)
 	case OP_NFT_REMOVE:
 		buf_puts(out, "nft delete table inet " ROUTER_NFT_TABLE);
 		break;
+	case OP_SHORTCUT_REPLACE:
+		buf_printf(out, "nft replace table netdev " ROUTER_NFT_TABLE " (%zu rules)", o->nft->n_rules);
+		break;
+	case OP_SHORTCUT_REMOVE:
+		buf_puts(out, "nft delete table netdev " ROUTER_NFT_TABLE);
+		break;
 	case OP_LINK_REMOVE:
 		buf_printf(out, "link del %s", o->link->name);
 		break;

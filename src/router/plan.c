@@ -84,9 +84,14 @@ static enum fate link_fate(const struct net_list *desired, const struct net_list
 	return FATE_MADE;
 }
 
+static bool nft_differs(const struct nft_table *d, const struct nft_table *a)
+{
+	return !a->present || a->fingerprint != d->fingerprint || a->n_rules != d->n_rules;
+}
+
 static bool table_differs(const struct net *d, const struct net *a)
 {
-	return !a->nft.present || a->nft.fingerprint != d->nft.fingerprint || a->nft.n_rules != d->nft.n_rules;
+	return nft_differs(&d->nft, &a->nft);
 }
 
 /* Is a VXLAN device there, with peers that may be sending? */
@@ -129,6 +134,17 @@ static void plan_nft_elements(struct plan *p, const struct net *d, const struct 
 		struct op *o = op_add(p, OP_NFT_ELEMENTS, d);
 		o->nft = &d->nft;
 		o->nft_json = elements;
+	}
+}
+
+/* At the end: nobody waits for it, and it must not be in anybody's way. */
+static void plan_shortcut(struct plan *p, const struct net *d, const struct net *a)
+{
+	if (!d || !d->shortcut.present) {
+		if (a->shortcut.present)
+			op_add(p, OP_SHORTCUT_REMOVE, a);
+	} else if (nft_differs(&d->shortcut, &a->shortcut)) {
+		op_add(p, OP_SHORTCUT_REPLACE, d)->nft = &d->shortcut;
 	}
 }
 
@@ -291,6 +307,9 @@ void plan_make(const struct net_list *desired, const struct net_list *actual, st
 		for (size_t i = 0; i < actual->n; i++)
 			if (actual->v[i]->ready && (actual->v[i]->id.kind == NET_VNI) == vni_last)
 				plan_entry_removals(ret, desired, actual, actual->v[i]);
+	for (size_t i = 0; i < actual->n; i++)
+		if (actual->v[i]->ready)
+			plan_shortcut(ret, net_list_find(desired, &actual->v[i]->id), actual->v[i]);
 	/* Where nothing is desired any more the table goes last: until then it guards what is being taken down. */
 	for (size_t i = 0; i < actual->n; i++)
 		if (actual->v[i]->ready && actual->v[i]->nft.present && !net_list_find(desired, &actual->v[i]->id))

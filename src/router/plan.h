@@ -10,6 +10,7 @@
  *   2. links that go; 3. links that come; 4. links that change
  *   5. addresses, neighbours, FDB entries, routes, rules: first what comes or changes, then what goes (no gap); in host
  *      and containers only after the router namespaces, so that nobody is sent where nothing waits
+ *   6. the leg's shortcut, whose rules hang on devices
  *
  * What hangs on a link that goes or is made again is not deleted one by one: the kernel does that.
  * A namespace that is desired but not ready is passed over; it is planned when it is.
@@ -23,6 +24,8 @@ enum op_kind {
 	OP_NFT_REPLACE,	 /* whole table with all elements */
 	OP_NFT_ELEMENTS, /* add and remove elements of sets */
 	OP_NFT_REMOVE,
+	OP_SHORTCUT_REPLACE, /* @nft: its raw is the whole transaction */
+	OP_SHORTCUT_REMOVE,
 	OP_LINK_REMOVE,
 	OP_LINK_ADD,  /* vxlan, or the primary end of a veth pair with both ends' attributes; down, with alias */
 	OP_LINK_SET,  /* mac, mtu, master, alias, up; vxlan local: what differs, see set_* */
@@ -39,7 +42,7 @@ struct op {
 	const struct net *peer_net; /* its namespace, desired */
 	bool set_mac, set_mtu, set_up, set_master, set_alias, set_local; /* OP_LINK_SET */
 	const struct entry *entry;   /* borrowed from desired (ADD) or actual (REMOVE) */
-	const struct nft_table *nft; /* desired; OP_NFT_REPLACE */
+	const struct nft_table *nft; /* desired; OP_NFT_REPLACE, OP_SHORTCUT_REPLACE */
 	char *nft_json;		     /* owned: the transaction: {"nftables":[...]} */
 };
 

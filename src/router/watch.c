@@ -49,6 +49,15 @@ static void want_foreign(struct watch *w)
 
 /* --- links --- */
 
+/* A bridge that a leg is on: the shortcut knows its MAC */
+static bool has_our_port(const struct net *n, const struct link *bridge)
+{
+	for (size_t i = 0; bridge->kind == LINK_BRIDGE && i < n->n_links; i++)
+		if (str_eq(n->links[i].master, bridge->name) && link_is_ours(n, &n->links[i]))
+			return true;
+	return false;
+}
+
 /* Does it matter to anybody? The MAC of a stranger's bridge changes with its ports and does not */
 static bool link_differs(const struct net *n, const struct link *a, const struct link *b)
 {
@@ -56,7 +65,7 @@ static bool link_differs(const struct net *n, const struct link *a, const struct
 	    !str_eq(a->alias, b->alias) || a->ipv6_off != b->ipv6_off || a->kind != b->kind || a->ifindex != b->ifindex)
 		return true;
 	if (!link_is_ours(n, b))
-		return false;
+		return mac_cmp(&a->mac, &b->mac) != 0 && has_our_port(n, b);
 	return mac_cmp(&a->mac, &b->mac) != 0 || a->peer_ifindex != b->peer_ifindex || a->vxlan.vni != b->vxlan.vni ||
 	       a->vxlan.port != b->vxlan.port || a->vxlan.learning != b->vxlan.learning ||
 	       a->vxlan.src_low != b->vxlan.src_low || a->vxlan.src_high != b->vxlan.src_high ||

@@ -91,6 +91,7 @@ struct config {
 	uint16_t vxlan_port;		/* VXLAN_PORT 4789 */
 	struct prefix shadow4, shadow6; /* SHADOW_POOL 241.0.0.0/8,fd64:7264::/32 */
 	enum datapath datapath;		/* DATAPATH auto */
+	bool leg_shortcut;		/* LEG_SHORTCUT on */
 	enum mapping mapping;		/* MAPPING auto; discovery and router */
 	uint32_t underlay_mtu;		/* UNDERLAY_MTU; 0: the interface's */
 	bool dry_run;			/* --dry-run */

@@ -36,6 +36,7 @@ static void make_actual(struct net_list *actual, const struct inventory *inv)
 			b->kind = LINK_BRIDGE;
 			b->mtu = 1500;
 			b->up = true;
+			b->mac = (struct mac){{2, 0x42, (uint8_t)i, (uint8_t)j, 0, 1}};
 		}
 		for (size_t j = 0; j < inv->stacks[i].n_containers; j++) {
 			struct net_id id = {.kind = NET_CONTAINER};
@@ -92,15 +93,27 @@ static void play(struct net_list *actual, const struct plan *p)
 		case OP_NFT_REMOVE:
 			n->nft.present = false;
 			break;
+		case OP_SHORTCUT_REPLACE:
+			n->shortcut.present = true;
+			n->shortcut.fingerprint = o->nft->fingerprint;
+			n->shortcut.n_rules = o->nft->n_rules;
+			break;
+		case OP_SHORTCUT_REMOVE:
+			n->shortcut.present = false;
+			break;
 		case OP_LINK_ADD:
 			assert_null(net_link(n, o->link->name));
 			*net_link_add(n, o->link->name) = *o->link;
+			net_link(n, o->link->name)->ifindex = (int)n->n_links;
 			if (o->peer)
 				*net_link_add(net_list_find(actual, &o->peer_net->id), o->peer->name) = *o->peer;
 			break;
-		case OP_LINK_SET:
+		case OP_LINK_SET: {
+			int ifindex = net_link(n, o->link->name)->ifindex;
 			*net_link(n, o->link->name) = *o->link;
+			net_link(n, o->link->name)->ifindex = ifindex;
 			break;
+		}
 		case OP_LINK_REMOVE: {
 			struct link *l = net_link(n, gone_links[i].name);
 			assert_non_null(l);
@@ -272,6 +285,7 @@ static void run_golden(const char *dir)
 	for (size_t i = 0; i < s.actual.n; i++) {
 		const struct net *n = s.actual.v[i];
 		assert_false(n->nft.present);
+		assert_false(n->shortcut.present);
 		for (size_t j = 0; j < n->n_links; j++)
 			assert_true(strncmp(n->links[j].alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) != 0);
 	}
@@ -298,6 +312,103 @@ static void test_golden(void **state)
 	}
 	closedir(dir);
 	assert_true(n >= 10);
+}
+
+/* The one operation that is left to do, or OP_KIND_N_ for none */
+static enum op_kind next_kind(struct scene *s)
+{
+	struct desired d;
+	struct plan p;
+
+	scene_plan(s, &d, &p);
+	assert_true(p.n <= 1);
+	enum op_kind kind = p.n ? p.ops[0].kind : OP_KIND_N_;
+	play(&s->actual, &p);
+	plan_done(&p);
+	desired_done(&d);
+	return kind;
+}
+
+static void port_add(struct net *host, const char *name, const char *bridge)
+{
+	struct link *l = net_link_add(host, name);
+
+	l->kind = LINK_VETH;
+	str_copy(l->master, bridge);
+}
+
+static void port_remove(struct net *host, const char *name)
+{
+	struct link *l = net_link(host, name);
+
+	*l = host->links[--host->n_links];
+}
+
+/* With leg and route, while a container is there; anew when what its rules name is another */
+static void test_shortcut(void **state)
+{
+	autofree char *path = xasprintf("%s/two-hosts.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct scene s;
+	struct desired d;
+	struct plan p;
+
+	scene_load(&s, path);
+	s.config.datapath = DATAPATH_LEG;
+	for (int round = 0; round < 3; round++) {
+		scene_plan(&s, &d, &p);
+		for (size_t i = 0; i < p.n; i++)
+			assert_int_not_equal(p.ops[i].kind, OP_SHORTCUT_REPLACE);
+		play(&s.actual, &p);
+		plan_done(&p);
+		desired_done(&d);
+	}
+	struct net *host = net_list_find(&s.actual, &(struct net_id){.kind = NET_HOST});
+	const char *bridge = s.inv.stacks[0].networks[0].bridge;
+	port_add(host, "veth1", bridge);
+	port_add(host, "veth2", "br-other");
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	assert_int_equal(next_kind(&s), OP_KIND_N_);
+	/* a port more, and less; one of another kind, and of another bridge, are nothing to it */
+	uint64_t one = host->shortcut.fingerprint;
+	port_add(host, "veth0", bridge);
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	assert_true(host->shortcut.fingerprint != one);
+	/* whatever order the kernel tells them in */
+	struct link *first = net_link(host, "veth1"), *second = net_link(host, "veth0"), was = *first;
+	*first = *second;
+	*second = was;
+	assert_int_equal(next_kind(&s), OP_KIND_N_);
+	port_remove(host, "veth0");
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	assert_true(host->shortcut.fingerprint == one);
+	port_add(host, "veth3", "br-other");
+	port_add(host, "eth7", bridge);
+	net_link(host, "eth7")->kind = LINK_OTHER;
+	assert_int_equal(next_kind(&s), OP_KIND_N_);
+	/* the bridge's MAC is in it; a rule taken away, or the table */
+	net_link(host, bridge)->mac.b[5]++;
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	host->shortcut.n_rules--;
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	host->shortcut.present = false;
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	/* not wanted; not for this grade; nobody there */
+	s.config.leg_shortcut = false;
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REMOVE);
+	assert_int_equal(next_kind(&s), OP_KIND_N_);
+	s.config.leg_shortcut = true;
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	port_remove(host, "veth1");
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REMOVE);
+	port_add(host, "veth1", bridge);
+	assert_int_equal(next_kind(&s), OP_SHORTCUT_REPLACE);
+	s.config.datapath = DATAPATH_AUTO;
+	scene_plan(&s, &d, &p);
+	play(&s.actual, &p);
+	plan_done(&p);
+	desired_done(&d);
+	assert_false(host->shortcut.present);
+	scene_done(&s);
 }
 
 /* What is taken away comes back, and only that. */
@@ -405,6 +516,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_heal),
+		cmocka_unit_test(test_shortcut),
 		cmocka_unit_test(test_blocked),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
