@@ -30,6 +30,17 @@ static void kernel_check(struct doctor *d)
 		   "kernel %s is older than 5.12: containers are not answered by themselves", u.release);
 }
 
+static const char *asker_cure(const char *why)
+{
+	/* the container's namespace: its path is not there, or it may not be entered */
+	if (why[0] == '/' || strstr(why, "network namespace"))
+		return "It asks Docker only, until its network namespace can be entered: docker-router host needs "
+		       "root, and in "
+		       "a container --pid host and --cap-add SYS_ADMIN.";
+	return "It asks Docker only. On Docker's default bridge, with Podman and on kernels before 5.12, give it dns: "
+	       "ADDRESS, where NAMES_LISTEN=ADDRESS:53 is an address of this host that it reaches.";
+}
+
 static void askers_check(struct doctor *d, const struct records *r)
 {
 	size_t silent = 0;
@@ -38,11 +49,9 @@ static void askers_check(struct doctor *d, const struct records *r)
 		const struct record_container *c = &r->containers[i];
 		if (c->answered || silent++ >= ROWS_MAX)
 			continue;
-		doctor_add(d, "names", CHECK_WARNING,
-			   "It asks Docker only. On Docker's default bridge, with Podman and on kernels before 5.12, "
-			   "give it "
-			   "dns: ADDRESS, where NAMES_LISTEN=ADDRESS:53 is an address of this host that it reaches.",
-			   "container %s is not answered: %s", c->name, c->why && c->why[0] ? c->why : "not yet");
+		const char *why = c->why && c->why[0] ? c->why : "not yet";
+		doctor_add(d, "names", CHECK_WARNING, asker_cure(why), "container %s is not answered: %s", c->name,
+			   why);
 	}
 	if (silent > ROWS_MAX)
 		doctor_add(d, "names", CHECK_WARNING, "docker-router records lists them.",

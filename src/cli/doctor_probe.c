@@ -189,6 +189,20 @@ static char *query_text(const struct doctor *d)
 	return text;
 }
 
+/* Does discovery itself tell why the two do not hear each other: a key that one of them has not? */
+static bool is_told_of(const struct doctor *d, const struct ip *ip)
+{
+	const struct problems *p = &d->files.discovery.problems;
+	char text[IP_STRLEN];
+
+	ip_format(ip, text);
+	for (size_t i = 0; i < p->n; i++) {
+		if (str_eq(p->v[i].object, text))
+			return true;
+	}
+	return false;
+}
+
 static void query_rows(struct doctor *d, const struct targets *ts, uint16_t port)
 {
 	char name[140], own[IP_STRLEN];
@@ -200,10 +214,12 @@ static void query_rows(struct doctor *d, const struct targets *ts, uint16_t port
 		fine += ts->v[i].answered;
 		if (ts->v[i].answered)
 			continue;
+		bool told = is_told_of(d, &p->host_ip);
 		autofree char *cure = xasprintf(
-			"Open UDP %u from %s on %s, if docker-router runs there. (It was heard by %s, so its "
+			"%sOpen UDP %u from %s on %s, if docker-router runs there. (It was heard by %s, so its "
 			"announcements do arrive here; ours may not arrive there.)",
-			port, own, p->host_name[0] ? p->host_name : "that host", peer_source_names[p->source]);
+			told ? "First do what stands at \"discovery\" about that host. If that is done: " : "", port,
+			own, p->host_name[0] ? p->host_name : "that host", peer_source_names[p->source]);
 		doctor_add(d, "discovery port", CHECK_ERROR, cure, "%s does not answer on UDP %u", peer_name(p, name),
 			   port);
 	}

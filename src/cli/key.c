@@ -21,9 +21,14 @@ int verb_keygen(struct cli *c)
 	}
 	key_make(&k);
 	key_format(&k, word);
-	printf("# A key of docker-router, for CLUSTER_KEY_FILE of all hosts of a cluster. Whoever has it is a member.\n"
-	       "# Keep it to root: chmod 600.\n%s # %s, made %s\n",
-	       word, k.id, wall_format(c->now, now));
+	if (c->json)
+		printf("{\n \"id\": \"%s\",\n \"key\": \"%s\",\n \"made\": \"%s\"\n}\n", k.id, word,
+		       wall_format(c->now, now));
+	else
+		printf("# A key of docker-router, for CLUSTER_KEY_FILE of all hosts of a cluster. Whoever has it is a "
+		       "member.\n"
+		       "# Keep it to root: chmod 600.\n%s # %s, made %s\n",
+		       word, k.id, wall_format(c->now, now));
 	sodium_memzero(word, sizeof(word));
 	sodium_memzero(&k, sizeof(k));
 	if (fflush(stdout) == 0)
@@ -173,6 +178,9 @@ static int key_run(const struct cli *c, const struct state_files *f, const char 
 		rc = keyring_parse(text.data, text.len, ret, err);
 	if (rc == 0 && edit)
 		rc = keyring_save(path, &text, err);
+	if (rc == -EROFS || rc == -EBUSY)
+		err_set(err, rc, "%s: %s: where it is mounted into a container, mount its folder, and writable", path,
+			strerror(-rc));
 	keyring_text_done(&text);
 	if (rc < 0 || !edit)
 		return rc;

@@ -33,8 +33,9 @@ static const struct verb verbs[] = {
 	 "NAME is one of them, web.shop, or only web: that name in every stack. A stack that is mapped is reached by "
 	 "the\n"
 	 "address under MAPPED; the one under ADDRESSES is what its container has.\n"},
-	{"resolve", verb_resolve, "NAME", OPT_FROM, FOR_CLI, "what a container gets that asks for a name, and why",
-	 "NAME as a container asks for it: web.shop, shop, web.shop@nas, any of them below NAMES_DOMAIN, or an "
+	{"resolve", verb_resolve, "NAME|ADDRESS", OPT_FROM, FOR_CLI,
+	 "what a container gets that asks for a name, and why",
+	 "NAME as a container asks for it: web.shop, shop, web.shop.nas, any of them below NAMES_DOMAIN, or an "
 	 "address.\n"
 	 "Nobody is asked: it reads what the role names answers. Ends with 1 when nothing is called so.\n"},
 	{"ping", verb_ping, "NAME|ADDRESS", OPT_COUNT | OPT_SIZE, FOR_CLI,
@@ -49,14 +50,17 @@ static const struct verb verbs[] = {
 	{"keygen", verb_keygen, NULL, 0, FOR_CLI, "print a new key file, for CLUSTER_KEY_FILE",
 	 "With the same key file on all hosts, discovery is sealed: only members take part, and nobody else can read "
 	 "along.\n"
-	 "  (umask 077; docker-router keygen >/etc/docker-router/cluster.key)\n"},
+	 "  mkdir -p /etc/docker-router; (umask 077; docker-router keygen >/etc/docker-router/cluster.key)\n"
+	 "Then copy that file to the other hosts and set CLUSTER_KEY_FILE on all. How to change it: docker-router key "
+	 "--help.\n"},
 	{"key", verb_key, "add|use|remove|list", 0, FOR_CLI, "change the keys of a cluster, and tell discovery",
 	 "  add [FILE]   put the keys of FILE (or stdin) behind those that are there: they open\n"
 	 "  use ID       let this key seal from now on\n"
 	 "  remove ID    take a key out that does not seal\n"
 	 "  list         ids and fingerprints, never keys\n"
 	 "For another key on all hosts: add it everywhere, then use it everywhere, then remove the old one "
-	 "everywhere.\n",
+	 "everywhere.\n"
+	 "The file is that of the host that runs here, or --cluster-key-file FILE.\n",
 	 "[FILE|ID]"},
 	{"down", verb_down, NULL, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, FOR_CLI,
 	 "stop the host and remove every trace from the kernel",

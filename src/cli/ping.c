@@ -105,7 +105,8 @@ static bool target_resolve(struct ping *p)
 			buf_puts(&safe, "; there is ");
 			text_safe(&safe, nearest[0], false);
 		}
-		fprintf(stderr, "docker-router ping: nothing is called %s\n", safe.data ? safe.data : "\"\"");
+		fprintf(stderr, "docker-router ping: nothing is called %s%s\n", safe.data ? safe.data : "\"\"",
+			n ? "" : "; docker-router records lists what there is");
 		return false;
 	}
 	for (size_t i = 0; i < p->found.n && !p->record; i++) {

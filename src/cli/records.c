@@ -373,8 +373,8 @@ static void notes_of_asker(struct notes *n, const struct question *q)
 		note_add(n, "But %s is not answered: %s", asker->name,
 			 asker->why && asker->why[0] ? asker->why : "not yet");
 	else if (!asker && silent)
-		note_add(n, "%zu of %zu containers of this host are not answered; docker-router doctor tells why.",
-			 silent, r->n_containers);
+		note_add(n, "%zu of %zu containers of this host %s not answered; docker-router doctor tells why.",
+			 silent, r->n_containers, silent == 1 ? "is" : "are");
 	if (!asker && r->listen_error && r->listen_error[0])
 		note_add(n, "The host itself is not answered: %s", r->listen_error);
 }

@@ -228,7 +228,7 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    d->self.key_id[0] ? "sealed with key " : "NOT SEALED", d->self.key_id, n->peers,
 			    plural(n->peers), n->hosts, plural(n->hosts), n->stale);
 		if (!d->self.key_id[0])
-			output_line(o, "           anybody on the network can join: see docker-router keygen");
+			output_line(o, "           anybody on the network can join: see docker-router keygen --help");
 	}
 	if (f->code[FILE_INVENTORY] == 0)
 		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s; %zu mapped", n->stacks,

@@ -241,12 +241,15 @@ static void test_probe(void **state)
 	peer_add(&p->d, "127.0.0.2", "answers", 'b');
 	peer_add(&p->d, "127.0.0.2", "answers", 'b');
 	peer_add(&p->d, "127.0.0.3", "silent", 'c');
+	peer_add(&p->d, "127.0.0.4", "sealed", 'd');
+	problems_add(&disc->problems, "127.0.0.4", "", "seals with another key than ours");
 	int64_t start = mono_now().us;
 	doctor_discovery_port(&p->d);
 	assert_true(mono_now().us - start < 2 * USEC_PER_SEC);
 
-	assert_int_equal(p->d.n, 2);
+	assert_int_equal(p->d.n, 3);
 	const struct check *ok = find(&p->d, "discovery port", "1 host answered"),
+			   *sealed = find(&p->d, "discovery port", "sealed"),
 			   *bad = find(&p->d, "discovery port", "silent");
 	assert_non_null(ok);
 	assert_int_equal(ok->state, CHECK_OK);
@@ -254,6 +257,9 @@ static void test_probe(void **state)
 	assert_int_equal(bad->state, CHECK_ERROR);
 	assert_non_null(strstr(bad->what, "silent (127.0.0.3) does not answer on UDP"));
 	assert_non_null(strstr(bad->cure, "from 127.0.0.1 on silent"));
+	assert_null(strstr(bad->cure, "at \"discovery\""));
+	assert_non_null(sealed); /* a firewall is not the first to blame */
+	assert_ptr_equal(strstr(sealed->cure, "First do what stands at \"discovery\""), sealed->cure);
 
 	assert_int_equal(waitpid(child, &status, WNOHANG), 0); /* it liked what it got */
 	kill(child, SIGKILL);
@@ -353,6 +359,8 @@ static void test_names(void **state)
 	r->listen_error = xstrdup("127.0.0.1:4753: Address already in use");
 	container_put(r, "web", true, "");
 	container_put(r, "old", false, "no resolver at 127.0.0.11");
+	container_put(r, "hidden", false, "/var/run/docker/netns/0123456789ab: No such file or directory");
+	container_put(r, "closed", false, "enter network namespace: Operation not permitted");
 	record_put(r, "", "shop", 'a', "pi");
 	record_put(r, "", "shop", 'b', "nas");
 	record_put(r, "web", "shop", 'a', "pi");
@@ -366,6 +374,13 @@ static void test_names(void **state)
 	const struct check *c = find(&p->d, "names", "container old is not answered: no resolver");
 	assert_non_null(c);
 	assert_int_equal(c->state, CHECK_WARNING);
+	assert_non_null(strstr(c->cure, "dns: ADDRESS"));
+	c = find(&p->d, "names", "container hidden is not answered");
+	assert_non_null(c);
+	assert_non_null(strstr(c->cure, "--pid host"));
+	c = find(&p->d, "names", "container closed is not answered");
+	assert_non_null(c);
+	assert_non_null(strstr(c->cure, "--cap-add SYS_ADMIN"));
 	assert_null(find(&p->d, "names", "container web"));
 	c = find(&p->d, "names stub", "127.0.0.1:4753: Address already in use");
 	assert_non_null(c);
