@@ -9,7 +9,7 @@ packages_build="gcc libc6-dev make meson ninja-build pkg-config scdoc libuv1-dev
 	libcurl4-openssl-dev libyaml-dev libcap-ng-dev libsodium-dev libcmocka-dev"
 packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
-	etcd-server etcd-client openssl podman netavark minidlna gupnp-tools"
+	etcd-server etcd-client openssl podman netavark minidlna gupnp-tools avahi-daemon"
 packages_fuzz="clang llvm"
 
 want=
