@@ -367,3 +367,15 @@ struct ip vtep_ip(const char *host_id, uint32_t vni)
 		ip.b[8 + i] = (uint8_t)(h >> (8 * i));
 	return ip;
 }
+
+struct ip wireguard_ip(const char *host_id)
+{
+	struct ip ip = {.family = AF_INET6, .b = {0xfd, 0x64, 0x72, 0x77}};
+	uint64_t a = hash64(host_id, strlen(host_id), UINT64_C(0x7767610000000000)),
+		 b = hash64(host_id, strlen(host_id), UINT64_C(0x7767620000000000));
+	for (size_t i = 0; i < 8; i++)
+		ip.b[8 + i] = (uint8_t)(a >> (8 * i));
+	for (size_t i = 0; i < 4; i++)
+		ip.b[4 + i] = (uint8_t)(b >> (8 * i));
+	return ip;
+}

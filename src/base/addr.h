@@ -90,6 +90,8 @@ struct endpoint endpoint_from_sockaddr(const struct sockaddr_storage *ss);
  */
 struct mac vtep_mac(const char *host_id, uint32_t vni);
 struct ip vtep_ip(const char *host_id, uint32_t vni);
+/** wireguard_ip() - A host's address inside the WireGuard tunnels, derived from host_id: of fd64:7277::/32 */
+struct ip wireguard_ip(const char *host_id);
 
 #define VNI_MAX 16777215u
 

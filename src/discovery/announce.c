@@ -67,6 +67,8 @@ void announce_message(const struct core *core, const struct local *l, struct wir
 			       .n_subnets = l->n_subnets,
 			       .n_mapped = l->n_mapped,
 			       .n_avoid = l->n_avoid};
+	if (core->config.sealed)
+		m->wireguard = core->wireguard;
 	str_copy(m->stack_id, l->stack.stack_id);
 	str_copy(m->host_id, core->config.host_id);
 	str_copy(m->host_name, core->config.host_name);
@@ -282,6 +284,17 @@ void announce_stacks(struct core *core, struct core_now now, const struct local_
 	clash_changed(core);
 	clash_settle(core, now);
 	announce_refresh(core, now, false);
+}
+
+void core_wireguard(struct core *core, struct core_now now, const struct wg_say *w)
+{
+	if (wg_say_same(&core->wireguard, w))
+		return;
+	core->wireguard = *w;
+	for (size_t i = 0; core->config.sealed && i < core->n_locals; i++) {
+		if (!core->locals[i]->leaving)
+			announce_local(core, core->locals[i], i, now.mono.us);
+	}
 }
 
 void announce_stop(struct core *core, struct core_now now)

@@ -56,6 +56,7 @@ struct core_config {
 	int64_t announce_us, timeout_us;
 	bool multicast;		      /* the group is in use; else all goes to single addresses */
 	bool goodbye;		      /* say it when told to stop */
+	bool sealed;		      /* what comes and goes is sealed: WireGuard may be spoken of */
 	const struct endpoint *peers; /* of the mode static; copied */
 	size_t n_peers;
 	enum mapping mapping;
@@ -103,6 +104,8 @@ void core_stacks(struct core *core, struct core_now now, const struct local_stac
 /** core_names() - The names of all our stacks: compared with what we had; takes the contents of those that changed */
 void core_names(struct core *core, struct core_now now, struct name_stack *stacks, size_t n);
 void core_addresses(struct core *core, struct core_now now, const struct core_addresses *addresses);
+/** core_wireguard() - What is told of our WireGuard device, if datagrams are sealed; key "": there is none */
+void core_wireguard(struct core *core, struct core_now now, const struct wg_say *w);
 /** core_routes() - Routes of this host that are neither ours nor a default route, in any order */
 void core_routes(struct core *core, struct core_now now, const struct prefix *routes, size_t n);
 /** core_datagram() - @by_group: it was sent to the multicast group, not to us alone. @data may be cut off by the socket

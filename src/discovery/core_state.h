@@ -74,6 +74,7 @@ struct core {
 	bool started, stopping, stopped;
 	/* addresses */
 	struct ip host_ip;
+	struct wg_say wireguard; /* ours */
 	uint16_t port;
 	struct ip *own;
 	size_t n_own;

@@ -87,6 +87,7 @@ static void record_msg(struct wire_msg *m, const struct peer *p)
 			       .parts = 1,
 			       .vtep_mac = vtep_mac(p->host_id, p->vni),
 			       .vtep_ip = vtep_ip(p->host_id, p->vni)};
+	m->wireguard = p->wireguard;
 	str_copy(m->stack_id, p->stack_id);
 	str_copy(m->host_id, p->host_id);
 	str_copy(m->host_name, p->host_name);
@@ -269,6 +270,8 @@ void core_self(const struct core *core, struct core_now now, core_self_fn *fn, v
 
 		if (l->leaving)
 			continue;
+		if (core->config.sealed)
+			p.wireguard = core->wireguard;
 		str_copy(p.stack_id, l->stack.stack_id);
 		str_copy(p.host_id, core->config.host_id);
 		str_copy(p.host_name, core->config.host_name);

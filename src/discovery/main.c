@@ -379,6 +379,26 @@ static void role_read_inventory(struct role *r)
 	}
 }
 
+/* What the router lets us tell of WireGuard. A file that is broken is as none: a wrong key is worth less than nothing
+ */
+static void role_read_wireguard(struct role *r)
+{
+	struct file_owner owner = owner_of_root(&r->dir);
+	struct wg_say say = {0};
+	struct err err = {0};
+	int rc = -ENOENT;
+
+	if (r->config.encryption == ENCRYPTION_WIREGUARD)
+		rc = wg_file_read(r->dir.fd, &owner, &say, &err);
+	if (rc < 0 && rc != -ENOENT)
+		log_warning(STATE_WIREGUARD " cannot be used, peers are not told our public key",
+			    kv_str("why", err.text));
+	if (rc < 0)
+		say = (struct wg_say){0};
+	core_wireguard(r->core, role_now(), &say);
+	role_drain(r);
+}
+
 static void on_state_dir(void *arg, const char *name)
 {
 	struct role *r = arg;
@@ -392,6 +412,8 @@ static void on_state_dir(void *arg, const char *name)
 	if (!name || str_eq(name, STATE_NAMES))
 		names_file_seen(r->names);
 	modes_file(&r->modes, name);
+	if (!name || str_eq(name, STATE_WIREGUARD))
+		role_read_wireguard(r);
 	if (name && !str_eq(name, STATE_INVENTORY))
 		return;
 	role_read_inventory(r);
@@ -559,6 +581,7 @@ static void role_core(struct role *r)
 				     .timeout_us = c->peer_timeout_s * USEC_PER_SEC,
 				     .multicast = c->modes & MODE_MULTICAST,
 				     .goodbye = c->goodbye == GOODBYE_STOP,
+				     .sealed = c->cluster_key_file[0] != '\0',
 				     .peers = c->peers,
 				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
 				     .mapping = c->mapping,
@@ -601,6 +624,7 @@ static int role_start(struct role *r, struct err *err)
 	if (routes_start(r->routes, err) < 0)
 		log_warning("routes cannot be followed: what they clash with is not mapped", kv_str("why", err->text));
 	/* Stacks first: then the first datagram says all */
+	role_read_wireguard(r);
 	role_read_inventory(r);
 	if (!r->have_inventory)
 		role_stacks(r);

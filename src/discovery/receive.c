@@ -199,6 +199,10 @@ bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire
 		peer->epoch = m->epoch;
 		changed = true;
 	}
+	if (core->config.sealed && !wg_say_same(&peer->wireguard, &m->wireguard)) {
+		peer->wireguard = m->wireguard;
+		changed = true;
+	}
 	peer->vtep_mac = m->vtep_mac;
 	peer->vtep_ip = m->vtep_ip;
 	if (subnets_take(core, now_us, e, m, anew))
@@ -497,6 +501,8 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	e->peer.vtep_ip = peer->host_id[0] ? peer->vtep_ip : (struct ip){0};
 	e->peer.uplink = peer->uplink;
 	e->peer.epoch = peer->epoch;
+	if (core->config.sealed)
+		e->peer.wireguard = peer->wireguard;
 	e->peer.seq = peer->seq;
 	e->peer.source = peer->source;
 	e->fed = feed_bit_of(core, peer->source);

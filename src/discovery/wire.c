@@ -173,6 +173,13 @@ static int mapped_decode(const json_t *o, struct wire_msg *m, struct err *err)
 	return r;
 }
 
+static int wireguard_decode(const json_t *o, struct wire_msg *m, struct err *err)
+{
+	const json_t *say = json_object_get(o, "wireguard");
+
+	return say && !json_is_null(say) ? wg_say_from_json(say, &m->wireguard, err) : 0;
+}
+
 /* What only programs like ours say. Missing fields have a meaning, so that a later version may drop some */
 static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 {
@@ -187,6 +194,8 @@ static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 		r = field_may(address_decode(o, "uplink", &m->uplink, err));
 	if (r == 0)
 		r = field_may(json_get_int(o, "epoch", 0, EPOCHS - 1, &epoch, err));
+	if (r == 0)
+		r = wireguard_decode(o, m, err);
 	if (r == 0)
 		r = vtep_decode(o, m, err);
 	if (r == 0)
@@ -279,6 +288,10 @@ static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, 
 		buf_printf(b, ",\"uplink\":\"%s\"", ip_format(&m->uplink, ip));
 	if (m->epoch)
 		buf_printf(b, ",\"epoch\":%u", (unsigned)m->epoch);
+	if (m->wireguard.key[0]) {
+		buf_puts(b, ",\"wireguard\":");
+		wg_say_print(b, &m->wireguard);
+	}
 	if (parts != 1)
 		buf_printf(b, ",\"part\":%u,\"parts\":%u", part, parts);
 }

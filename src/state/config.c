@@ -60,7 +60,16 @@ static const struct option options[] = {
 	 FOR_DISCOVERY, parse_gossip_join},
 	{"CLUSTER_KEY_FILE", "FILE", "", "a path of at most 255 bytes",
 	 "Keys that discovery is sealed with; the same on all hosts. Without it anybody on the network can join.",
-	 FOR_DISCOVERY | FOR_CLI, parse_text, FIELD(cluster_key_file)},
+	 FOR_DISCOVERY | FOR_ROUTER | FOR_CLI, parse_text, FIELD(cluster_key_file)},
+	{"ENCRYPTION", "KIND", "none", "none or wireguard",
+	 "How traffic between hosts is encrypted: none, or wireguard, which needs CLUSTER_KEY_FILE. The same on all "
+	 "hosts.",
+	 FOR_DISCOVERY | FOR_ROUTER, parse_encryption},
+	{"WIREGUARD_PORT", "PORT", "51820", "a port from 1 to 65535", "UDP port of WireGuard.", FOR_ROUTER,
+	 parse_number, FIELD(wireguard_port), 1, UINT16_MAX},
+	{"WIREGUARD_KEEPALIVE", "SECONDS", "0", "0 or a whole number of seconds up to 65535",
+	 "Time between two packets that keep the way through a NAT in front of this host open; 25 is usual, 0 is off.",
+	 FOR_ROUTER, parse_number, FIELD(wireguard_keepalive_s), 0, UINT16_MAX},
 	{"HOST_IP", "ADDRESS", "", "the address of an interface of this host",
 	 "Address that everything is sent from. Default: that of the default route's interface.",
 	 FOR_DISCOVERY | FOR_ROUTER, parse_host_ip},
@@ -314,6 +323,14 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI: both are needed, or none", c->stack_id);
 	if (c->vni && !*c->stack_id)
 		return err_set(err, -EINVAL, "VNI=%u is given without STACK_ID: both are needed, or none", c->vni);
+	if (c->encryption == ENCRYPTION_WIREGUARD && !*c->cluster_key_file)
+		return err_set(err, -EINVAL,
+			       "ENCRYPTION=wireguard needs CLUSTER_KEY_FILE: public keys that come unsealed could be "
+			       "anybody's");
+	if (c->encryption == ENCRYPTION_WIREGUARD && (*c->stack_id || c->vni))
+		return err_set(
+			err, -EINVAL,
+			"ENCRYPTION=wireguard: allowed with `docker-router host` only, not with STACK_ID and VNI");
 	return role & FOR_DISCOVERY ? check_etcd(c, err) : 0;
 }
 

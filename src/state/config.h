@@ -39,6 +39,8 @@ enum datapath { DATAPATH_AUTO, DATAPATH_LEG, DATAPATH_ROUTE, DATAPATH_NIC, DATAP
 extern const char *const datapath_names[DATAPATH_N_];
 enum mapping { MAPPING_AUTO, MAPPING_ALWAYS, MAPPING_NEVER, MAPPING_N_ };
 extern const char *const mapping_names[MAPPING_N_];
+enum encryption { ENCRYPTION_NONE, ENCRYPTION_WIREGUARD, ENCRYPTION_N_ };
+extern const char *const encryption_names[ENCRYPTION_N_];
 enum goodbye { GOODBYE_STOP /* when the process is told to stop */, GOODBYE_NEVER, GOODBYE_N_ };
 
 struct config_network { /* a network named in the file */
@@ -94,6 +96,9 @@ struct config {
 	bool leg_shortcut;		/* LEG_SHORTCUT on */
 	enum mapping mapping;		/* MAPPING auto; discovery and router */
 	uint32_t underlay_mtu;		/* UNDERLAY_MTU; 0: the interface's */
+	enum encryption encryption;	/* ENCRYPTION none; discovery and router */
+	uint16_t wireguard_port;	/* WIREGUARD_PORT 51820 */
+	uint32_t wireguard_keepalive_s; /* WIREGUARD_KEEPALIVE; 0: none */
 	bool dry_run;			/* --dry-run */
 	/* names */
 	char names_domain[64]; /* NAMES_DOMAIN docker-router.internal; lower case, without dots at its ends */

@@ -12,6 +12,8 @@
 const char *const datapath_names[] = {"auto", "leg", "route", "nic"};
 static_assert(ARRAY_LEN(datapath_names) == DATAPATH_N_, "one name per datapath");
 const char *const mapping_names[] = {"auto", "always", "never"};
+const char *const encryption_names[] = {"none", "wireguard"};
+static_assert(ARRAY_LEN(encryption_names) == ENCRYPTION_N_, "one name per kind");
 static_assert(ARRAY_LEN(mapping_names) == MAPPING_N_, "one name per way");
 static const char *const goodbye_names[] = {"stop", "never"};
 static_assert(ARRAY_LEN(goodbye_names) == GOODBYE_N_, "one name per way");
@@ -81,6 +83,14 @@ int parse_datapath(const struct option *o, struct config *c, const char *value)
 	if (i >= 0)
 		c->datapath = (enum datapath)i;
 	return i < 0 ? i : 0;
+}
+
+int parse_encryption(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, encryption_names, ENCRYPTION_N_);
+	if (i >= 0)
+		c->encryption = (enum encryption)i;
+	return i < 0 ? -EINVAL : 0;
 }
 
 int parse_mapping(const struct option *o, struct config *c, const char *value)

@@ -128,6 +128,8 @@ static json_t *peer_to_json(const struct peer *p)
 		json_put_ip(o, "uplink", &p->uplink);
 	if (p->epoch)
 		json_put_int(o, "epoch", p->epoch);
+	if (p->wireguard.key[0])
+		json_put(o, "wireguard", wg_say_to_json(&p->wireguard));
 	json_put_int(o, "seq", (int64_t)p->seq);
 	json_put_str(o, "source", peer_source_names[p->source]);
 	return o;
@@ -267,6 +269,12 @@ static int mapped_from_json(const json_t *o, struct mapped *ret, size_t *ret_n, 
 	return 0;
 }
 
+static int wireguard_from_json(const json_t *o, struct wg_say *ret, struct err *err)
+{
+	const json_t *say = json_object_get(o, "wireguard");
+	return say && !json_is_null(say) ? wg_say_from_json(say, ret, err) : 0;
+}
+
 /* allocates (subnets, mapped, avoid) on success only */
 static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 {
@@ -291,6 +299,7 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	    (r = json_optional(json_get_ip(o, "vtep_ip", &p.vtep_ip, err))) < 0 ||
 	    (r = json_optional(json_get_ip(o, "uplink", &p.uplink, err))) < 0 ||
 	    (r = json_optional(json_get_int(o, "epoch", 0, EPOCHS - 1, &epoch, err))) < 0 ||
+	    (r = wireguard_from_json(o, &p.wireguard, err)) < 0 ||
 	    (r = json_optional(json_get_int(o, "seq", 0, INT64_MAX, &seq, err))) < 0 ||
 	    (r = json_optional(json_get_enum(o, "status", peer_status_names, PEER_STATUS_N_, err))) < 0)
 		return r;

@@ -12,7 +12,7 @@
  *	 "peers":[{"stack_id":"stack-a","host_ip":"10.0.1.5","vxlan_endpoint":"10.0.1.5:4789","vni":1000,
  *	           "last_seen":"2024-01-15T10:30:00Z","status":"active",
  *	           "subnets":["10.72.0.0/24"],"mapped":[],"avoid":[],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
- *	           "uplink":"172.30.0.3","epoch":3,"seq":4,"source":"multicast"}],
+ *	           "uplink":"172.30.0.3","epoch":3,"wireguard":{...},"seq":4,"source":"multicast"}],
  *	 "gossip":{"port":4791,"incarnation":1700000000,
  *	           "members":[{"host_id":"..","address":"10.0.1.5:4791","incarnation":1700000001,"status":"alive"}]},
  *	 "problems":[...]}
@@ -25,6 +25,7 @@
 
 #include "state/identity.h"
 #include "state/json.h"
+#include "state/wireguard.h"
 
 enum member_status { MEMBER_ALIVE, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT, MEMBER_STATUS_N_ };
 extern const char *const member_status_names[MEMBER_STATUS_N_];
@@ -70,6 +71,7 @@ struct peer {
 	struct ip vtep_ip;   /* none: unknown */
 	struct ip uplink;    /* two-container form, see inventory.h */
 	uint8_t epoch;
+	struct wg_say wireguard; /* key "": none; told by sealed datagrams only */
 	uint64_t seq;
 	wall_t last_seen;
 	enum peer_status status;

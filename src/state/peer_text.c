@@ -161,6 +161,37 @@ static bool take_ip(struct scan *in, struct ip *ret)
 	return take_string(in, text, sizeof(text)) && ip_parse(text, ret) == 0;
 }
 
+/* {"key":"..","port":51820,"ring":["1a2b3c4d"]}, in this order, as we write it */
+static bool take_wireguard(struct scan *in, struct wg_say *w)
+{
+	char name[8];
+	uint8_t key[32], any = 0;
+	uint64_t port;
+
+	*w = (struct wg_say){0};
+	if (!take(in, '{') || !take_string(in, name, sizeof(name)) || !str_eq(name, "key") || !take(in, ':') ||
+	    !take_string(in, w->key, sizeof(w->key)) || !take(in, ',') || !take_string(in, name, sizeof(name)) ||
+	    !str_eq(name, "port") || !take(in, ':') || !take_number(in, UINT16_MAX, &port) || !port || !take(in, ',') ||
+	    !take_string(in, name, sizeof(name)) || !str_eq(name, "ring") || !take(in, ':') || !take(in, '['))
+		return false;
+	if (!take(in, ']')) {
+		do {
+			if (w->n_ring >= WG_RING || !take_string(in, w->ring[w->n_ring], WG_RING_ID) ||
+			    !wg_ring_id_valid(w->ring[w->n_ring]))
+				return false;
+			w->n_ring++;
+		} while (take(in, ','));
+		if (!take(in, ']'))
+			return false;
+	}
+	w->port = (uint16_t)port;
+	if (!take(in, '}') || !wg_key_parse(w->key, key))
+		return false;
+	for (size_t i = 0; i < sizeof(key); i++)
+		any |= key[i];
+	return any != 0;
+}
+
 enum key {
 	KEY_STACK_ID,
 	KEY_HOST_IP,
@@ -177,14 +208,15 @@ enum key {
 	KEY_VTEP_IP,
 	KEY_UPLINK,
 	KEY_EPOCH,
+	KEY_WIREGUARD,
 	KEY_SEQ,
 	KEY_SOURCE,
 	KEY_N_
 };
 
-static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	    "last_seen", "status",
-					"subnets",  "mapped",  "avoid",		 "host_id", "host_name", "vtep_mac",
-					"vtep_ip",  "uplink",  "epoch",		 "seq",	    "source"};
+static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	      "last_seen", "status",
+					"subnets",  "mapped",  "avoid",		 "host_id",   "host_name", "vtep_mac",
+					"vtep_ip",  "uplink",  "epoch",		 "wireguard", "seq",	   "source"};
 _Static_assert(ARRAY_LEN(key_names) == KEY_N_, "one name per key");
 
 static int name_find(const char *name, const char *const *names, int n)
@@ -256,6 +288,8 @@ static bool take_value(struct scan *in, enum key key, struct parsed *out)
 			return false;
 		p->epoch = (uint8_t)n;
 		return true;
+	case KEY_WIREGUARD:
+		return take_wireguard(in, &p->wireguard);
 	case KEY_SEQ:
 		return take_number(in, INT64_MAX, &p->seq);
 	case KEY_SOURCE:
@@ -397,6 +431,10 @@ bool peer_to_text(struct buf *b, const struct peer *p)
 		put_text(b, ",\"", KEY_UPLINK, ip_format(&p->uplink, text));
 	if (p->epoch)
 		put_number(b, ",\"", KEY_EPOCH, p->epoch);
+	if (p->wireguard.key[0]) {
+		put_key(b, ",\"", KEY_WIREGUARD);
+		wg_say_print(b, &p->wireguard);
+	}
 	put_number(b, ",\"", KEY_SEQ, p->seq);
 	put_text(b, ",\"", KEY_SOURCE, peer_source_names[p->source]);
 	buf_append(b, "}", 1);

@@ -25,6 +25,7 @@ void router_state_done(struct router_state *s)
 	}
 	free(s->refused);
 	free(s->held);
+	free(s->wireguard.peers);
 	for (size_t i = 0; i < s->n_pending; i++) {
 		free(s->pending[i].operation);
 		free(s->pending[i].why);
@@ -133,6 +134,40 @@ static json_t *held_to_json(const struct rs_held *h)
 	return o;
 }
 
+static void put_endpoint(json_t *o, const char *key, const struct endpoint *e)
+{
+	char text[ENDPOINT_STRLEN];
+	if (!ip_is_none(&e->ip))
+		json_put_str(o, key, endpoint_format(e, text));
+}
+
+static json_t *wireguard_to_json(const struct rs_wireguard *w)
+{
+	json_t *o = json_object(), *peers = json_array();
+	json_put_str(o, "device", w->device);
+	json_put_str(o, "namespace", w->ns);
+	json_put(o, "in_kernel", json_boolean(w->in_kernel));
+	json_put_str(o, "key", w->key);
+	json_put_int(o, "port", w->port);
+	json_put_ip(o, "address", &w->address);
+	json_put_int(o, "mtu", w->mtu);
+	for (size_t i = 0; i < w->n_peers; i++) {
+		const struct rs_wg_peer *p = &w->peers[i];
+		json_t *op = json_object();
+		json_put_str(op, "host_id", p->host_id);
+		json_put_str(op, "host_name", p->host_name);
+		json_put_str(op, "key", p->key);
+		json_put_ip(op, "address", &p->address);
+		put_endpoint(op, "announced", &p->announced);
+		put_endpoint(op, "endpoint", &p->endpoint);
+		if (p->handshake.ms)
+			json_put_wall(op, "handshake", p->handshake);
+		json_array_append_new(peers, op);
+	}
+	json_put(o, "peers", peers);
+	return o;
+}
+
 json_t *router_state_to_json(const struct router_state *s)
 {
 	json_t *o = json_object(), *plan = json_object(), *vnis = json_array(), *refused = json_array(),
@@ -157,6 +192,8 @@ json_t *router_state_to_json(const struct router_state *s)
 			json_array_append_new(held, held_to_json(&s->held[i]));
 		json_put(o, "held", held);
 	}
+	if (s->wireguard.device[0])
+		json_put(o, "wireguard", wireguard_to_json(&s->wireguard));
 	for (size_t i = 0; i < s->n_pending; i++) {
 		json_t *p = json_object();
 		json_put_str(p, "operation", s->pending[i].operation ? s->pending[i].operation : "");
@@ -177,6 +214,60 @@ static int prefix_from_json(const json_t *o, const char *key, struct prefix *ret
 	if (r == 0)
 		*ret = prefix_mask(*ret);
 	return r;
+}
+
+static int endpoint_get(const json_t *o, const char *key, struct endpoint *ret, struct err *err)
+{
+	char text[ENDPOINT_STRLEN];
+	int r = json_get_str(o, key, text, sizeof(text), err);
+	if (r == 0 && endpoint_parse(text, 0, ret) < 0)
+		return err_set(err, -EINVAL, "%s is no address with a port", key);
+	return json_optional(r);
+}
+
+static int wg_peer_from_json(const json_t *o, struct rs_wg_peer *p, struct err *err)
+{
+	uint8_t key[32];
+	int r;
+	if ((r = json_required(json_get_str(o, "host_id", p->host_id, sizeof(p->host_id), err), "host_id", err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "host_name", p->host_name, sizeof(p->host_name), err))) < 0 ||
+	    (r = json_required(json_get_str(o, "key", p->key, sizeof(p->key), err), "key", err)) < 0 ||
+	    (r = json_optional(json_get_ip(o, "address", &p->address, err))) < 0 ||
+	    (r = endpoint_get(o, "announced", &p->announced, err)) < 0 ||
+	    (r = endpoint_get(o, "endpoint", &p->endpoint, err)) < 0 ||
+	    (r = json_optional(json_get_wall(o, "handshake", &p->handshake, err))) < 0)
+		return r;
+	return wg_key_parse(p->key, key) ? 0 : err_set(err, -EINVAL, "key is no WireGuard key");
+}
+
+static void wireguard_from_json(const json_t *o, struct router_state *s)
+{
+	struct rs_wireguard *w = &s->wireguard;
+	int64_t port = 0, mtu = 0;
+	struct err err;
+	if (json_get_str(o, "device", w->device, sizeof(w->device), NULL) < 0 ||
+	    json_optional(json_get_str(o, "namespace", w->ns, sizeof(w->ns), NULL)) < 0 ||
+	    json_optional(json_get_str(o, "key", w->key, sizeof(w->key), NULL)) < 0 ||
+	    json_optional(json_get_int(o, "port", 0, UINT16_MAX, &port, NULL)) < 0 ||
+	    json_optional(json_get_int(o, "mtu", 0, UINT32_MAX, &mtu, NULL)) < 0 ||
+	    json_optional(json_get_bool(o, "in_kernel", &w->in_kernel, NULL)) < 0 ||
+	    json_optional(json_get_ip(o, "address", &w->address, NULL)) < 0) {
+		*w = (struct rs_wireguard){0};
+		problems_add(&s->problems, STATE_ROUTER, "", "wireguard cannot be read");
+		return;
+	}
+	w->port = (uint16_t)port;
+	w->mtu = (uint32_t)mtu;
+	json_t *peers = json_get_array(o, "peers", &s->problems, "wireguard");
+	for (size_t i = 0; i < json_array_size(peers) && i < LIMIT_PEERS; i++) {
+		struct rs_wg_peer p = {0};
+		if (wg_peer_from_json(json_array_get(peers, i), &p, &err) < 0) {
+			problems_add(&s->problems, STATE_ROUTER, "", "wireguard: peers[%zu]: %s", i, err.text);
+			continue;
+		}
+		*xgrow(&w->peers, w->n_peers, &w->cap_peers) = p;
+		w->n_peers++;
+	}
 }
 
 static int device_from_json(const json_t *o, struct rs_device *d, struct err *err)
@@ -437,6 +528,8 @@ int router_state_from_json(const json_t *root, struct router_state *ret, struct 
 	refused_all_from_json(root, &s);
 	held_all_from_json(root, &s);
 	pending_all_from_json(root, &s);
+	if (json_is_object(json_object_get(root, "wireguard")))
+		wireguard_from_json(json_object_get(root, "wireguard"), &s);
 	*ret = s;
 	return 0;
 }

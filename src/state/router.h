@@ -13,6 +13,9 @@
  *	 "refused":[{"vni":1000,"prefix":"172.18.0.0/16","host_id":"...","stack_id":"blog",
  *	   "with":"stack shop on nas (..)","cure":"ipam lines"}],
  *	 "held":[{"vni":1000,"prefix":"172.19.0.0/16","host_id":"...","stack_id":"wiki"}],
+ *	 "wireguard":{"device":"drwg0123abcd","namespace":"/run/docker-router/<instance>/wireguard","key":"...","port":51820,
+ *	   "address":"fd64:7277:..","mtu":1440,"peers":[{"host_id":"...","host_name":"nas","key":"...","address":"fd64:7277:..",
+ *	   "announced":"192.0.2.2:51820","endpoint":"192.0.2.2:51820","handshake":"2024-01-15T10:30:00Z"}]},
  *	 "pending":[{"operation":"...","why":"..."}],"problems":[...]}
  */
 #ifndef STATE_ROUTER_H
@@ -20,6 +23,7 @@
 
 #include "state/identity.h"
 #include "state/json.h"
+#include "state/wireguard.h"
 
 struct rs_device {
 	char name[16];
@@ -55,6 +59,23 @@ struct rs_held {
 	struct prefix prefix;
 	char host_id[HOST_ID_LEN + 1], stack_id[LIMIT_NAME];
 };
+/** struct rs_wg_peer - Another host in the tunnel; @endpoint, @handshake: as the device tells, none: nothing yet */
+struct rs_wg_peer {
+	char host_id[HOST_ID_LEN + 1], host_name[64], key[WG_KEY_TEXT];
+	struct ip address;
+	struct endpoint announced, endpoint;
+	wall_t handshake;
+};
+/** struct rs_wireguard - device "": traffic between hosts is not encrypted */
+struct rs_wireguard {
+	char device[16], ns[256], key[WG_KEY_TEXT];
+	struct ip address;
+	uint16_t port;
+	uint32_t mtu;
+	bool in_kernel; /* else by wireguard-go */
+	struct rs_wg_peer *peers;
+	size_t n_peers, cap_peers;
+};
 struct rs_pending {
 	char *operation, *why;
 };
@@ -81,6 +102,7 @@ struct router_state {
 	size_t n_refused, cap_refused;
 	struct rs_held *held;
 	size_t n_held, cap_held;
+	struct rs_wireguard wireguard;
 	struct rs_pending *pending;
 	size_t n_pending, cap_pending;
 	struct problems problems;
