@@ -23,6 +23,7 @@
 #include "cli/sweep.h"
 #include "io/instance.h"
 #include "io/ns.h"
+#include "state/wg_keys.h"
 
 #define GOODBYE_TIMEOUT_MS 2000
 #define NFT_TIMEOUT_MS	   10000
@@ -215,7 +216,10 @@ static int pins_remove(struct down *d, const char *run_dir)
 	for (int i = 0; i < n; i++) {
 		if (instance_pin_name(names[i]->d_name)) {
 			autofree char *path = xasprintf("%s/%s", run_dir, names[i]->d_name);
-			down_where(d, "router namespace %s", names[i]->d_name + 4);
+			if (str_eq(names[i]->d_name, PIN_WIREGUARD))
+				down_where(d, "WireGuard namespace");
+			else
+				down_where(d, "router namespace %s", names[i]->d_name + 4);
 			pin_remove(d, path);
 		}
 		free(names[i]);
@@ -301,7 +305,7 @@ static void file_remove(struct down *d, const char *name)
 
 /* What the roles write; who we are goes with --purge only */
 static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,
-				      STATE_RECORDS, STATE_ROUTER,    STATE_HOST};
+				      STATE_RECORDS, STATE_ROUTER,    STATE_HOST,      STATE_WIREGUARD};
 
 /* ".inventory.json.0123456789abcdef": left by a writer that was killed before its rename */
 static bool temp_name(const char *name)
@@ -315,6 +319,14 @@ static bool temp_name(const char *name)
 	return false;
 }
 
+/* WireGuard's private key: a host that comes back makes another, and tells the others */
+static void key_remove(struct down *d)
+{
+	file_remove(d, WG_KEYS_DIR "/" WG_KEY_FILE);
+	if (!d->dry_run)
+		(void)unlinkat(d->cli->dir.fd, WG_KEYS_DIR, AT_REMOVEDIR); /* unless there is something else in it */
+}
+
 static void files_remove(struct down *d)
 {
 	struct dirent **names = NULL;
@@ -324,6 +336,7 @@ static void files_remove(struct down *d)
 	for (size_t i = 1; i < ARRAY_LEN(written); i++)
 		file_remove(d, written[i]);
 	file_remove(d, HOST_LOCK);
+	key_remove(d);
 	int n = scandir(dir, &names, NULL, alphasort);
 	for (int i = 0; i < n; i++) {
 		if (temp_name(names[i]->d_name))

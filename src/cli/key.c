@@ -117,14 +117,14 @@ static int text_edit(const struct cli *c, struct buf *text, struct err *err)
 	return 0;
 }
 
-/* A running discovery of the host shall read the file again; *ret_pid is 0 when there is none */
-static int discovery_tell(const struct state_files *f, int32_t *ret_pid)
+/* A running role of the host shall read the file again; *ret_pid is 0 when there is none */
+static int role_tell(const struct state_files *f, const char *role, int32_t *ret_pid)
 {
 	*ret_pid = 0;
 	for (size_t i = 0; f->code[FILE_HOST] == 0 && i < f->host.n_roles; i++) {
 		const struct host_role *r = &f->host.roles[i];
 
-		if (!str_eq(r->role, "discovery") || r->pid <= 1)
+		if (!str_eq(r->role, role) || r->pid <= 1)
 			continue;
 		autoclose int pidfd = pidfd_of(r->pid);
 		if (pidfd < 0 || !role_runs(r->role, r->pid))
@@ -184,7 +184,10 @@ static int key_run(const struct cli *c, const struct state_files *f, const char 
 	keyring_text_done(&text);
 	if (rc < 0 || !edit)
 		return rc;
-	rc = discovery_tell(f, &pid);
+	/* WireGuard's pre-shared keys come from these */
+	if (f->router.wireguard.device[0] && (rc = role_tell(f, "router", &pid)) < 0)
+		return err_errno(err, rc, "the file is changed, but the router (pid %d) could not be told", pid);
+	rc = role_tell(f, "discovery", &pid);
 	if (rc < 0)
 		return err_errno(err, rc, "the file is changed, but discovery (pid %d) could not be told", pid);
 	if (pid)

@@ -35,8 +35,26 @@ static void cell_subnets(struct table *t, const struct peer *p)
 	cell_value(t, list, text.data ? text.data : "");
 }
 
-static struct table *peers_table(const struct cli *c, const struct discovery *d)
+/* Age of the last handshake; with many peers each host is looked for once a stack */
+static void cell_handshake(struct table *t, const struct cli *c, const struct rs_wireguard *w, const struct peer *p)
 {
+	size_t i = 0;
+
+	while (i < w->n_peers && !str_eq(w->peers[i].host_id, p->host_id))
+		i++;
+	if (!w->device[0] || !p->host_id[0])
+		cell_value(t, json_null(), "");
+	else if (i == w->n_peers)
+		cell_value(t, json_null(), "no key");
+	else if (!w->peers[i].handshake.ms)
+		cell_value(t, json_null(), "none yet");
+	else
+		cell_age(t, w->peers[i].handshake, c->now);
+}
+
+static struct table *peers_table(const struct cli *c, const struct state_files *f)
+{
+	const struct discovery *d = &f->discovery;
 	static const struct column columns[] = {
 		{"vni", "VNI", COL_RIGHT},
 		{"stack_id", "STACK", COL_SHRINK},
@@ -47,6 +65,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		{"status", "STATUS", 0},
 		{"last_seen", "AGE", COL_RIGHT},
 		{"source", "SOURCE", 0},
+		{"handshake", "HANDSHAKE", COL_HIDE | COL_RIGHT},
 		{"host_id", "", COL_JSON},
 		{"vxlan_endpoint", "", COL_JSON},
 		{"vtep_mac", "", COL_JSON},
@@ -69,6 +88,7 @@ static struct table *peers_table(const struct cli *c, const struct discovery *d)
 		cell_str(t, peer_status_names[p->status]);
 		cell_age(t, p->last_seen, c->now);
 		cell_str(t, peer_source_names[p->source]);
+		cell_handshake(t, c, &f->router.wireguard, p);
 		cell_str(t, p->host_id);
 		cell_str(t, endpoint_format(&p->vxlan_endpoint, endpoint));
 		cell_mac(t, &p->vtep_mac);
@@ -88,8 +108,7 @@ int verb_peers(struct cli *c)
 	state_files_load(&c->dir, &f);
 	if (state_files_need(c, &f, FILE_DISCOVERY)) {
 		output_begin(&o, stdout, c->json, false);
-		output_table(&o, "peers", NULL, "No peers: nobody else has announced a stack yet.",
-			     peers_table(c, &f.discovery));
+		output_table(&o, "peers", NULL, "No peers: nobody else has announced a stack yet.", peers_table(c, &f));
 		status = verb_end(c, &o, EXIT_DONE);
 	}
 	state_files_done(&f);

@@ -142,6 +142,7 @@ static json_t *host_json(const struct state_files *f)
 	json_object_set_new(h, "modes", json_text(d->self.modes));
 	json_object_set_new(h, "sealed", json_boolean(d->self.key_id[0]));
 	json_object_set_new(h, "key_id", json_text(d->self.key_id));
+	json_object_set_new(h, "encryption", json_string(f->router.wireguard.device[0] ? "wireguard" : "none"));
 	json_object_set_new(h, "vxlan_port", json_integer(d->self.vxlan_port));
 	json_object_set_new(h, "datapath", json_text(f->router.datapath));
 	json_object_set_new(h, "release", json_text(f->host.release));
@@ -214,6 +215,18 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
+static void wireguard_print(struct output *o, const struct state_files *f)
+{
+	const struct rs_wireguard *w = &f->router.wireguard;
+	size_t met = 0;
+
+	for (size_t i = 0; i < w->n_peers; i++)
+		met += w->peers[i].handshake.ms != 0;
+	output_line(o, "Encrypted  by WireGuard (%s, %s), UDP port %u, MTU %u; %zu host%s, a handshake with %zu",
+		    w->device, w->in_kernel ? "the kernel's" : "wireguard-go", (unsigned)w->port, (unsigned)w->mtu,
+		    w->n_peers, plural(w->n_peers), met);
+}
+
 static void summary_print(const struct cli *c, struct output *o, const struct state_files *f, const struct counts *n)
 {
 	const struct discovery *d = &f->discovery;
@@ -242,6 +255,8 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    plural(f->router.runs), (unsigned long long)f->router.operations,
 			    plural(f->router.operations), (unsigned long long)f->router.failed);
 	}
+	if (f->code[FILE_ROUTER] == 0 && f->router.wireguard.device[0])
+		wireguard_print(o, f);
 	if (f->code[FILE_RECORDS] == 0 && role_down(f, "names")) {
 		output_line(o, "Names      nobody is answered: the role names does not run");
 	} else if (f->code[FILE_RECORDS] == 0) {

@@ -273,8 +273,40 @@ static void nft_table_done(struct nft_table *t)
 	*t = (struct nft_table){0};
 }
 
+void net_wg_done(struct net_wg *w)
+{
+	wg_device_done(&w->device);
+	free(w->announced);
+	*w = (struct net_wg){0};
+}
+
+static int wg_peer_cmp(const void *a, const void *b)
+{
+	return memcmp(((const struct wg_peer *)a)->key, ((const struct wg_peer *)b)->key, WG_KEY_BYTES);
+}
+
+void wg_peers_sort(struct wg_device *d)
+{
+	if (d->n_peers)
+		qsort(d->peers, d->n_peers, sizeof(*d->peers), wg_peer_cmp);
+}
+
+const struct wg_peer *wg_peer_find(const struct wg_device *d, const uint8_t key[static WG_KEY_BYTES])
+{
+	struct wg_peer what = {0};
+
+	memcpy(what.key, key, sizeof(what.key));
+	return d->n_peers ? bsearch(&what, d->peers, d->n_peers, sizeof(*d->peers), wg_peer_cmp) : NULL;
+}
+
+bool link_kind_fits(enum link_kind desired, enum link_kind actual)
+{
+	return desired == actual || (desired == LINK_WIREGUARD && actual == LINK_TUN);
+}
+
 void net_clear(struct net *n)
 {
+	net_wg_done(&n->wg);
 	free(n->links);
 	entry_set_done(&n->entries);
 	nft_table_done(&n->nft);
@@ -304,6 +336,7 @@ bool net_id_same(const struct net_id *a, const struct net_id *b)
 		return false;
 	switch (a->kind) {
 	case NET_HOST:
+	case NET_WIREGUARD:
 		return true;
 	case NET_VNI:
 		return a->vni == b->vni;
@@ -326,6 +359,9 @@ const char *net_id_print(const struct net_id *id, char out[static 96])
 		break;
 	case NET_CONTAINER:
 		snprintf(out, 96, "ct:%s", id->container);
+		break;
+	case NET_WIREGUARD:
+		snprintf(out, 96, "wireguard");
 		break;
 	case NET_KIND_N_:
 		snprintf(out, 96, "?");

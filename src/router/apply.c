@@ -16,6 +16,7 @@
 #include "router/apply_link.h"
 #include "router/encode.h"
 #include "router/shortcut.h"
+#include "router/wg_control.h"
 
 #define NFT_AT_ONCE	4
 #define NFT_TIMEOUT_MS	20000
@@ -45,6 +46,9 @@ struct run {
 	struct net_id *touched; /* nets whose links changed and were not read again */
 	size_t n_touched, cap_touched;
 	struct apply_result result;
+	struct wg_peer_change *wg; /* of the operations on the WireGuard device under way */
+	size_t wg_from, wg_to;
+	bool busy; /* something is waited for that nothing may overtake */
 	apply_done_fn *fn;
 	void *arg;
 };
@@ -111,6 +115,8 @@ static void run_copy_ops(struct run *run, const struct plan *plan)
 			buf_append(&run->tables[n_tables].raw, op->nft->raw.data, op->nft->raw.len);
 			op->nft = &run->tables[n_tables++];
 		}
+		if (op->wg)
+			op->wg = xmemdup(op->wg, sizeof(*op->wg));
 		if (op->nft_json)
 			op->nft_json = xstrdup(op->nft_json);
 	}
@@ -143,8 +149,10 @@ static void run_free(struct run *run)
 {
 	if (!run)
 		return;
-	for (size_t i = 0; i < run->n; i++)
+	for (size_t i = 0; i < run->n; i++) {
 		free(run->ops[i].nft_json);
+		op_wg_free(run->ops[i].wg);
+	}
 	for (size_t i = 0; i < run->n_nets; i++)
 		net_free(run->nets[i]);
 	free(run->nets);
@@ -156,6 +164,9 @@ static void run_free(struct run *run)
 		buf_done(&run->tables[i].raw);
 	free(run->tables);
 	free(run->touched);
+	if (run->wg)
+		explicit_bzero(run->wg, (run->wg_to - run->wg_from) * sizeof(*run->wg));
+	free(run->wg);
 	apply_result_done(&run->result);
 	free(run);
 }
@@ -349,10 +360,50 @@ static void run_read_links(struct apply *a)
 	run->n_touched = 0;
 }
 
+/* wireguard-go runs and has made its device, or could not */
+static void wireguard_started(void *arg, int code, int fd, const char *text)
+{
+	struct apply *a = arg;
+	struct run *run = a->run;
+	const struct op *op = &run->ops[run->wg_from];
+	struct err err = {0};
+
+	autoclose_(&fd);
+	run->busy = false;
+	if (code < 0)
+		err_set(&err, code, "%s: make: the kernel has no WireGuard, and wireguard-go: %s", op->link->name,
+			text && text[0] ? text : strerror(-code));
+	else
+		code = apply_link_take(a->observe, op, &err);
+	run_ended(run, op, code, &err);
+	run_touch(run, op->net);
+	run_go(a);
+}
+
+static void wireguard_start(struct apply *a, const struct op *op)
+{
+	struct broker_ns ns = {.name = "wireguard"};
+
+	a->run->busy = true;
+	a->run->wg_from = (size_t)(op - a->run->ops);
+	str_copy(ns.iface, op->link->name);
+	broker_call(a->broker, BROKER_WIREGUARD, &ns, 0, -1, wireguard_started, a);
+}
+
 static void run_link(struct apply *a, const struct op *op)
 {
 	struct err err = {0};
 
+	if (op->kind == OP_LINK_ADD && op->link->kind == LINK_WIREGUARD && a->broker) {
+		int rc = apply_link(a->observe, op, &err);
+		if (rc == -EOPNOTSUPP) {
+			wireguard_start(a, op);
+			return;
+		}
+		run_ended(a->run, op, rc, &err);
+		run_touch(a->run, op->net);
+		return;
+	}
 	run_ended(a->run, op, apply_link(a->observe, op, &err), &err);
 	run_touch(a->run, op->net);
 	run_touch(a->run, op->peer_net);
@@ -381,6 +432,56 @@ static void run_shortcut(struct apply *a, const struct op *op)
 			strerror(-code));
 	run_ended(a->run, op, code, &err);
 	observe_nft(a->observe, &op->net->id);
+}
+
+/* --- the WireGuard device --- */
+
+static bool is_wg(const struct op *op)
+{
+	return op->kind == OP_WG_DEVICE || op->kind == OP_WG_PEER || op->kind == OP_WG_REMOVE;
+}
+
+static void wg_changed(void *arg, int code, const char *why)
+{
+	struct apply *a = arg;
+	struct run *run = a->run;
+	struct err err = {0};
+
+	if (code < 0)
+		err_set(&err, code, "%s", why);
+	explicit_bzero(run->wg, (run->wg_to - run->wg_from) * sizeof(*run->wg));
+	free(steal_ptr(run->wg));
+	for (size_t i = run->wg_from; i < run->wg_to; i++)
+		run_ended(run, &run->ops[i], code, &err);
+	run->busy = false;
+	run_go(a);
+}
+
+/* Those that stand together are one request */
+static void run_wg(struct apply *a)
+{
+	struct run *run = a->run;
+	struct wg_change c = {0};
+
+	run->wg_from = run->wg_to = run->at;
+	while (run->wg_to < run->n && is_wg(&run->ops[run->wg_to]))
+		run->wg_to++;
+	c.peers = run->wg = xcalloc(run->wg_to - run->wg_from, sizeof(*run->wg));
+	for (size_t i = run->wg_from; i < run->wg_to; i++) {
+		const struct op_wg *w = run->ops[i].wg;
+		if (run->ops[i].kind != OP_WG_DEVICE) {
+			run->wg[c.n_peers++] = w->peer;
+			continue;
+		}
+		c.set_private_key = w->set_private_key;
+		c.set_port = w->set_port;
+		memcpy(c.private_key, w->private_key, sizeof(c.private_key));
+		c.port = w->port;
+	}
+	run->at = run->wg_to;
+	run->busy = true;
+	wg_control_change(observe_wireguard(a->observe), &c, wg_changed, a);
+	explicit_bzero(&c, sizeof(c));
 }
 
 /* --- entries --- */
@@ -494,7 +595,7 @@ static void run_go(struct apply *a)
 {
 	struct run *run = a->run;
 
-	while (run->at < run->n) {
+	while (run->at < run->n && !run->busy) {
 		const struct op *op = &run->ops[run->at];
 		if (is_nft(op)) {
 			if (a->n_nft == NFT_AT_ONCE || (run->n_awaited && !is_awaited(op)))
@@ -515,12 +616,15 @@ static void run_go(struct apply *a)
 		} else if (is_shortcut(op)) {
 			run_shortcut(a, op);
 			run->at++;
+		} else if (is_wg(op)) {
+			run_read_links(a);
+			run_wg(a);
 		} else {
 			run_link(a, op);
 			run->at++;
 		}
 	}
-	if (a->n_nft)
+	if (a->n_nft || run->busy)
 		return;
 	run_read_links(a);
 	run_finish(a);

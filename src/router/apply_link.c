@@ -148,7 +148,10 @@ static int target_fd(const struct observe *o, const struct net_id *socket, const
 static int link_add(struct observe *o, const struct op *op, struct err *err)
 {
 	static const struct net_id host = {.kind = NET_HOST};
-	const struct net_id *socket = op->link->kind == LINK_VXLAN ? &host : &op->net->id;
+	static const struct net_id inside = {.kind = NET_WIREGUARD};
+	const struct net_id *socket = op->link->kind == LINK_WIREGUARD ? &host
+				      : op->link->kind == LINK_VXLAN   ? op->link->vxlan.inside ? &inside : &host
+								       : &op->net->id;
 	const struct net_id *peer_id = op->peer ? &op->peer_net->id : NULL;
 	struct nl *nl = net_nl(o, socket, err);
 	struct message m;
@@ -167,6 +170,35 @@ static int link_add(struct observe *o, const struct op *op, struct err *err)
 	if (rc == 0 && op->peer)
 		rc = link_finish(o, peer_id, op->peer, err);
 	return rc;
+}
+
+int apply_link_take(struct observe *o, const struct op *op, struct err *err)
+{
+	static const struct net_id host = {.kind = NET_HOST};
+	struct nl *nl = net_nl(o, &host, err);
+	struct link now;
+	struct message m;
+
+	if (!nl)
+		return err->code;
+	int fd = target_fd(o, &host, &op->net->id, err);
+	if (fd < 0)
+		return err->code;
+	int rc = link_read(nl, op->link->name, &now, err);
+	if (rc == 0 && (now.kind != LINK_TUN || now.alias[0]))
+		rc = err_set(err, -EEXIST, "%s: there is another one of this name", op->link->name);
+	if (rc < 0)
+		return rc;
+	struct nlmsghdr *nlh = message_init(&m, RTM_NEWLINK, 0);
+	encode_link_move(nlh, now.ifindex, fd);
+	rc = link_send(nl, nlh, op->link->name, "move into its namespace", err);
+	if (rc < 0)
+		return rc;
+	nl = net_nl(o, &op->net->id, err);
+	rc = nl ? link_read(nl, op->link->name, &now, err) : err->code;
+	if (rc == 0)
+		rc = link_set(nl, op->link, now.ifindex, ENCODE_SET_MTU, 0, "set MTU", err);
+	return rc < 0 ? rc : link_finish(o, &op->net->id, op->link, err);
 }
 
 /* --- remove --- */
@@ -261,6 +293,9 @@ int apply_link(struct observe *o, const struct op *op, struct err *err)
 	case OP_NFT_REMOVE:
 	case OP_SHORTCUT_REPLACE:
 	case OP_SHORTCUT_REMOVE:
+	case OP_WG_DEVICE:
+	case OP_WG_PEER:
+	case OP_WG_REMOVE:
 	case OP_ENTRY_ADD:
 	case OP_ENTRY_REMOVE:
 	case OP_KIND_N_:

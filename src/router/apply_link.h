@@ -11,5 +11,7 @@
 
 /** apply_link() - Carry out OP_LINK_ADD, OP_LINK_SET or OP_LINK_REMOVE. Return: 0 or -errno with the kernel's words */
 int apply_link(struct observe *o, const struct op *op, struct err *err) MUST_USE;
+/** apply_link_take() - What wireguard-go has made in the host's namespace, into its own, as OP_LINK_ADD wants it */
+int apply_link_take(struct observe *o, const struct op *op, struct err *err) MUST_USE;
 
 #endif

@@ -157,6 +157,10 @@ static void decode_linkinfo(const struct nlattr *info, struct link *l)
 		l->kind = LINK_VETH;
 	else if (str_eq(kind, "bridge"))
 		l->kind = LINK_BRIDGE;
+	else if (str_eq(kind, "wireguard"))
+		l->kind = LINK_WIREGUARD;
+	else if (str_eq(kind, "tun"))
+		l->kind = LINK_TUN;
 }
 
 /* IFLA_AF_SPEC { AF_INET6 { IFLA_INET6_CONF: an array of int } } */

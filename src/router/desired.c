@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "router/desired_parts.h"
+#include "router/wireguard.h"
 
 const struct ip leg_next_hop4 = {AF_INET, {169, 254, 77, 77}};
 const struct ip leg_next_hop6 = {AF_INET6, {0xfe, 0x80, [13] = 0x77, [15] = 0x77}};
@@ -192,6 +193,8 @@ uint32_t overlay_mtu(const struct desired_input *in)
 	uint32_t underlay = in->config->underlay_mtu ? in->config->underlay_mtu : in->underlay_mtu;
 	uint32_t overhead = in->local.family == AF_INET6 ? VXLAN_OVERHEAD6 : VXLAN_OVERHEAD4;
 
+	if (in->wg)
+		return wireguard_mtu(in) - VXLAN_OVERHEAD6;
 	if (!underlay)
 		underlay = 1500;
 	if (underlay > 65535)
@@ -206,12 +209,14 @@ uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint
 	struct ip inner = vtep_ip(in->host_id, vni);
 
 	l->kind = LINK_VXLAN;
-	str_print(l->alias, ROUTER_ALIAS "vxlan:%" PRIu32, vni);
+	/* another word: not tied to the host's namespace, see io/instance.h */
+	str_print(l->alias, ROUTER_ALIAS "%s:%" PRIu32, in->wg ? "inside" : "vxlan", vni);
 	l->mac = vtep_mac(in->host_id, vni);
 	l->mtu = overlay_mtu(in);
 	l->up = true;
 	l->vxlan.vni = vni;
-	l->vxlan.local = in->local;
+	l->vxlan.local = in->wg ? wireguard_ip(in->host_id) : in->local;
+	l->vxlan.inside = in->wg != NULL;
 	l->vxlan.port = port;
 	uint32_t mtu = l->mtu; /* @l dies with the next link */
 	add_addr(net, name, &inner, 64);
@@ -247,14 +252,16 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 		const struct claim *c = &d->claims.v[i];
 		if (c->refused || !c->peer || (same_host_via && overlaps_stack(in->config, &c->prefix)))
 			continue;
-		struct ip outer = c->peer->vxlan_endpoint.ip;
+		if (!wireguard_speaks(in, c->peer))
+			continue;
+		struct ip outer = in->wg ? wireguard_ip(c->peer->host_id) : c->peer->vxlan_endpoint.ip;
 		uint16_t port = c->peer->vxlan_endpoint.port;
 		/* Two stacks of one host, each with a router container: they meet on the uplink network that they
 		 * share. */
 		if (same_host_via && !ip_is_none(&c->peer->uplink) && ip_cmp(&c->peer->host_ip, same_host_via) == 0) {
 			outer = c->peer->uplink;
 		}
-		if (outer.family != in->local.family)
+		if (!in->wg && outer.family != in->local.family)
 			continue;
 		struct ip next = vtep_ip(c->peer->host_id, vni);
 		struct mac mac = vtep_mac(c->peer->host_id, vni);
@@ -462,6 +469,9 @@ void desired_make(const struct desired_input *in, struct desired *ret)
 
 	struct net *host = net_list_add(&ret->nets, &net_id_host);
 	struct host_parts *parts = parts_new(in, ret, actual_host);
+	if (in->wg)
+		wireguard_add(in, ret);
+	wireguard_tell(in, ret);
 	for (size_t s = 0; s < in->inventory->n_stacks; s++) {
 		const struct inv_stack *stack = &in->inventory->stacks[s];
 		struct net_id id = net_id_vni(stack->vni);
@@ -472,11 +482,14 @@ void desired_make(const struct desired_input *in, struct desired *ret)
 			struct rs_vni *v = state_vni(&ret->state, stack->vni);
 			str_print(v->ns, "%s/vni-%" PRIu32, in->ns_dir, stack->vni);
 			if (!ip_is_none(&in->local)) {
-				str_print(dev, "vx%" PRIu32 "%s", stack->vni, in->local.family == AF_INET6 ? "v6" : "");
+				str_print(dev, "vx%" PRIu32 "%s", stack->vni,
+					  in->wg			 ? "wg"
+					  : in->local.family == AF_INET6 ? "v6"
+									 : "");
 				v->mtu = desired_add_vxlan(in, vni_net, stack->vni, dev, in->config->vxlan_port);
 				add_error_source(in, vni_net, dev, stack->vni);
 				str_copy(v->devices[0].name, dev);
-				v->devices[0].local = in->local;
+				v->devices[0].local = net_link(vni_net, dev)->vxlan.local;
 				v->devices[0].port = in->config->vxlan_port;
 				v->n_devices = 1;
 				desired_add_peers(in, ret, vni_net, stack->vni, dev, NULL);
@@ -505,6 +518,8 @@ void desired_make(const struct desired_input *in, struct desired *ret)
 		if (ret->nets.v[i]->id.kind == NET_VNI)
 			add_host_routes(in, ret, host, ret->nets.v[i]->id.vni, overlay_mtu(in), parts);
 	desired_add_nics(in, ret);
+	if (in->wg)
+		wireguard_finish(in, ret);
 	parts_finish(parts, in, ret, host);
 }
 

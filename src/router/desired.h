@@ -33,6 +33,8 @@
 #define TABLE_CONTAINER	    0x64fffffeu /* inside containers, looked up before main */
 #define NIC_ROUTES_MAX	    65536 /* routes in containers' namespaces in all; beyond that containers keep to the leg */
 
+struct wg_own;
+
 struct desired_input {
 	const struct config *config;
 	const char *host_id;
@@ -42,10 +44,11 @@ struct desired_input {
 	const struct discovery *discovery;
 	const struct router_state *before; /* may be NULL */
 	const struct net_list *actual;
-	struct ip local;       /* underlay address; none: no VXLAN device yet */
-	uint32_t underlay_mtu; /* of the interface that has it */
-	bool nics;	       /* may enter containers: there is a broker */
-	uint8_t epoch;	       /* two-container form: of this start, see struct inv_stack */
+	struct ip local;	 /* underlay address; none: no VXLAN device yet */
+	uint32_t underlay_mtu;	 /* of the interface that has it */
+	const struct wg_own *wg; /* NULL: traffic between hosts is not encrypted */
+	bool nics;		 /* may enter containers: there is a broker */
+	uint8_t epoch;		 /* two-container form: of this start, see struct inv_stack */
 };
 
 /** struct desired_want - A container's namespace that must be watched; borrowed from inventory */

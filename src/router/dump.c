@@ -51,6 +51,8 @@ bool link_is_ours(const struct net *n, const struct link *l)
 {
 	if (strncmp(l->alias, ROUTER_ALIAS, strlen(ROUTER_ALIAS)) == 0)
 		return true;
+	if (n->id.kind == NET_WIREGUARD)
+		return !l->alias[0] && (l->kind == LINK_WIREGUARD || l->kind == LINK_TUN);
 	return n->id.kind == NET_VNI && !l->alias[0] && (l->kind == LINK_VETH || l->kind == LINK_VXLAN);
 }
 

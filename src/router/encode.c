@@ -233,6 +233,10 @@ void encode_link_add(struct nlmsghdr *nlh, const struct link *l, int ns_fd, cons
 	case LINK_BRIDGE:
 		kind = "bridge";
 		break;
+	case LINK_WIREGUARD:
+		kind = "wireguard";
+		break;
+	case LINK_TUN:
 	case LINK_OTHER:
 		return;
 	}
@@ -280,6 +284,14 @@ void encode_link_set(struct nlmsghdr *nlh, const struct link *l, int ifindex, in
 		mnl_attr_nest_end(nlh, inet6);
 		mnl_attr_nest_end(nlh, spec);
 	}
+}
+
+void encode_link_move(struct nlmsghdr *nlh, int ifindex, int ns_fd)
+{
+	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+
+	ifi->ifi_index = ifindex;
+	mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)ns_fd);
 }
 
 void encode_link_remove(struct nlmsghdr *nlh, int ifindex)

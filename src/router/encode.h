@@ -42,6 +42,8 @@ enum encode_set {
 };
 /** encode_link_set() - Change what @what names of the link @ifindex to what @l says (RTM_NEWLINK without create) */
 void encode_link_set(struct nlmsghdr *nlh, const struct link *l, int ifindex, int what, int master_ifindex);
+/** encode_link_move() - To another namespace */
+void encode_link_move(struct nlmsghdr *nlh, int ifindex, int ns_fd);
 /** encode_link_remove() - RTM_DELLINK */
 void encode_link_remove(struct nlmsghdr *nlh, int ifindex);
 

@@ -333,6 +333,7 @@ void parts_finish(struct host_parts *p, const struct desired_input *in, struct d
 	struct ruleset_host rh = {.shadows = p->used,
 				  .n_shadows = p->n_used,
 				  .port = in->config->vxlan_port,
+				  .closed = in->wg != NULL,
 				  .bridges = (const char(*)[16])p->bridges,
 				  .n_bridges = p->n_bridges};
 	struct ruleset_vni *vnis = xcalloc(d->nets.n + 1, sizeof(*vnis));

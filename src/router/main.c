@@ -21,6 +21,8 @@
 #include "router/occupied.h"
 #include "router/plan.h"
 #include "router/refused.h"
+#include "router/wg_control.h"
+#include "router/wg_own.h"
 #include "state/config.h"
 #include "state/identity.h"
 
@@ -56,6 +58,7 @@ struct router {
 	struct dirwatch *watch;
 	struct sigwatch *signals[3];
 	struct timer *replan, *retry, *write, *tell;
+	struct wg_own *wg; /* NULL: traffic between hosts is not encrypted */
 	struct inventory inventory;
 	struct discovery discovery;
 	bool have_inventory, have_discovery;
@@ -257,11 +260,11 @@ static void watch_nets(struct router *r, const struct desired *d)
 			gone[n_gone++] = n->id;
 	}
 	for (size_t i = 0; i < n_gone; i++) {
-		if (gone[i].kind == NET_VNI && r->broker) {
+		if ((gone[i].kind == NET_VNI || gone[i].kind == NET_WIREGUARD) && r->broker) {
 			struct broker_ns ns = {0};
 			char name[96];
 			str_copy(ns.name, net_id_print(&gone[i], name));
-			log_info("router namespace removed", kv_int("vni", gone[i].vni));
+			log_info("namespace removed", kv_str("name", name));
 			observe_forget(r->observe, &gone[i]);
 			broker_call(r->broker, BROKER_REMOVE, &ns, 0, -1, on_removed, r);
 		} else {
@@ -270,7 +273,7 @@ static void watch_nets(struct router *r, const struct desired *d)
 	}
 	free(gone);
 	for (size_t i = 0; i < d->nets.n; i++)
-		if (d->nets.v[i]->id.kind == NET_VNI)
+		if (d->nets.v[i]->id.kind == NET_VNI || d->nets.v[i]->id.kind == NET_WIREGUARD)
 			observe_want(r->observe, &d->nets.v[i]->id, "", 0);
 	for (size_t i = 0; i < d->n_wants; i++) {
 		const struct inv_container *c = d->wants[i].container;
@@ -416,6 +419,7 @@ static void desired_input_fill(struct router *r, struct desired_input *in)
 				     .discovery = &r->discovery,
 				     .before = &r->state,
 				     .actual = observe_nets(r->observe),
+				     .wg = r->wg,
 				     .local = r->discovery.self.host_ip,
 				     .nics = r->broker != NULL};
 	if (ip_is_none(&in->local))
@@ -450,7 +454,7 @@ static bool vnis_opening(const struct router *r, const struct desired *d)
 {
 	for (size_t i = 0; i < d->nets.n; i++) {
 		const struct net *n = net_list_find(observe_nets(r->observe), &d->nets.v[i]->id);
-		if (n && n->id.kind == NET_VNI && !n->ready && !n->broken[0])
+		if (n && (n->id.kind == NET_VNI || n->id.kind == NET_WIREGUARD) && !n->ready && !n->broken[0])
 			return true;
 	}
 	return false;
@@ -557,7 +561,9 @@ static void on_list(void *arg, int code, int fd, const char *text)
 	uint64_t vni;
 
 	for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (parse_u64(line, 1, VNI_MAX, &vni) == 0)
+		if (str_eq(line, "wireguard"))
+			observe_want(r->observe, &(struct net_id){.kind = NET_WIREGUARD}, "", 0);
+		else if (parse_u64(line, 1, VNI_MAX, &vni) == 0)
 			observe_want(r->observe, &(struct net_id){.kind = NET_VNI, .vni = (uint32_t)vni}, "", 0);
 	r->listed = true;
 	plan_later(r);
@@ -585,6 +591,7 @@ static void on_signal(void *arg, int signum)
 	r->config = c;
 	log_set_level(c.log_level);
 	log_info("settings re-read");
+	wg_own_reload(&r->dir, &r->config, r->wg);
 	observe_resync(r->observe, NULL);
 	plan_later(r);
 }
@@ -673,6 +680,9 @@ static int router_init(struct router *r, struct err *err)
 	r->write = timer_new(&r->loop, "write", on_write, r);
 	r->observe = observe_new(&r->loop, r->broker, on_changed, r);
 	r->apply = apply_new(&r->loop, r->broker, r->observe);
+	if ((code = wg_own_load(&r->dir, &r->config, &r->wg, err)) != 0)
+		return code;
+	wg_own_remember(&r->state, observe_wireguard(r->observe));
 	observe_want(r->observe, &(struct net_id){.kind = NET_HOST}, "", 0);
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
@@ -708,6 +718,7 @@ static void router_done(struct router *r)
 	observe_free(r->observe);
 	broker_free(r->broker);
 	broker_server_free(r->own_broker);
+	wg_own_free(r->wg);
 	inventory_done(&r->inventory);
 	discovery_done(&r->discovery);
 	router_state_done(&r->state);

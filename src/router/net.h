@@ -19,6 +19,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "io/wg.h"
 #include "state/limits.h"
 
 #define ROUTER_PROTOCOL	 212
@@ -35,7 +36,7 @@
 #define SOURCE_PORT_BASE 32768
 #define SOURCE_PORTS	 2048
 
-enum net_kind { NET_HOST, NET_VNI, NET_CONTAINER, NET_KIND_N_ };
+enum net_kind { NET_HOST, NET_VNI, NET_CONTAINER, NET_WIREGUARD, NET_KIND_N_ };
 
 /** struct net_id - Which namespace */
 struct net_id {
@@ -44,7 +45,8 @@ struct net_id {
 	char container[LIMIT_ID]; /* NET_CONTAINER */
 };
 
-enum link_kind { LINK_OTHER, LINK_VXLAN, LINK_VETH, LINK_BRIDGE };
+/* LINK_WIREGUARD is desired; where the kernel has none, wireguard-go makes a LINK_TUN of the same name */
+enum link_kind { LINK_OTHER, LINK_VXLAN, LINK_VETH, LINK_BRIDGE, LINK_WIREGUARD, LINK_TUN };
 
 struct link {
 	char name[16];
@@ -63,6 +65,7 @@ struct link {
 			src_high; /* outer source ports; 0, 0: the kernel's choice (not compared when desired is 0) */
 		bool learning;	  /* always false when desired */
 		bool no_checksum; /* outer UDP over IPv4 goes without; desired only */
+		bool inside;	  /* its socket is in the WireGuard namespace; desired only */
 	} vxlan;
 	/* LINK_VETH: the other end; it is a struct link of its own in its own net */
 	struct net_id peer_net; /* desired only */
@@ -150,6 +153,13 @@ struct foreign_route {
 	char dev[16];
 };
 
+/** struct net_wg - The WireGuard device of NET_WIREGUARD */
+struct net_wg {
+	bool present;		    /* actual: it has been read */
+	struct wg_device device;    /* peers sorted by key */
+	struct endpoint *announced; /* actual: as device.peers: what we told it last; none: not known */
+};
+
 struct net {
 	struct net_id id;
 	bool ready;	    /* actual only: opened and dumped */
@@ -160,6 +170,7 @@ struct net {
 	struct entry_set entries;
 	struct nft_table nft;
 	struct nft_table shortcut; /* NET_HOST: of family netdev, without sets or JSON; see shortcut.h */
+	struct net_wg wg;
 	/* actual, NET_HOST only; not default routes, not ours, not local/broadcast/multicast, not unreachable */
 	struct foreign_route *foreign;
 	size_t n_foreign, cap_foreign;
@@ -177,7 +188,13 @@ struct net *net_list_find(const struct net_list *l, const struct net_id *id);
 struct net *net_list_add(struct net_list *l, const struct net_id *id); /* find or add */
 bool net_id_same(const struct net_id *a, const struct net_id *b);
 const char *net_id_print(const struct net_id *id,
-			 char out[static 96]); /* "host", "vni:1000", "ct:ID" (broker's words) */
+			 char out[static 96]); /* "host", "vni:1000", "ct:ID", "wireguard" (broker's words) */
+void net_wg_done(struct net_wg *w);
+/** wg_peer_find() - By the public key, among sorted ones. wg_peers_sort() - So */
+const struct wg_peer *wg_peer_find(const struct wg_device *d, const uint8_t key[static WG_KEY_BYTES]);
+void wg_peers_sort(struct wg_device *d);
+/** link_kind_fits() - Is what is there what is desired? */
+bool link_kind_fits(enum link_kind desired, enum link_kind actual);
 struct link *net_link(const struct net *n, const char *name);
 struct link *net_link_add(struct net *n, const char *name);	      /* find or add */
 struct nft_set *nft_table_set(struct nft_table *t, const char *name); /* find, or NULL */

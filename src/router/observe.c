@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "router/watch.h"
+#include "router/wg_control.h"
 
 #define RETRY_US USEC_PER_SEC
 
@@ -29,6 +30,7 @@ struct observe {
 	size_t n_watches, cap_watches;
 	struct call **calls;
 	size_t n_calls, cap_calls;
+	struct wg_control *wireguard;
 	struct timer *soon;  /* this turn's work and the call of changed() */
 	struct timer *later; /* work that must wait */
 };
@@ -50,6 +52,8 @@ static void observe_work(void *arg)
 		int64_t us = watch_work(w);
 		if (us > 0 && (wait_us == 0 || us < wait_us))
 			wait_us = us;
+		if (w->dirty && w->net->id.kind == NET_WIREGUARD)
+			wg_control_look(o->wireguard);
 		dirty |= w->dirty;
 		w->dirty = false;
 	}
@@ -75,6 +79,7 @@ struct observe *observe_new(uv_loop_t *loop, struct broker *broker, loop_fn *cha
 	o->broker = broker;
 	o->changed = changed;
 	o->arg = arg;
+	o->wireguard = wg_control_new(loop, broker, o);
 	o->soon = timer_new(loop, "observe", observe_work, o);
 	o->later = timer_new(loop, "observe-later", observe_work, o);
 	return o;
@@ -108,6 +113,7 @@ void observe_free(struct observe *o)
 {
 	if (!o)
 		return;
+	wg_control_free(o->wireguard);
 	for (size_t i = 0; i < o->n_watches; i++) {
 		watch_close(o->watches[i]);
 		free(o->watches[i]);
@@ -166,6 +172,8 @@ static void watch_ask_sockets(struct watch *w)
 	watch_ask(w, BROKER_NETLINK, NETLINK_ROUTE, WATCH_RT_EVENTS);
 	if (w->net->id.kind == NET_CONTAINER)
 		return;
+	if (w->net->id.kind == NET_WIREGUARD)
+		watch_ask(w, BROKER_NETLINK, NETLINK_GENERIC, WATCH_GENL);
 	watch_ask(w, BROKER_NETLINK, NETLINK_NETFILTER, WATCH_NF);
 	watch_ask(w, BROKER_NETLINK, NETLINK_NETFILTER, WATCH_NF_EVENTS);
 }
@@ -217,15 +225,14 @@ static void broker_answered(void *arg, int code, int fd, const char *text)
 /* Without a broker there is one namespace: that we are in */
 static void watch_open_own(struct watch *w)
 {
-	static const int protocols[WATCH_SOCKET_N_] = {NETLINK_ROUTE, NETLINK_ROUTE, NETLINK_NETFILTER,
-						       NETLINK_NETFILTER};
+	static const int protocols[WATCH_GENL] = {NETLINK_ROUTE, NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_NETFILTER};
 	struct err err;
 
 	if (w->net->id.kind != NET_HOST) {
 		watch_break(w, "no broker to open it");
 		return;
 	}
-	for (int i = 0; i < WATCH_SOCKET_N_; i++)
+	for (int i = 0; i < WATCH_GENL; i++)
 		if (nl_open(protocols[i], &w->nl[i], &err) < 0 && (i < WATCH_NF || err.code != -EPROTONOSUPPORT)) {
 			watch_break(w, err.text);
 			return;
@@ -238,7 +245,8 @@ static void watch_open(struct watch *w)
 {
 	w->tried = mono_now();
 	if (w->o->broker)
-		watch_ask(w, BROKER_OPEN, w->net->id.kind == NET_VNI ? BROKER_CREATE : 0, -1);
+		watch_ask(w, BROKER_OPEN,
+			  w->net->id.kind == NET_VNI || w->net->id.kind == NET_WIREGUARD ? BROKER_CREATE : 0, -1);
 	else
 		watch_open_own(w);
 }
@@ -313,6 +321,35 @@ struct nl *observe_net_nf(const struct observe *o, const struct net_id *id)
 	const struct watch *w = watch_ready(o, id);
 
 	return w ? w->nl[WATCH_NF] : NULL;
+}
+
+struct nl *observe_net_genl(const struct observe *o)
+{
+	const struct watch *w = watch_ready(o, &(struct net_id){.kind = NET_WIREGUARD});
+
+	return w ? w->nl[WATCH_GENL] : NULL;
+}
+
+struct wg_control *observe_wireguard(const struct observe *o)
+{
+	return o->wireguard;
+}
+
+struct net *observe_wireguard_net(const struct observe *o)
+{
+	struct watch *w = watch_ready(o, &(struct net_id){.kind = NET_WIREGUARD});
+
+	return w ? w->net : NULL;
+}
+
+void observe_wireguard_changed(struct observe *o)
+{
+	struct watch *w = watch_ready(o, &(struct net_id){.kind = NET_WIREGUARD});
+
+	if (!w)
+		return;
+	w->dirty = true;
+	observe_soon(o);
 }
 
 void observe_resync(struct observe *o, const struct net_id *id)

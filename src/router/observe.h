@@ -19,6 +19,7 @@
 #include "router/net.h"
 
 struct observe;
+struct wg_control;
 
 /**
  * observe_new() - Nothing is watched yet
@@ -48,6 +49,14 @@ int observe_net_fd(const struct observe *o, const struct net_id *id);
 /** observe_net_nl(), observe_net_nf() - Request sockets of a ready net, rtnetlink and nf_tables (borrowed); or NULL */
 struct nl *observe_net_nl(const struct observe *o, const struct net_id *id);
 struct nl *observe_net_nf(const struct observe *o, const struct net_id *id);
+/** observe_net_genl() - Generic netlink in the WireGuard namespace (borrowed); or NULL */
+struct nl *observe_net_genl(const struct observe *o);
+/** observe_wireguard() - Reads and changes the WireGuard device, see wg_control.h */
+struct wg_control *observe_wireguard(const struct observe *o);
+/** observe_wireguard_net() - NET_WIREGUARD to be written to, or NULL: not ready. observe_wireguard_changed() - It was
+ */
+struct net *observe_wireguard_net(const struct observe *o);
+void observe_wireguard_changed(struct observe *o);
 /** observe_resync() - Dump again (NULL: all) */
 void observe_resync(struct observe *o, const struct net_id *id);
 /** observe_links() - Re-read the links of one net now, synchronously (apply needs the ifindexes of what it made) */

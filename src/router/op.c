@@ -15,6 +15,8 @@ static void print_link(struct buf *out, const struct op *o)
 	if (l->kind == LINK_VXLAN)
 		buf_printf(out, " type vxlan id %" PRIu32 " local %s dstport %u nolearning mtu %" PRIu32, l->vxlan.vni,
 			   ip_format(&l->vxlan.local, ip), l->vxlan.port, l->mtu);
+	else if (l->kind == LINK_WIREGUARD)
+		buf_printf(out, " type wireguard mtu %" PRIu32, l->mtu);
 	else
 		buf_printf(out, " type veth peer %s in %s", l->peer_name, net_id_print(&l->peer_net, net));
 	if (l->master[0])
@@ -39,6 +41,33 @@ static void print_set(struct buf *out, const struct op *o)
 		buf_printf(out, " local %s", ip_format(&l->vxlan.local, ip));
 	if (o->set_up)
 		buf_puts(out, l->up ? " up" : " down");
+}
+
+/* A public key by its beginning, as `wg` cuts none: enough to find it */
+static void print_wg(struct buf *out, const struct op *o)
+{
+	const struct wg_peer_change *c = &o->wg->peer;
+	char text[ENDPOINT_STRLEN], prefix[PREFIX_STRLEN];
+
+	if (o->kind == OP_WG_DEVICE) {
+		buf_puts(out, "wireguard set");
+		if (o->wg->set_private_key)
+			buf_puts(out, " private-key ...");
+		if (o->wg->set_port)
+			buf_printf(out, " listen-port %u", (unsigned)o->wg->port);
+		return;
+	}
+	buf_puts(out, o->kind == OP_WG_PEER ? "wireguard peer " : "wireguard remove peer ");
+	for (size_t i = 0; i < 4; i++)
+		buf_printf(out, "%02x", c->peer.key[i]);
+	if (c->set_endpoint)
+		buf_printf(out, " endpoint %s", endpoint_format(&c->peer.endpoint, text));
+	if (c->set_psk)
+		buf_puts(out, " preshared-key ...");
+	if (c->set_keepalive)
+		buf_printf(out, " persistent-keepalive %u", (unsigned)c->peer.keepalive_s);
+	for (size_t i = 0; c->set_allowed && i < c->peer.n_allowed && i < WG_ALLOWED; i++)
+		buf_printf(out, " allowed-ips %s", prefix_format(&c->peer.allowed[i], prefix));
 }
 
 void op_print(struct buf *out, const struct op *o)
@@ -70,6 +99,11 @@ void op_print(struct buf *out, const struct op *o)
 		break;
 	case OP_LINK_SET:
 		print_set(out, o);
+		break;
+	case OP_WG_DEVICE:
+	case OP_WG_PEER:
+	case OP_WG_REMOVE:
+		print_wg(out, o);
 		break;
 	case OP_ENTRY_ADD:
 	case OP_ENTRY_REMOVE:

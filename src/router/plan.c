@@ -23,7 +23,7 @@ static bool is_ours(const struct link *l)
 /* What cannot be changed on a link that is there. */
 static bool must_remake(const struct link *d, const struct link *a)
 {
-	if (d->kind != a->kind)
+	if (!link_kind_fits(d->kind, a->kind))
 		return true;
 	if (d->kind != LINK_VXLAN)
 		return false;
@@ -38,7 +38,7 @@ static bool must_remake(const struct link *d, const struct link *a)
  */
 static bool is_foreign(const struct link *d, const struct link *a)
 {
-	return !is_ours(a) && (a->alias[0] || a->kind != d->kind || mac_cmp(&a->mac, &d->mac) != 0);
+	return !is_ours(a) && (a->alias[0] || !link_kind_fits(d->kind, a->kind) || mac_cmp(&a->mac, &d->mac) != 0);
 }
 
 enum fate {
@@ -65,10 +65,10 @@ static enum fate link_fate(const struct net_list *desired, const struct net_list
 		return a ? FATE_STAYS : FATE_MISSING; /* somebody else's: a bridge, a container's eth0, lo */
 	if (a && is_foreign(d, a))
 		return FATE_MISSING;
-	if (d->kind == LINK_VXLAN)
-		return a && !must_remake(d, a)				       ? FATE_STAYS
-		       : ready_net(actual, &(struct net_id){.kind = NET_HOST}) ? FATE_MADE
-									       : FATE_MISSING;
+	if (d->kind == LINK_VXLAN || d->kind == LINK_WIREGUARD) {
+		struct net_id socket = {.kind = d->kind == LINK_VXLAN && d->vxlan.inside ? NET_WIREGUARD : NET_HOST};
+		return a && !must_remake(d, a) ? FATE_STAYS : ready_net(actual, &socket) ? FATE_MADE : FATE_MISSING;
+	}
 	if (d->kind != LINK_VETH)
 		return FATE_MISSING;
 	const struct net *pn = ready_net(actual, &d->peer_net);
@@ -212,6 +212,97 @@ static void plan_links(struct plan *p, const struct net_list *desired, const str
 	}
 }
 
+static struct op_wg *wg_op(struct plan *p, enum op_kind kind, const struct net *net)
+{
+	struct op *o = op_add(p, kind, net);
+
+	o->wg = xcalloc(1, sizeof(*o->wg));
+	return o->wg;
+}
+
+void op_wg_free(struct op_wg *w)
+{
+	if (w)
+		explicit_bzero(w, sizeof(*w));
+	free(w);
+}
+
+/*
+ * An endpoint that WireGuard has learned from the peer's own packets is better than what was announced. So it is set
+ * only when the announced one is another than we last set; after a restart that is in router.json. Where it is not
+ * known, one that works is left alone.
+ */
+static bool endpoint_differs(const struct net_wg *a, size_t i, const struct wg_peer *want)
+{
+	const struct endpoint *had = a->announced ? &a->announced[i] : &(struct endpoint){0};
+	const struct wg_peer *is = &a->device.peers[i];
+
+	if (ip_is_none(&had->ip))
+		return ip_is_none(&is->endpoint.ip) || is->handshake_s == 0;
+	return ip_cmp(&had->ip, &want->endpoint.ip) != 0 || had->port != want->endpoint.port;
+}
+
+static bool allowed_same(const struct wg_peer *a, const struct wg_peer *b)
+{
+	if (a->n_allowed != b->n_allowed || a->n_allowed > WG_ALLOWED)
+		return false;
+	for (size_t i = 0; i < a->n_allowed; i++)
+		if (prefix_cmp(&a->allowed[i], &b->allowed[i]) != 0)
+			return false;
+	return true;
+}
+
+static void plan_wg_peer(struct plan *p, const struct net *d, const struct net_wg *a, const struct wg_peer *want)
+{
+	const struct wg_peer *is = a ? wg_peer_find(&a->device, want->key) : NULL;
+	struct wg_peer_change c = {.set_psk = true, .set_endpoint = true, .set_allowed = true, .peer = *want};
+
+	c.set_keepalive = want->keepalive_s != 0;
+	if (is) {
+		c.set_psk = memcmp(is->psk, want->psk, sizeof(is->psk)) != 0;
+		c.set_endpoint = endpoint_differs(a, (size_t)(is - a->device.peers), want);
+		c.set_keepalive = is->keepalive_s != want->keepalive_s;
+		c.set_allowed = !allowed_same(is, want);
+	}
+	if (c.set_psk || c.set_endpoint || c.set_keepalive || c.set_allowed)
+		wg_op(p, OP_WG_PEER, d)->peer = c;
+	explicit_bzero(&c, sizeof(c));
+}
+
+/* Who is not desired goes first: of one whose key has changed, the address is wanted by the new one. */
+static void plan_wireguard(struct plan *p, const struct net_list *desired, const struct net_list *actual)
+{
+	static const struct net_id id = {.kind = NET_WIREGUARD};
+	const struct net *d = net_list_find(desired, &id), *an = ready_net(actual, &id);
+	const struct net_wg *a = an && an->wg.present ? &an->wg : NULL;
+
+	if (!d || !an || !d->n_links)
+		return;
+	enum fate fate = link_fate(desired, actual, d, d->links[0].name);
+	if (fate == FATE_MISSING || (fate == FATE_STAYS && !a))
+		return; /* it will be read */
+	if (fate == FATE_MADE)
+		a = NULL;
+	const struct wg_device *want = &d->wg.device;
+	bool key = !a || memcmp(a->device.private_key, want->private_key, WG_KEY_BYTES) != 0;
+	bool port = !a || a->device.port != want->port;
+	if (key || port) {
+		struct op_wg *w = wg_op(p, OP_WG_DEVICE, d);
+		w->set_private_key = key;
+		w->set_port = port;
+		memcpy(w->private_key, want->private_key, WG_KEY_BYTES);
+		w->port = want->port;
+	}
+	for (size_t i = 0; a && i < a->device.n_peers; i++)
+		if (!wg_peer_find(want, a->device.peers[i].key)) {
+			struct wg_peer_change *c = &wg_op(p, OP_WG_REMOVE, an)->peer;
+			c->remove = true;
+			memcpy(c->peer.key, a->device.peers[i].key, WG_KEY_BYTES);
+		}
+	for (size_t i = 0; i < want->n_peers; i++)
+		plan_wg_peer(p, d, a, &want->peers[i]);
+}
+
 /* A small cache: entries of a device come by the thousand. */
 struct fate_cache {
 	const struct net *net;
@@ -283,6 +374,11 @@ static void plan_entry_removals(struct plan *p, const struct net_list *desired, 
 	}
 }
 
+static bool is_inner(const struct net *n)
+{
+	return n->id.kind == NET_VNI || n->id.kind == NET_WIREGUARD;
+}
+
 void plan_make(const struct net_list *desired, const struct net_list *actual, struct plan *ret)
 {
 	bool open = door_open(desired, actual);
@@ -299,13 +395,14 @@ void plan_make(const struct net_list *desired, const struct net_list *actual, st
 			plan_nft_elements(ret, desired->v[i], a, open);
 	}
 	plan_links(ret, desired, actual);
+	plan_wireguard(ret, desired, actual);
 	for (int vni_first = 1; vni_first >= 0; vni_first--)
 		for (size_t i = 0; i < desired->n; i++)
-			if ((desired->v[i]->id.kind == NET_VNI) == vni_first)
+			if (is_inner(desired->v[i]) == (vni_first != 0))
 				plan_entry_adds(ret, desired, actual, desired->v[i]);
 	for (int vni_last = 0; vni_last <= 1; vni_last++)
 		for (size_t i = 0; i < actual->n; i++)
-			if (actual->v[i]->ready && (actual->v[i]->id.kind == NET_VNI) == vni_last)
+			if (actual->v[i]->ready && is_inner(actual->v[i]) == (vni_last != 0))
 				plan_entry_removals(ret, desired, actual, actual->v[i]);
 	for (size_t i = 0; i < actual->n; i++)
 		if (actual->v[i]->ready)
@@ -318,8 +415,10 @@ void plan_make(const struct net_list *desired, const struct net_list *actual, st
 
 void plan_done(struct plan *p)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n; i++) {
 		free(p->ops[i].nft_json);
+		op_wg_free(p->ops[i].wg);
+	}
 	free(p->ops);
 	free(p->blocked);
 	memset(p, 0, sizeof(*p));

@@ -7,7 +7,7 @@
  * needs:
  *
  *   1. nft tables (the guard stands before the door opens)
- *   2. links that go; 3. links that come; 4. links that change
+ *   2. links that go; 3. links that come; 4. links that change; the peers of the WireGuard device: first who comes
  *   5. addresses, neighbours, FDB entries, routes, rules: first what comes or changes, then what goes (no gap); in host
  *      and containers only after the router namespaces, so that nobody is sent where nothing waits
  *   6. the leg's shortcut, whose rules hang on devices
@@ -29,9 +29,20 @@ enum op_kind {
 	OP_LINK_REMOVE,
 	OP_LINK_ADD,  /* vxlan, or the primary end of a veth pair with both ends' attributes; down, with alias */
 	OP_LINK_SET,  /* mac, mtu, master, alias, up; vxlan local: what differs, see set_* */
+	OP_WG_DEVICE, /* private key and port */
+	OP_WG_PEER,   /* add or change */
+	OP_WG_REMOVE, /* of a peer */
 	OP_ENTRY_ADD, /* add or replace */
 	OP_ENTRY_REMOVE,
 	OP_KIND_N_
+};
+
+/** struct op_wg - What an operation on the WireGuard device says; holds secrets */
+struct op_wg {
+	bool set_private_key, set_port;
+	uint8_t private_key[WG_KEY_BYTES];
+	uint16_t port;
+	struct wg_peer_change peer;
 };
 
 struct op {
@@ -43,6 +54,7 @@ struct op {
 	bool set_mac, set_mtu, set_up, set_master, set_alias, set_local; /* OP_LINK_SET */
 	const struct entry *entry;   /* borrowed from desired (ADD) or actual (REMOVE) */
 	const struct nft_table *nft; /* desired; OP_NFT_REPLACE, OP_SHORTCUT_REPLACE */
+	struct op_wg *wg;	     /* owned, wiped */
 	char *nft_json;		     /* owned: the transaction: {"nftables":[...]} */
 };
 
@@ -62,6 +74,7 @@ struct plan {
 
 void plan_make(const struct net_list *desired, const struct net_list *actual, struct plan *ret);
 void plan_done(struct plan *p);
+void op_wg_free(struct op_wg *w);
 /** op_print() - One line for people: "vni:1000 link add vx1000 type vxlan id 1000 local 192.0.2.1 dstport 4789" */
 void op_print(struct buf *out, const struct op *op);
 

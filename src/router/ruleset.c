@@ -101,6 +101,21 @@ static void finish(struct rules *r, struct nft_table *t)
 	t->present = true;
 }
 
+/* No frame of our VNIs comes in or goes out in clear. Counted, so that one can see that somebody tries. */
+static void guard_closed(struct rules *r, const struct ruleset_host *in)
+{
+	static const char *const ways[][2] = {{"prerouting", "," IS_LOCAL}, {"output", ""}};
+	autobuf struct buf ours = {0};
+
+	for (size_t i = 0; i < in->n_vnis; i++)
+		buf_printf(&ours, "%s%" PRIu32, i ? "," : "", in->vnis[i].vni);
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++)
+		command(r, "rule",
+			"\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("udp", "dport"), "%u") "%s," MATCH(
+				TUNNEL_VNI, "{\"set\":[%s]}") ",{\"counter\":null},{\"drop\":null}]",
+			ways[i][0], in->port, ways[i][1], ours.data);
+}
+
 static void guard(struct rules *r, struct nft_table *t, const struct ruleset_host *in)
 {
 	autobuf struct buf map = {0};
@@ -189,7 +204,10 @@ void ruleset_host(const struct ruleset_host *in, struct nft_table *t)
 	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
 	set(&r, t, "overlay4", AF_INET, true);
 	set(&r, t, "overlay6", AF_INET6, true);
-	guard(&r, t, in);
+	if (in->closed)
+		guard_closed(&r, in);
+	else
+		guard(&r, t, in);
 	/* For this host itself: the host's own firewall may count on connection tracking. */
 	command(&r, "rule", "\"chain\":\"prerouting\",\"expr\":[" IS_LOCAL ",{\"accept\":null}]");
 	command(&r, "rule",
@@ -398,6 +416,23 @@ void ruleset_router(const struct ruleset_router *in, struct nft_table *t)
 		    &(struct mapper){
 			    .v = in->mapped, .n = in->n_mapped, .from_stack = from_stack, .to_stack = to_stack});
 	}
+	finish(&r, t);
+}
+
+void ruleset_wireguard(const struct ruleset_host *in, const char *device, struct nft_table *t)
+{
+	struct rules r = {0};
+
+	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
+	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
+	guard(&r, t, in);
+	/* What is left is for nobody here, but errors: a path's MTU must be learned. */
+	command(&r, "rule",
+		"\"chain\":\"prerouting\",\"expr\":[" MATCH(IIFNAME, "\"%s\"") "," MATCH_NOT(
+			"{\"meta\":{\"key\":\"l4proto\"}}", "\"ipv6-icmp\"") ",{\"drop\":null}]",
+		device);
+	chain(&r, "forward", "forward", "filter", 0);
+	command(&r, "rule", "\"chain\":\"forward\",\"expr\":[{\"drop\":null}]");
 	finish(&r, t);
 }
 

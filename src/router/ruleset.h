@@ -67,6 +67,7 @@ struct ruleset_host {
 	const char (*bridges)[16];
 	size_t n_bridges;
 	uint16_t port; /* VXLAN */
+	bool closed;   /* traffic between hosts is encrypted: no VXLAN of ours in or out in clear */
 	bool epochs;   /* a peer has one: see SOURCE_PORT_BASE */
 };
 
@@ -77,6 +78,8 @@ struct ruleset_host {
  * and with mapped subnets also "members4", "members6" (interval): all prefixes of the VNI
  */
 void ruleset_host(const struct ruleset_host *in, struct nft_table *t);
+/** ruleset_wireguard() - The namespace of the WireGuard device: nothing but VXLAN of ours, and what @in->vnis allow */
+void ruleset_wireguard(const struct ruleset_host *in, const char *device, struct nft_table *t);
 void ruleset_router(const struct ruleset_router *in, struct nft_table *t);
 /**
  * ruleset_alone() - The two-container form: guard, MSS, mapped subnets, and the stack's way out by @uplink_dev (Docker

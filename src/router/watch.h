@@ -12,7 +12,7 @@
 /** watch_soon_fn - There is something to do (watch_work()) or to tell (watch.dirty) in the next turn of the loop */
 typedef void watch_soon_fn(struct observe *o);
 
-enum watch_socket { WATCH_RT, WATCH_RT_EVENTS, WATCH_NF, WATCH_NF_EVENTS, WATCH_SOCKET_N_ };
+enum watch_socket { WATCH_RT, WATCH_RT_EVENTS, WATCH_NF, WATCH_NF_EVENTS, WATCH_GENL, WATCH_SOCKET_N_ };
 
 struct watch {
 	struct observe *o;

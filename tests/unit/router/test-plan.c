@@ -14,6 +14,8 @@
 
 #include "router/desired.h"
 #include "router/plan.h"
+#include "router/wireguard.h"
+#include "state/wg_keys.h"
 
 #define HOST_ID "000102030405060708090a0b0c0d0e0f"
 
@@ -29,6 +31,7 @@ static void make_actual(struct net_list *actual, const struct inventory *inv)
 	struct net *host = make_net(actual, (struct net_id){.kind = NET_HOST});
 	struct link *lo = net_link_add(host, "lo");
 	lo->mtu = 65536;
+	make_net(actual, (struct net_id){.kind = NET_WIREGUARD});
 	for (size_t i = 0; i < inv->n_stacks; i++) {
 		make_net(actual, (struct net_id){.kind = NET_VNI, .vni = inv->stacks[i].vni});
 		for (size_t j = 0; j < inv->stacks[i].n_networks; j++) {
@@ -54,6 +57,38 @@ static void make_actual(struct net_list *actual, const struct inventory *inv)
 	host->n_foreign++;
 	assert_int_equal(prefix_parse("192.0.2.0/24", &f->dst), 0);
 	str_copy(f->dev, "eth0");
+}
+
+static void play_wireguard(struct net *n, const struct op *o)
+{
+	struct wg_device *d = &n->wg.device;
+	const struct wg_peer_change *c = &o->wg->peer;
+	struct wg_peer *p = (struct wg_peer *)wg_peer_find(d, c->peer.key);
+
+	n->wg.present = true;
+	if (o->kind == OP_WG_DEVICE) {
+		memcpy(d->private_key, o->wg->private_key, WG_KEY_BYTES);
+		d->port = o->wg->port;
+		return;
+	}
+	if (o->kind == OP_WG_REMOVE) {
+		assert_non_null(p);
+		*p = d->peers[--d->n_peers];
+	} else if (p) {
+		if (c->set_psk)
+			memcpy(p->psk, c->peer.psk, WG_KEY_BYTES);
+		if (c->set_endpoint)
+			p->endpoint = c->peer.endpoint;
+		p->keepalive_s = c->set_keepalive ? c->peer.keepalive_s : p->keepalive_s;
+	} else {
+		*xgrow(&d->peers, d->n_peers, &d->cap_peers) = c->peer;
+		d->n_peers++;
+	}
+	wg_peers_sort(d);
+	free(n->wg.announced);
+	n->wg.announced = xcalloc(d->n_peers + 1, sizeof(*n->wg.announced));
+	for (size_t i = 0; i < d->n_peers; i++)
+		n->wg.announced[i] = d->peers[i].endpoint;
 }
 
 /* The kernel's part: does what the plan says. What is removed is named by the actual state itself: kept apart first. */
@@ -129,6 +164,11 @@ static void play(struct net_list *actual, const struct plan *p)
 			assert_non_null(entry_set_find(&n->entries, &gone[i]));
 			entry_set_remove(&n->entries, &gone[i]);
 			break;
+		case OP_WG_DEVICE:
+		case OP_WG_PEER:
+		case OP_WG_REMOVE:
+			play_wireguard(n, o);
+			break;
 		case OP_KIND_N_:
 			fail();
 		}
@@ -175,32 +215,50 @@ struct scene {
 	struct config config;
 	struct net_list actual;
 	struct router_state before;
+	struct wg_own wg;
 };
+
+/* Two keys, of which the others may have one */
+static void make_own(struct wg_own *w)
+{
+	static const char ring[] = "0101010101010101010101010101010101010101010101010101010101010101\n"
+				   "0202020202020202020202020202020202020202020202020202020202020202\n";
+	uint8_t public_key[WG_KEY_BYTES];
+
+	assert_int_equal(keyring_parse(ring, strlen(ring), &w->ring, NULL), 0);
+	memset(w->private_key, 7, sizeof(w->private_key));
+	wg_public(w->private_key, public_key);
+	wg_key_format(public_key, w->say.key);
+	w->say.port = 51820;
+	for (size_t i = 0; i < w->ring.n; i++)
+		str_copy(w->say.ring[w->say.n_ring++], w->ring.keys[i].id);
+}
 
 static void scene_load(struct scene *s, const char *dir)
 {
 	struct err err = {0};
 	int fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC), rest;
-	char *argv[] = {NULL}, line[128] = "", *env[] = {line, NULL};
+	char *argv[] = {NULL}, lines[4][128] = {0}, *env[5] = {NULL};
 	FILE *f;
 
 	assert_true(fd >= 0);
 	memset(s, 0, sizeof(*s));
 	if (inventory_read(fd, NULL, &s->inv, &err) || discovery_read(fd, NULL, &s->disc, &err))
 		fail_msg("%s: %s", dir, err.text);
-	/* one setting, in a file of that name */
+	/* some settings, in a file of that name */
 	autofree char *path = xasprintf("%s/env", dir);
 	if ((f = fopen(path, "re"))) {
-		assert_non_null(fgets(line, sizeof(line), f));
-		line[strcspn(line, "\n")] = '\0';
+		for (size_t i = 0; i < ARRAY_LEN(lines) && fgets(lines[i], sizeof(lines[i]), f); i++) {
+			lines[i][strcspn(lines[i], "\n")] = '\0';
+			env[i] = lines[i];
+		}
 		fclose(f);
 	}
-	if (!line[0])
-		env[0] = NULL;
 	close(fd);
 	if (config_load(FOR_ROUTER, "router", 0, argv, env, &s->config, &rest, &err))
 		fail_msg("%s", err.text);
 	make_actual(&s->actual, &s->inv);
+	make_own(&s->wg);
 }
 
 static void scene_plan(struct scene *s, struct desired *d, struct plan *p)
@@ -211,6 +269,7 @@ static void scene_plan(struct scene *s, struct desired *d, struct plan *p)
 				   .inventory = &s->inv,
 				   .discovery = &s->disc,
 				   .before = &s->before,
+				   .wg = s->config.encryption == ENCRYPTION_WIREGUARD ? &s->wg : NULL,
 				   .actual = &s->actual,
 				   .local = s->disc.self.host_ip,
 				   .underlay_mtu = 1500,
@@ -263,6 +322,8 @@ static void run_golden(const char *dir)
 		buf_printf(&refused, "%u %s of %s on %s: %s\n%s\n", d.state.refused[i].vni,
 			   prefix_format(&d.state.refused[i].prefix, pfx), d.state.refused[i].stack_id,
 			   d.state.refused[i].host_id, d.state.refused[i].with, d.state.refused[i].cure);
+	for (size_t i = 0; i < d.state.n_pending; i++)
+		buf_printf(&refused, "%s: %s\n", d.state.pending[i].operation, d.state.pending[i].why);
 	check_golden(dir, "refused", refused.data);
 	buf_done(&refused);
 	/* Played, planned again: IPv6 inside containers follows in a second step, then nothing is left. */
@@ -511,6 +572,80 @@ static void test_blocked(void **state)
 	scene_done(&s);
 }
 
+static struct op_wg *only_wg(struct scene *s, struct desired *d, struct plan *p)
+{
+	plan_done(p);
+	desired_done(d);
+	scene_plan(s, d, p);
+	assert_int_equal(p->n, 1);
+	assert_int_equal(p->ops[0].kind, OP_WG_PEER);
+	return p->ops[0].wg;
+}
+
+/* What WireGuard has learned stays, until something else is announced; keys that change are set, and nothing else is */
+static void test_wireguard(void **state)
+{
+	autofree char *path = xasprintf("%s/wireguard.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct net_id id = {.kind = NET_WIREGUARD};
+	struct scene s;
+	struct desired d;
+	struct plan p;
+
+	scene_load(&s, path);
+	scene_plan(&s, &d, &p);
+	play(&s.actual, &p);
+	struct net_wg *a = &net_list_find(&s.actual, &id)->wg;
+	assert_int_equal(a->device.n_peers, 2);
+	/* it roams */
+	a->device.peers[0].endpoint.port = 9999;
+	a->device.peers[0].handshake_s = 1700000000;
+	plan_done(&p);
+	desired_done(&d);
+	scene_plan(&s, &d, &p);
+	assert_int_equal(p.n, 0);
+	/* a restart that remembers nothing leaves what works, and replaces what does not */
+	a->announced[0] = a->announced[1] = (struct endpoint){0};
+	struct op_wg *w = only_wg(&s, &d, &p);
+	assert_memory_equal(w->peer.peer.key, a->device.peers[1].key, WG_KEY_BYTES);
+	assert_true(w->peer.set_endpoint && !w->peer.set_psk && !w->peer.set_allowed && !w->peer.set_keepalive);
+	/* it is announced elsewhere */
+	for (size_t i = 0; i < 2; i++)
+		a->announced[i] =
+			wg_peer_find(&net_list_find(&d.nets, &id)->wg.device, a->device.peers[i].key)->endpoint;
+	a->announced[0].port++;
+	w = only_wg(&s, &d, &p);
+	assert_int_equal(w->peer.peer.endpoint.port, 51820);
+	assert_true(w->peer.set_endpoint && !w->peer.set_psk && !w->peer.set_allowed && !w->peer.set_keepalive);
+	a->announced[0].port--;
+	/* another pre-shared key, another address */
+	a->device.peers[0].psk[0]++;
+	w = only_wg(&s, &d, &p);
+	assert_true(!w->peer.set_endpoint && w->peer.set_psk && !w->peer.set_allowed);
+	a->device.peers[0].psk[0]--;
+	a->device.peers[0].n_allowed++;
+	w = only_wg(&s, &d, &p);
+	assert_true(!w->peer.set_endpoint && !w->peer.set_psk && w->peer.set_allowed);
+	a->device.peers[0].n_allowed--;
+	/* somebody else's peer goes */
+	struct wg_peer *stranger = xgrow(&a->device.peers, a->device.n_peers, &a->device.cap_peers);
+	memset(stranger->key, 0xff, WG_KEY_BYTES);
+	a->device.n_peers++;
+	plan_done(&p);
+	desired_done(&d);
+	scene_plan(&s, &d, &p);
+	assert_int_equal(p.n, 1);
+	assert_int_equal(p.ops[0].kind, OP_WG_REMOVE);
+	/* not read yet: nothing is said to it */
+	a->present = false;
+	plan_done(&p);
+	desired_done(&d);
+	scene_plan(&s, &d, &p);
+	assert_int_equal(p.n, 0);
+	plan_done(&p);
+	desired_done(&d);
+	scene_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -518,6 +653,7 @@ int main(void)
 		cmocka_unit_test(test_heal),
 		cmocka_unit_test(test_shortcut),
 		cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_wireguard),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

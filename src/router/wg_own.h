@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Our side of WireGuard: the private key, the keys of the ring, and wireguard.json, by which discovery learns what to
+ * tell the others.
+ */
+#ifndef ROUTER_WG_OWN_H
+#define ROUTER_WG_OWN_H
+
+#include "router/wg_control.h"
+#include "router/wireguard.h"
+#include "state/config.h"
+
+/** wg_own_load() - At the start. @ret NULL: ENCRYPTION is none, and wireguard.json is taken away */
+int wg_own_load(const struct state_dir *d, const struct config *c, struct wg_own **ret, struct err *err) MUST_USE;
+/** wg_own_reload() - After SIGHUP: the keys again. What cannot be read stays as it was, and that is said */
+void wg_own_reload(const struct state_dir *d, const struct config *c, struct wg_own *w);
+void wg_own_free(struct wg_own *w); /* wiped; NULL is fine */
+/** wg_own_remember() - What an earlier run told the device, from router.json */
+void wg_own_remember(const struct router_state *before, struct wg_control *c);
+
+#endif
