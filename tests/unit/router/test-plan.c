@@ -649,11 +649,8 @@ static void test_wireguard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden),
-		cmocka_unit_test(test_heal),
-		cmocka_unit_test(test_shortcut),
-		cmocka_unit_test(test_blocked),
-		cmocka_unit_test(test_wireguard),
+		cmocka_unit_test(test_golden),	cmocka_unit_test(test_heal),	  cmocka_unit_test(test_shortcut),
+		cmocka_unit_test(test_blocked), cmocka_unit_test(test_wireguard),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
