@@ -165,11 +165,23 @@ static void check_refused(struct doctor *d)
 		doctor_add(d, "waiting", CHECK_WARNING, NULL, "%s: %s", r->pending[i].operation, r->pending[i].why);
 }
 
+/* doctor_names() tells it, with a cure: the stub, or a container that is not answered */
+static bool is_told_by_names(const struct doctor *d, const struct problems *p, const char *object)
+{
+	const struct records *r = &d->files.records;
+
+	for (size_t i = 0; p == &r->problems && i < r->n_containers; i++) {
+		if (!r->containers[i].answered && str_eq(r->containers[i].name, object))
+			return true;
+	}
+	return str_eq(object, "NAMES_LISTEN");
+}
+
 static void check_problems(struct doctor *d, const char *check, const struct problems *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		if (str_eq(p->v[i].object, "NAMES_LISTEN"))
-			continue; /* doctor_names() tells it */
+		if (is_told_by_names(d, p, p->v[i].object))
+			continue;
 		doctor_add(d, check, CHECK_WARNING, p->v[i].cure, "%s: %s", p->v[i].object, p->v[i].text);
 	}
 }

@@ -6,12 +6,11 @@
 #include "cli/doctor.h"
 #include "state/keyring.h"
 
-#define HINT_KEY                                                                                     \
-	"On one host: mkdir -p /etc/docker-router; (umask 077; docker-router keygen "                \
-	">/etc/docker-router/cluster.key)\nCopy the file to the others and set "                     \
-	"CLUSTER_KEY_FILE=/etc/docker-router/cluster.key on all. Until then open the discovery and " \
-	"VXLAN "                                                                                     \
-	"ports\nto hosts that you trust only."
+#define HINT_KEY                                                                                        \
+	"On one host: mkdir -p /etc/docker-router; (umask 077; docker-router keygen "                   \
+	">/etc/docker-router/cluster.key)\n"                                                            \
+	"Copy the file to the others and set CLUSTER_KEY_FILE=/etc/docker-router/cluster.key on all.\n" \
+	"Until then open the discovery and VXLAN ports to hosts that you trust only."
 
 static int ring_read(const struct doctor *d, struct keyring *ret, struct err *err)
 {

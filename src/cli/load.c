@@ -29,7 +29,8 @@ int state_dir_view(const char *path, struct state_dir *ret, struct err *err)
 
 	if (!str_copy(d.path, path))
 		return err_set(err, -ENAMETOOLONG, "STATE_DIR is too long: %s", path);
-	d.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* O_PATH: who is neither root nor docker-router may open what is in it, but not list it (mode 1771) */
+	d.fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (d.fd < 0 && errno == ENOENT)
 		return err_set(err, -ENOENT,
 			       "no directory %s: is the router running? start it with `docker-router host`, or name "
