@@ -111,6 +111,19 @@ must_fail connects h1 shop 10.72.0.10 9000
 on h1 iptables -D FORWARD -p tcp --dport 9000 -j DROP
 wait_until "without the rule it goes on" 60 grows
 
+step "grade route has it too"
+for h in h1 h2; do
+	service_of $h router restart DATAPATH=route
+done
+routed() { on "$1" docker-router stacks | grep -q route; }
+wait_until "grade route on h1" 10 routed h1
+wait_until "grade route on h2" 10 routed h2
+reach h1 shop 10.72.0.10
+taken h1 shop h2 10.72.0.10
+for h in h1 h2; do
+	service_of $h router restart DATAPATH=leg
+done
+
 step "with auto there is none; switched off there is none"
 service_of h2 router restart LEG_SHORTCUT=off
 gone() { ! has_table "$1"; }
