@@ -6,11 +6,11 @@
 set -eu
 
 packages_build="gcc libc6-dev make meson ninja-build pkg-config scdoc libuv1-dev libmnl-dev libjansson-dev
-	libcurl4-openssl-dev libyaml-dev libcap-ng-dev libsodium-dev libcmocka-dev"
+	libcurl4-openssl-dev libc-ares-dev libyaml-dev libcap-ng-dev libsodium-dev libcmocka-dev"
 packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump
 	wireguard-go wireguard-tools"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
-	etcd-server etcd-client openssl podman netavark minidlna gupnp-tools avahi-daemon"
+	etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
 packages_fuzz="clang llvm"
 
 want=

@@ -21,6 +21,7 @@ struct core *core_new(const struct core_config *config)
 	core->config = *config;
 	core->peers_config = config->n_peers ? xmemdup(config->peers, config->n_peers * sizeof(*config->peers)) : NULL;
 	core->config.peers = core->peers_config;
+	core->n_peers_fixed = config->n_peers;
 	core->random = config->random;
 	core->patience_us = INT64_MIN;
 	for (size_t i = 0; i < FEED_N_; i++)
@@ -138,6 +139,37 @@ void core_routes(struct core *core, struct core_now now, const struct prefix *ro
 	core_timer(core, now);
 }
 
+static bool endpoint_in(const struct endpoint *v, size_t n, const struct endpoint *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].port == e->port && ip_cmp(&v[i].ip, &e->ip) == 0)
+			return true;
+	}
+	return false;
+}
+
+void core_found(struct core *core, struct core_now now, const struct endpoint *hosts, size_t n)
+{
+	struct endpoint *old = core->peers_config;
+	size_t n_old = core->config.n_peers, total = core->n_peers_fixed;
+	struct endpoint *v = xcalloc(total + n + 1, sizeof(*v));
+
+	for (size_t i = 0; i < total; i++)
+		v[i] = old[i];
+	for (size_t i = 0; i < n; i++) {
+		if (!endpoint_in(v, total, &hosts[i]))
+			v[total++] = hosts[i];
+	}
+	core->peers_config = v;
+	core->config.peers = v;
+	core->config.n_peers = total;
+	for (size_t i = core->n_peers_fixed; i < total && core->started && !core->stopping; i++) {
+		if (v[i].ip.family == core->host_ip.family && !endpoint_in(old, n_old, &v[i]))
+			announce_ask(core, now, &v[i]);
+	}
+	free(old);
+}
+
 void core_timer(struct core *core, struct core_now now)
 {
 	int64_t due_us = core_due(core);
@@ -178,10 +210,7 @@ void core_unicast(const struct core *core, core_unicast_fn *fn, void *arg)
 		const struct host *h = &core->peers.hosts[i];
 		bool known = !h->used || !h->by_unicast || h->by_group;
 
-		for (size_t j = 0; !known && j < core->config.n_peers; j++)
-			known = ip_cmp(&core->peers_config[j].ip, &h->from.ip) == 0 &&
-				core->peers_config[j].port == h->from.port;
-		if (!known)
+		if (!known && !endpoint_in(core->peers_config, core->config.n_peers, &h->from))
 			fn(arg, &h->from);
 	}
 }

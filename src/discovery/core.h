@@ -115,7 +115,7 @@ void core_datagram(struct core *core, struct core_now now, const struct endpoint
 
 /* --- feeds: sources of peers beside datagrams, see feed.c --- */
 
-enum feed { FEED_ETCD, FEED_GOSSIP, FEED_N_ };
+enum feed { FEED_ETCD, FEED_GOSSIP, FEED_DNS, FEED_N_ };
 
 /**
  * core_feed_put() - A feed has this peer, or has it with another content
@@ -151,6 +151,9 @@ typedef void core_self_names_fn(void *arg, const struct name_stack *names, uint6
 void core_self_names(const struct core *core, core_self_names_fn *fn, void *arg);
 /** core_self_version() - Another number each time that core_self() or core_self_names() has changed */
 uint64_t core_self_version(const struct core *core);
+
+/** core_found() - Hosts that are to be spoken to alone beside the configured ones: all of them. Who is new is asked */
+void core_found(struct core *core, struct core_now now, const struct endpoint *hosts, size_t n);
 
 void core_timer(struct core *core, struct core_now now);
 /** core_due() - When core_timer() wants to be called, INT64_MAX: not at all */

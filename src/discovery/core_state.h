@@ -69,7 +69,8 @@ struct note {
 
 struct core {
 	struct core_config config;
-	struct endpoint *peers_config;
+	struct endpoint *peers_config; /* config.n_peers of them: configured ones first, then those of core_found() */
+	size_t n_peers_fixed;
 	uint64_t random;
 	bool started, stopping, stopped;
 	/* addresses */

@@ -16,7 +16,7 @@
 #include "discovery/core_state.h"
 #include "discovery/names.h"
 
-static const enum peer_source feed_sources[] = {PEER_ETCD, PEER_GOSSIP};
+static const enum peer_source feed_sources[] = {PEER_ETCD, PEER_GOSSIP, PEER_DNS};
 static_assert(ARRAY_LEN(feed_sources) == FEED_N_, "one source per feed");
 
 static uint8_t feed_bit(enum feed feed)
@@ -159,6 +159,10 @@ int feed_message(struct core *core, struct core_now now, enum feed feed, struct 
 		return r;
 	place = peers_find(&core->peers, &key);
 	new_peer = place == TABLE_NONE || core->peers.entries[place].gone;
+	if (feed == FEED_DNS && place != TABLE_NONE && new_peer && m->seq <= core->peers.entries[place].peer.seq) {
+		core->counts[COUNT_OLD]++; /* from before its goodbye */
+		return 0;
+	}
 	if (!new_peer && record_is_old(core, now.mono.us, &core->peers.entries[place], bit, m->seq)) {
 		core->peers.entries[place].fed |= bit;
 		core->peers.entries[place].fed_again |= bit;

@@ -45,7 +45,7 @@ struct role {
 	struct routes *routes;
 	struct modes modes;
 	struct mode_env env;
-	size_t modes_problems; /* how many were told */
+	uint64_t modes_problems; /* a hash of those that were told */
 	struct timer *core_timer, *write_timer, *refresh_timer;
 	struct dirwatch *watch;
 	struct sigwatch *sighup, *sigterm, *sigint, *sigusr1;
@@ -203,7 +203,7 @@ static void on_datagram(void *arg, const struct endpoint *from, bool by_group, c
 	struct endpoint here = sockets_from(r->sockets);
 
 	/* No mode that is spoken to by datagrams: who sends one is a stranger */
-	if (!(r->config.modes & (MODE_MULTICAST | MODE_STATIC)))
+	if (!(r->config.modes & (MODE_MULTICAST | MODE_STATIC | MODE_DNS)))
 		return;
 	if (guard_open(r->guard, SEAL_DISCOVERY, r->core, role_now(), &here, from, &data, &len, send_to, r))
 		core_datagram(r->core, role_now(), from, by_group, data, len);
@@ -235,11 +235,14 @@ static void on_mode(void *arg)
 {
 	struct role *r = arg;
 	struct problems now = {0};
+	uint64_t hash = 0;
 
 	modes_problems(&r->modes, &now);
-	if (now.n != r->modes_problems)
+	for (size_t i = 0; i < now.n; i++)
+		hash = hash64(now.v[i].text, strlen(now.v[i].text), hash);
+	if (hash != r->modes_problems)
 		role_write_soon(r);
-	r->modes_problems = now.n;
+	r->modes_problems = hash;
 	problems_done(&now);
 	role_drain(r);
 }
@@ -586,7 +589,8 @@ static void role_core(struct role *r)
 				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
 				     .mapping = c->mapping,
 				     .feeds = (uint8_t)((c->modes & MODE_ETCD ? 1u << FEED_ETCD : 0) |
-							(c->modes & MODE_GOSSIP ? 1u << FEED_GOSSIP : 0)),
+							(c->modes & MODE_GOSSIP ? 1u << FEED_GOSSIP : 0) |
+							(c->modes & MODE_DNS ? 1u << FEED_DNS : 0)),
 				     .reserved = {c->shadow4, c->shadow6}};
 
 	str_copy(config.host_id, r->host_id);

@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-static const struct mode *const table[] = {&mode_gossip, &mode_etcd};
+static const struct mode *const table[] = {&mode_gossip, &mode_etcd, &mode_dns};
 static_assert(sizeof(table) / sizeof(table[0]) <= MODES_MAX, "room for all");
 
 int modes_become(const struct config *config, char **argv, struct err *err)

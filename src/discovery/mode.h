@@ -57,7 +57,7 @@ struct mode {
 	void (*free)(void *mode);
 };
 
-extern const struct mode mode_gossip, mode_etcd;
+extern const struct mode mode_gossip, mode_etcd, mode_dns;
 
 #define MODES_MAX 8
 /** struct modes - Those that are set; before modes_start() all but modes_open(), modes_load() and modes_goodbye() do

@@ -316,6 +316,7 @@ static void peer_goodbye(struct core *core, struct core_now now, const struct wi
 		return;
 	}
 	e->wire = false;
+	e->fed &= (uint8_t) ~(1u << FEED_DNS); /* what DNS says may be as old as its TTL */
 	if (e->fed) /* gone when nobody has it any more: the other source hears of it in its own way */
 		return;
 	core_say_peer(core, now.mono.us, LOG_LEVEL_INFO, "peer said goodbye", &e->peer, NULL);
@@ -349,7 +350,8 @@ static void peer_tell_source(struct core *core, const struct wire_msg *m)
 	if (place == TABLE_NONE)
 		return;
 	e = &core->peers.entries[place];
-	source = host_source(core, &core->peers.hosts[e->host]);
+	/* the mode dns speaks by datagrams too, with who is there */
+	source = e->fed & feed_bit_of(core, PEER_DNS) ? PEER_DNS : host_source(core, &core->peers.hosts[e->host]);
 	if (e->peer.source != source) {
 		e->peer.source = source;
 		core->changed = true;

@@ -38,8 +38,8 @@ static const struct option options[] = {
 	{"STACK_SUBNETS", "LIST", "", "prefixes such as 10.71.0.0/24, at most 64 with commas",
 	 "Subnets of that stack, with commas; the router needs them, discovery takes them from it.",
 	 FOR_DISCOVERY | FOR_ROUTER, parse_subnets},
-	{"DISCOVERY_MODE", "LIST", "multicast", "some of multicast, static, gossip, etcd, with commas",
-	 "How peers are found: multicast, static, gossip, etcd, or several of them with commas.", FOR_DISCOVERY,
+	{"DISCOVERY_MODE", "LIST", "multicast", "some of multicast, static, gossip, etcd, dns, with commas",
+	 "How peers are found: multicast, static, gossip, etcd, dns, or several of them with commas.", FOR_DISCOVERY,
 	 parse_modes},
 	{"MULTICAST_GROUP", "ADDRESS", "239.1.1.1", "an IPv4 or IPv6 multicast address", "Group of the announcements.",
 	 FOR_DISCOVERY, parse_group},
@@ -105,6 +105,21 @@ static const struct option options[] = {
 	 FIELD(etcd_cert)},
 	{"ETCD_KEY", "FILE", "", "a path of at most 255 bytes",
 	 "Its key (PEM). Read at start, before root is given up.", FOR_DISCOVERY, parse_text, FIELD(etcd_key)},
+	{"DNS_DOMAIN", "DOMAIN", "", "a domain of at most 127 letters, digits, '-', '_' and dots",
+	 "Domain whose SRV records _docker-router._udp tell the hosts in mode dns.", FOR_DISCOVERY, parse_domain,
+	 FIELD(dns_domain)},
+	{"DNS_SERVER", "LIST", "", "at most 8 addresses, with or without port, with commas",
+	 "DNS servers to ask in mode dns, with commas. Default: those of /etc/resolv.conf.", FOR_DISCOVERY,
+	 parse_dns_servers},
+	{"DNS_UPDATE", "ADDRESS", "", "an address, with or without port",
+	 "Primary DNS server of the zone, to write our records to. Without it somebody else writes them.",
+	 FOR_DISCOVERY, parse_dns_update},
+	{"DNS_TSIG_KEY_FILE", "FILE", "", "a path of at most 255 bytes",
+	 "TSIG key that these updates are signed with. Read at start, before root is given up.", FOR_DISCOVERY,
+	 parse_text, FIELD(dns_tsig_key_file)},
+	{"DNS_TTL", "SECONDS", "60", "a whole number of seconds from 2 to 3600",
+	 "Time that our records may be kept by those who asked for them.", FOR_DISCOVERY, parse_number,
+	 FIELD(dns_ttl_s), 2, 3600},
 	{"VXLAN_PORT", "PORT", "4789", "a port from 1 to 65535", "UDP port of VXLAN.", FOR_DISCOVERY | FOR_ROUTER,
 	 parse_number, FIELD(vxlan_port), 1, UINT16_MAX},
 	{"SHADOW_POOL", "LIST", "241.0.0.0/8,fd64:7264::/32",
@@ -125,7 +140,8 @@ static const struct option options[] = {
 	 65535},
 	{"NAMES_DOMAIN", "DOMAIN", "docker-router.internal",
 	 "a domain of at most 63 letters, digits, '-', '_' and dots",
-	 "Domain below which all names of containers are found.", FOR_NAMES | FOR_CLI, parse_domain},
+	 "Domain below which all names of containers are found.", FOR_NAMES | FOR_CLI, parse_domain,
+	 FIELD(names_domain)},
 	{"NAMES_LISTEN", "LIST", "127.0.0.1:4753", "at most 8 addresses, with or without port, with commas; or off",
 	 "Addresses and UDP ports where the host's own resolver can ask for names, with commas, or off.",
 	 FOR_NAMES | FOR_CLI, parse_listen},
@@ -302,6 +318,18 @@ static int check_etcd(const struct config *c, struct err *err)
 	return 0;
 }
 
+static int check_dns(const struct config *c, struct err *err)
+{
+	if (!(c->modes & MODE_DNS))
+		return 0;
+	if (!*c->dns_domain)
+		return err_set(err, -EINVAL,
+			       "DISCOVERY_MODE=dns needs DNS_DOMAIN: a domain such as router.example.org");
+	if (*c->dns_tsig_key_file && ip_is_none(&c->dns_update.ip))
+		return err_set(err, -EINVAL, "DNS_TSIG_KEY_FILE is given without DNS_UPDATE, which it is for");
+	return 0;
+}
+
 static int check_together(int role, struct config *c, struct err *err)
 {
 	for (size_t i = 0; i < c->n_peers; i++)
@@ -331,7 +359,10 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(
 			err, -EINVAL,
 			"ENCRYPTION=wireguard: allowed with `docker-router host` only, not with STACK_ID and VNI");
-	return role & FOR_DISCOVERY ? check_etcd(c, err) : 0;
+	if (!(role & FOR_DISCOVERY))
+		return 0;
+	int r = check_etcd(c, err);
+	return r < 0 ? r : check_dns(c, err);
 }
 
 int config_load(int role, const char *command, int argc, char **argv, char **env, struct config *ret, int *ret_rest,

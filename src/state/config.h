@@ -32,7 +32,7 @@ enum option_role {
 	FOR_MULTICAST = 128,
 };
 
-enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_GOSSIP = 4, MODE_ETCD = 8 };
+enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_GOSSIP = 4, MODE_ETCD = 8, MODE_DNS = 16 };
 /** modes_print() - As DISCOVERY_MODE takes it */
 void modes_print(int modes, char *ret, size_t size);
 enum datapath { DATAPATH_AUTO, DATAPATH_LEG, DATAPATH_ROUTE, DATAPATH_NIC, DATAPATH_N_ };
@@ -89,6 +89,13 @@ struct config {
 	uint32_t etcd_lease_ttl_s;
 	char etcd_username[128], etcd_password[256], etcd_password_file[256]; /* "": none */
 	char etcd_cacert[256], etcd_cert[256], etcd_key[256];
+	/* DNS_...: no server: those of /etc/resolv.conf; dns_update none: our records are not written */
+	char dns_domain[128];
+	struct endpoint dns_servers[LIMIT_DNS];
+	size_t n_dns_servers;
+	struct endpoint dns_update;
+	char dns_tsig_key_file[256];
+	uint32_t dns_ttl_s;
 	/* router */
 	uint16_t vxlan_port;		/* VXLAN_PORT 4789 */
 	struct prefix shadow4, shadow6; /* SHADOW_POOL 241.0.0.0/8,fd64:7264::/32 */

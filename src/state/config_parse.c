@@ -198,10 +198,8 @@ static const struct {
 	const char *name;
 	enum discovery_mode mode;
 } mode_names[] = {
-	{"multicast", MODE_MULTICAST},
-	{"static", MODE_STATIC},
-	{"gossip", MODE_GOSSIP},
-	{"etcd", MODE_ETCD},
+	{"multicast", MODE_MULTICAST}, {"static", MODE_STATIC}, {"gossip", MODE_GOSSIP},
+	{"etcd", MODE_ETCD},	       {"dns", MODE_DNS},
 };
 
 void modes_print(int modes, char *ret, size_t size)
@@ -355,7 +353,7 @@ int parse_shadow(const struct option *o, struct config *c, const char *value)
 /* A domain in lower case; a dot at either end is how some write it, and is cut */
 int parse_domain(const struct option *o, struct config *c, const char *value)
 {
-	char domain[sizeof(c->names_domain)];
+	char domain[256];
 	size_t n = 0, label = 0;
 	value += *value == '.';
 	for (; *value && !(str_eq(value, ".") && n); value++) {
@@ -364,7 +362,7 @@ int parse_domain(const struct option *o, struct config *c, const char *value)
 		if (!dot && !hyphen && !(ch >= 'a' && ch <= 'z') && !(ch >= '0' && ch <= '9') && ch != '_')
 			return -EINVAL;
 		/* no label is empty, or begins or ends with '-' */
-		if (n + 1 >= sizeof(domain) || (hyphen && !label) || (dot && (!label || domain[n - 1] == '-')))
+		if (n + 1 >= o->size || (hyphen && !label) || (dot && (!label || domain[n - 1] == '-')))
 			return -EINVAL;
 		label = dot ? 0 : label + 1;
 		domain[n++] = ch;
@@ -372,7 +370,7 @@ int parse_domain(const struct option *o, struct config *c, const char *value)
 	if (!label || domain[n - 1] == '-')
 		return -EINVAL;
 	domain[n] = '\0';
-	str_copy(c->names_domain, domain);
+	str_copy_(field(o, c), o->size, domain);
 	return 0;
 }
 
@@ -392,5 +390,30 @@ int parse_listen(const struct option *o, struct config *c, const char *value)
 	}
 	memcpy(c->names_listen, e, sizeof(e));
 	c->n_names_listen = n;
+	return 0;
+}
+
+#define DNS_PORT 53
+
+int parse_dns_servers(const struct option *o, struct config *c, const char *value)
+{
+	struct endpoint e[LIMIT_DNS] = {0};
+	size_t n = 0;
+	for (char element[ENDPOINT_STRLEN]; list_next(&value, element, sizeof(element)); n++)
+		if (n >= ARRAY_LEN(e) || strchr(element, '%') || endpoint_parse(element, DNS_PORT, &e[n]) < 0 ||
+		    !e[n].port || ip_is_multicast(&e[n].ip) || ip_is_unspecified(&e[n].ip))
+			return -EINVAL;
+	memcpy(c->dns_servers, e, sizeof(e));
+	c->n_dns_servers = n;
+	return 0;
+}
+
+int parse_dns_update(const struct option *o, struct config *c, const char *value)
+{
+	struct endpoint e;
+	if (strchr(value, '%') || endpoint_parse(value, DNS_PORT, &e) < 0 || !e.port || ip_is_multicast(&e.ip) ||
+	    ip_is_unspecified(&e.ip))
+		return -EINVAL;
+	c->dns_update = e;
 	return 0;
 }

@@ -53,5 +53,7 @@ option_parse_fn parse_peers;
 option_parse_fn parse_shadow;
 option_parse_fn parse_domain;
 option_parse_fn parse_listen;
+option_parse_fn parse_dns_servers;
+option_parse_fn parse_dns_update;
 
 #endif

@@ -12,7 +12,7 @@
 
 const char *const peer_status_names[] = {"active", "stale"};
 static_assert(ARRAY_LEN(peer_status_names) == PEER_STATUS_N_, "one name per status");
-const char *const peer_source_names[] = {"multicast", "static", "file", "etcd", "gossip"};
+const char *const peer_source_names[] = {"multicast", "static", "file", "etcd", "gossip", "dns"};
 static_assert(ARRAY_LEN(peer_source_names) == PEER_SOURCE_N_, "one name per source");
 
 const char *const member_status_names[] = {"alive", "suspect", "dead", "left"};

@@ -45,6 +45,7 @@ enum peer_source {
 	PEER_FILE /* written by hand or by another program */,
 	PEER_ETCD,
 	PEER_GOSSIP,
+	PEER_DNS,
 	PEER_SOURCE_N_
 };
 extern const char *const peer_status_names[PEER_STATUS_N_];

@@ -215,6 +215,75 @@ static void test_listing(void **state)
 	free(w.flights);
 }
 
+/* What DNS says may be as old as its TTL: who said goodbye is gone, and his old record does not bring him back */
+static void test_dns_goodbye(void **state)
+{
+	struct err err = {0};
+	struct world w;
+	struct node *a, *b;
+	enum peer_source source;
+	struct peer p;
+	uint64_t seq;
+	size_t n;
+
+	world_init(&w, 7);
+	a = node_etcd(&w, true);
+	a->config.feeds = 1u << FEED_DNS;
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	node_start(&w, b, NULL);
+	world_run(&w, SEC);
+	seq = seq_of(&w, a, &source, &n);
+	p = record(b, seq, NULL);
+	assert_int_equal(core_feed_put(a->core, node_now(&w, a), FEED_DNS, &p, &err), 0);
+	world_run(&w, 40 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), seq);
+	assert_int_equal(source, PEER_DNS);
+	b->n_stacks = 0;
+	node_stacks(&w, b);
+	world_run(&w, SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	assert_int_equal(core_feed_put(a->core, node_now(&w, a), FEED_DNS, &p, &err), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	p.seq += 1000000;
+	assert_int_equal(core_feed_put(a->core, node_now(&w, a), FEED_DNS, &p, &err), 0);
+	assert_int_equal(seq_of(&w, a, &source, &n), p.seq);
+	node_kill(a);
+	node_kill(b);
+	free(w.flights);
+}
+
+/* core_found(): who is new is asked at once, and spoken to from then on */
+static void test_found(void **state)
+{
+	struct world w;
+	struct node *a, *b;
+	enum peer_source source;
+	struct endpoint to;
+	size_t n;
+
+	world_init(&w, 8);
+	a = node_etcd(&w, false);
+	b = node_add(&w);
+	b->config.multicast = false;
+	node_start(&w, a, NULL);
+	node_start(&w, b, NULL);
+	world_run(&w, 60 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	to = (struct endpoint){.ip = b->ip, .port = b->config.discovery_port};
+	core_found(a->core, node_now(&w, a), &to, 1);
+	node_drain(&w, a);
+	world_run(&w, SEC);
+	assert_true(seq_of(&w, a, &source, &n) > 0);
+	assert_true(seq_of(&w, b, &source, &n) > 0);
+	core_found(a->core, node_now(&w, a), NULL, 0);
+	node_kill(b);
+	world_run(&w, 300 * SEC);
+	assert_int_equal(seq_of(&w, a, &source, &n), 0);
+	node_kill(a);
+	free(w.flights);
+}
+
 /* Of the only peer that there is */
 static size_t names_of(struct world *w, struct node *n)
 {
@@ -342,8 +411,9 @@ static void test_self(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_put_drop), cmocka_unit_test(test_checks), cmocka_unit_test(test_merge),
-		cmocka_unit_test(test_listing),	 cmocka_unit_test(test_names),	cmocka_unit_test(test_self),
+		cmocka_unit_test(test_put_drop),    cmocka_unit_test(test_checks), cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_listing),	    cmocka_unit_test(test_names),  cmocka_unit_test(test_self),
+		cmocka_unit_test(test_dns_goodbye), cmocka_unit_test(test_found),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
