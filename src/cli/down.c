@@ -112,14 +112,14 @@ static void goodbye(struct down *d)
 		run_result_done(&r);
 }
 
-static void nft_remove(struct down *d, const char *family)
+static void nft_remove(struct down *d, const char *family, const char *name)
 {
-	const char *argv[] = {"nft", "delete", "table", family, SWEEP_TABLE, NULL};
-	char what[80], text[160] = "";
+	const char *argv[] = {"nft", "delete", "table", family, name, NULL};
+	char what[96], text[160] = "";
 	struct run_result r;
 	struct err err = {0};
 
-	str_print(what, "table %s %s", family, SWEEP_TABLE);
+	str_print(what, "table %s %s", family, name);
 	if (d->dry_run) {
 		down_told(d, "nft", what, 0, "");
 		return;
@@ -153,8 +153,9 @@ static void nft_tables(struct down *d)
 		down_told(d, "nft", "list tables", -EIO, run_first_line(&r, text, sizeof(text)));
 	for (char *line = strtok_r(r.out.data, "\n", &save); line && r.status == 0;
 	     line = strtok_r(NULL, "\n", &save)) {
-		if (sscanf(line, "table %15s %63s", family, name) == 2 && str_eq(name, SWEEP_TABLE))
-			nft_remove(d, family);
+		if (sscanf(line, "table %15s %63s", family, name) == 2 &&
+		    (str_eq(name, SWEEP_TABLE) || str_eq(name, SWEEP_MULTICAST)))
+			nft_remove(d, family, name);
 	}
 	run_result_done(&r);
 }

@@ -9,9 +9,10 @@
 #include "base/base.h"
 
 /* What the kernel shows of ours; the router's net.h has the same words */
-#define SWEEP_PROTOCOL 212
-#define SWEEP_ALIAS    "docker-router:"
-#define SWEEP_TABLE    "docker-router"
+#define SWEEP_PROTOCOL	212
+#define SWEEP_ALIAS	"docker-router:"
+#define SWEEP_TABLE	"docker-router"
+#define SWEEP_MULTICAST "docker-router-multicast" /* netdev: the copies of BROKER_FORWARD */
 
 enum sweep_flags {
 	SWEEP_DRY_RUN = 1,

@@ -115,6 +115,8 @@ static int role_spawn(struct role *role, struct err *err)
 		ops = BROKER_OPS_ROUTER;
 	else if (str_eq(role->name, "names"))
 		ops = BROKER_OPS_NAMES;
+	else if (str_eq(role->name, "multicast"))
+		ops = BROKER_OPS_MULTICAST;
 	if (ops) {
 		int pair[2];
 

@@ -47,6 +47,8 @@ enum broker_op {
 				    namespace, IFACE        being ours: drwg and 8 hex digits; answered when it listens, also
 				    when it        did before. It        outlives us */
 	BROKER_WIREGUARD_SOCKET, /* wireguard only: -> unix socket, connected to it (its UAPI) */
+	BROKER_FORWARD,	 /* host: only: make the kernel copy multicast; the lines of forward_rule.h come as a memfd. The
+			    table stays when the role ends; no line removes it. Answers as BROKER_NFT */
 	BROKER_OP_N_
 };
 
@@ -57,8 +59,9 @@ enum broker_dns {
 };
 
 /* What a role may ask for: bits 1 << broker_op */
-#define BROKER_OPS_NAMES  (1u << BROKER_DNS | 1u << BROKER_DNS_RULE)
-#define BROKER_OPS_ROUTER (((1u << BROKER_OP_N_) - 1) & ~BROKER_OPS_NAMES)
+#define BROKER_OPS_NAMES     (1u << BROKER_DNS | 1u << BROKER_DNS_RULE)
+#define BROKER_OPS_MULTICAST (1u << BROKER_FORWARD)
+#define BROKER_OPS_ROUTER    (((1u << BROKER_OP_N_) - 1) & ~(BROKER_OPS_NAMES | BROKER_OPS_MULTICAST))
 
 struct broker_ns {
 	char name[96];	   /* as above */

@@ -8,8 +8,8 @@
 #include "base/addr.h"
 #include "io/broker_wire.h"
 
-static const char *const op_names[] = {"open",	  "netlink", "nft",	 "remove",    "list",
-				       "ipv6-on", "dns",     "dns-rule", "wireguard", "wireguard-socket"};
+static const char *const op_names[] = {"open", "netlink",  "nft",	"remove",	    "list",   "ipv6-on",
+				       "dns",  "dns-rule", "wireguard", "wireguard-socket", "forward"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -142,7 +142,7 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 	const char *op = op_names[ask->op];
 	bool ok = false, ours = ask->target == TARGET_VNI || ask->target == TARGET_WIREGUARD;
 
-	if (has_fd != (ask->op == BROKER_NFT))
+	if (has_fd != (ask->op == BROKER_NFT || ask->op == BROKER_FORWARD))
 		return err_set(err, -EINVAL, "%s: %s", op, has_fd ? "takes no descriptor" : "needs a descriptor");
 	if (ask->ns.iface[0] && ask->op != BROKER_IPV6_ON && ask->op != BROKER_WIREGUARD &&
 	    ask->op != BROKER_WIREGUARD_SOCKET)
@@ -176,6 +176,9 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 	case BROKER_WIREGUARD:
 	case BROKER_WIREGUARD_SOCKET:
 		ok = ask->arg == 0 && ask->target == TARGET_WIREGUARD && wireguard_ok(ask->ns.iface);
+		break;
+	case BROKER_FORWARD:
+		ok = ask->arg == 0 && ask->target == TARGET_HOST;
 		break;
 	case BROKER_OP_N_:
 		break;

@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@
 #include "io/child.h"
 #include "io/dns_rule.h"
 #include "io/file.h"
+#include "io/forward_rule.h"
 #include "io/instance.h"
 #include "io/ns.h"
 #include "io/seqpacket.h"
@@ -36,6 +38,7 @@ struct nft_job {
 	uint32_t id;
 	char name[sizeof(((struct broker_ns *)0)->name)];
 	int ns_fd, input_fd;
+	bool as_text; /* nft's own language, made by us */
 	struct child *child;
 };
 
@@ -329,9 +332,10 @@ static void job_ended(void *arg, const struct child_result *r)
 static int job_start(struct nft_job *j, struct err *err)
 {
 	static const char *const argv[] = {"nft", "-j", "-f", "-", NULL};
+	static const char *const text_argv[] = {"nft", "-f", "-", NULL};
 	static const char *const env[] = {"LC_ALL=C", NULL};
 	struct child_spec spec = {
-		.argv = argv,
+		.argv = j->as_text ? text_argv : argv,
 		.env = env,
 		.stdin_fd = j->input_fd,
 		.ns_fd = j->ns_fd,
@@ -393,6 +397,7 @@ static int job_add(struct broker_server *s, uint32_t id, const struct broker_ask
 	j->server = s;
 	j->id = id;
 	str_copy(j->name, ask->ns.name);
+	j->as_text = ask->op == BROKER_FORWARD;
 	j->ns_fd = ns_fd;
 	j->input_fd = input_fd;
 	*xgrow(&s->jobs, s->n_jobs, &s->cap_jobs) = j; /* NOLINT(bugprone-sizeof-expression): it holds pointers */
@@ -400,6 +405,32 @@ static int job_add(struct broker_server *s, uint32_t id, const struct broker_ask
 	if (s->n_jobs >= NFT_WAITING_MAX)
 		seqpacket_pause(s->link, true);
 	jobs_run(s);
+	return 0;
+}
+
+/* In place of the lines that came, a descriptor with what nft is to read */
+static int forward_make(int *fd, struct err *err)
+{
+	autobuf struct buf out = {0};
+	autofree char *text = xcalloc(1, FORWARD_BYTES_MAX + 1);
+	autoclose int made = -1;
+	struct stat st;
+	ssize_t n;
+	int rc;
+
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(err, -EINVAL, "forward: the lines must come as a memfd");
+	n = pread(*fd, text, FORWARD_BYTES_MAX + 1, 0);
+	if (n < 0)
+		return err_errno(err, -errno, "forward: read the lines");
+	rc = forward_rule_make(text, (size_t)n, &out, err);
+	if (rc < 0)
+		return rc;
+	made = memfd_create("multicast rules", MFD_CLOEXEC);
+	if (made < 0 || write(made, out.data, out.len) != (ssize_t)out.len)
+		return err_errno(err, -errno, "forward: keep the rules");
+	close(*fd);
+	*fd = steal_fd(made);
 	return 0;
 }
 
@@ -433,6 +464,11 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 			return rc;
 		server_reply(s, id, 0, rc, "");
 		return 0;
+	case BROKER_FORWARD:
+		rc = forward_make(fd, err);
+		if (rc < 0)
+			return rc;
+		/* fall through */
 	case BROKER_NFT:
 		rc = job_add(s, id, ask, ns_fd, *fd, err);
 		if (rc == 0) {

@@ -8,11 +8,15 @@
 #include <linux/rtnetlink.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "io/broker.h"
+#include "multicast/groups.h"
 #include "multicast/links.h"
+#include "multicast/mdb.h"
 #include "multicast/mdns.h"
 #include "multicast/proxy.h"
 #include "multicast/ssdp.h"
@@ -24,7 +28,9 @@
 /* The cores number their sockets alike; this tells them apart */
 #define PORT_OF_MDNS 0x80000000u
 
-#define LOOK_US	       (2 * USEC_PER_MSEC)   /* one look at the interfaces for a burst of events */
+#define LOOK_US	       (2 * USEC_PER_MSEC) /* one look at the interfaces for a burst of events */
+#define RULES_US       (1 * USEC_PER_MSEC)
+#define RULES_RETRY_US (1 * USEC_PER_SEC)
 #define LOOK_RETRY_US  (500 * USEC_PER_MSEC) /* what could not be opened is tried again */
 #define WRITE_US       (200 * USEC_PER_MSEC) /* of a change that people look for */
 #define WRITE_COUNT_US (5 * USEC_PER_SEC)    /* of counters alone */
@@ -46,12 +52,18 @@ struct role {
 	struct config config;
 	struct state_dir dir;
 	struct inventory inventory;
-	bool have_inventory, bad_inventory;
+	bool have_inventory, bad_inventory, looked;
 	struct nl *dumps, *events;
 	struct wire *wire;
 	struct proxy *proxy;
 	struct ssdp *ssdp;
 	struct mdns *mdns;
+	struct groups *groups;
+	struct broker *broker; /* NULL: nobody started us, groups are not routed */
+	struct buf rules;      /* that the kernel has, as far as we know */
+	bool rules_known, rules_asked;
+	char rules_error[200];
+	size_t rules_left_out;
 	struct links links; /* in use */
 	uint32_t last_leg;
 	struct tally *tallies; /* of the links, at the same index */
@@ -60,7 +72,7 @@ struct role {
 	uint64_t written;		/* hash of what multicast.json says, without counters */
 	bool write_failed;
 	struct mc_actions of_ssdp, of_mdns;
-	struct timer *look, *due, *write;
+	struct timer *look, *due, *write, *mdb, *rules_timer;
 	int64_t write_at_us;
 	struct dirwatch *watch;
 	struct sigwatch *signals[3];
@@ -107,13 +119,103 @@ static const struct link *link_of(const struct role *r, uint32_t leg)
 	return NULL;
 }
 
+/* --- what the kernel copies --- */
+
+static void rules_soon(struct role *r)
+{
+	if (!timer_is_set(r->rules_timer))
+		timer_start(r->rules_timer, RULES_US);
+}
+
+static void on_rules_done(void *arg, int code, int fd, const char *text)
+{
+	struct role *r = arg;
+
+	r->rules_asked = false;
+	if (code == 0) {
+		if (r->rules_error[0])
+			log_info("groups are routed again");
+		r->rules_error[0] = '\0';
+		rules_soon(r); /* they may be others by now */
+		return;
+	}
+	if (!r->rules_error[0])
+		log_warning("groups are not routed, trying again", kv_str("why", text));
+	str_print(r->rules_error, "%.190s", text[0] ? text : strerror(-code));
+	r->rules_known = false;
+	timer_start(r->rules_timer, RULES_RETRY_US);
+	write_soon(r, WRITE_US);
+}
+
+static void on_rules(void *arg)
+{
+	struct broker_ns host = {.name = "host"};
+	struct role *r = arg;
+	struct buf now = {0};
+	int fd;
+
+	if (!r->broker || r->rules_asked || !r->looked)
+		return;
+	buf_puts(&now, "");
+	r->rules_left_out = groups_rules(r->groups, &now);
+	if (r->rules_known && str_eq(now.data, r->rules.data)) {
+		buf_done(&now);
+		return;
+	}
+	buf_done(&r->rules);
+	r->rules = now;
+	fd = memfd_create("multicast rules", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, now.data, now.len) != (ssize_t)now.len) {
+		autoclose_(&fd);
+		timer_start(r->rules_timer, RULES_RETRY_US);
+		return;
+	}
+	r->rules_known = r->rules_asked = true;
+	broker_call(r->broker, BROKER_FORWARD, &host, 0, fd, on_rules_done, r);
+	close(fd);
+	write_soon(r, WRITE_US);
+}
+
+static void on_mdb(void *arg)
+{
+	struct role *r = arg;
+	struct mdb m = {0};
+	struct err err = {0};
+	struct ip *groups;
+	bool any = false;
+
+	for (size_t i = 0; i < r->links.n; i++)
+		any |= !r->links.v[i]->leg.lan && r->links.v[i]->leg.wants & MC_GROUPS;
+	if (!any)
+		return;
+	if (mdb_read(r->dumps, &m, &err) < 0) {
+		log_debug("bridges cannot be asked who listens", kv_str("why", err.text));
+		timer_start(r->mdb, LOOK_RETRY_US);
+		return;
+	}
+	groups = xcalloc(m.n + 1, sizeof(*groups));
+	for (size_t i = 0; i < r->links.n; i++) {
+		size_t n = 0;
+
+		for (size_t k = 0; k < m.n; k++)
+			if (m.v[k].bridge == r->links.v[i]->ifindex)
+				groups[n++] = m.v[k].group;
+		if (!r->links.v[i]->leg.lan)
+			groups_mdb(r->groups, mono_now(), r->links.v[i]->leg.id, groups, n);
+	}
+	free(groups);
+	mdb_done(&m);
+	rules_soon(r);
+}
+
 /* --- cores --- */
 
 static void due_set(struct role *r)
 {
-	int64_t due = ssdp_due(r->ssdp), other = mdns_due(r->mdns), now = mono_now().us;
+	int64_t due = ssdp_due(r->ssdp), other = mdns_due(r->mdns), third = groups_due(r->groups), now = mono_now().us;
 
 	due = other < due ? other : due;
+	due = third < due ? third : due;
 	if (due == INT64_MAX)
 		timer_stop(r->due);
 	else
@@ -156,6 +258,8 @@ static void on_due(void *arg)
 
 	ssdp_timer(r->ssdp, mono_now(), &r->of_ssdp);
 	mdns_timer(r->mdns, mono_now(), &r->of_mdns);
+	groups_timer(r->groups, mono_now());
+	rules_soon(r);
 	actions_do(r);
 }
 
@@ -178,6 +282,26 @@ static void on_packet(void *arg, const struct mc_packet *p)
 static void on_bad(void *arg, uint32_t leg, const char *why)
 {
 	tally_drop(arg, leg, why);
+}
+
+static void on_gmp(void *arg, uint32_t leg, int family, const uint8_t *packet, size_t len)
+{
+	struct role *r = arg;
+	const char *why = groups_heard(r->groups, mono_now(), leg, family, packet, len);
+
+	if (why)
+		tally_drop(r, leg, why);
+	due_set(r);
+	rules_soon(r);
+}
+
+static void on_gmp_send(void *arg, uint32_t leg, const struct ip *dst, const uint8_t *packet, size_t len)
+{
+	struct role *r = arg;
+	int rc = wire_send(r->wire, leg, dst, packet, len);
+
+	if (rc < 0)
+		log_debug("IGMP or MLD not sent", kv_int("leg", leg), kv_str("why", strerror(-rc)));
 }
 
 static bool on_map(void *arg, uint32_t from, const struct endpoint *inside, uint32_t to, struct endpoint *ret_outside)
@@ -203,6 +327,7 @@ static void leg_tell(struct role *r, const struct link *l)
 {
 	ssdp_leg_set(r->ssdp, mono_now(), &l->leg, &r->of_ssdp);
 	mdns_leg_set(r->mdns, mono_now(), &l->leg, &r->of_mdns);
+	groups_leg_set(r->groups, mono_now(), l);
 }
 
 static void leg_remove(struct role *r, size_t i)
@@ -214,6 +339,7 @@ static void leg_remove(struct role *r, size_t i)
 	ssdp_leg_remove(r->ssdp, mono_now(), l->leg.id, &r->of_ssdp);
 	mdns_leg_remove(r->mdns, mono_now(), l->leg.id, &r->of_mdns);
 	proxy_leg_over(r->proxy, l->leg.id);
+	groups_leg_remove(r->groups, mono_now(), l->leg.id);
 	wire_leg_remove(r->wire, l->leg.id);
 	free(l);
 	r->links.n--;
@@ -306,6 +432,9 @@ static void on_look(void *arg)
 		links_done(&want);
 		interfaces_done(&ifs);
 		actions_do(r);
+		r->looked = true;
+		timer_start(r->mdb, 0);
+		rules_soon(r);
 	}
 	problems_log_new(&r->told, &r->problems, NULL);
 	problems_done(&r->told);
@@ -322,7 +451,12 @@ static void look_soon(struct role *r)
 
 static void on_link_event(void *arg, const struct nlmsghdr *nlh)
 {
-	look_soon(arg);
+	struct role *r = arg;
+
+	if (nlh->nlmsg_type != RTM_NEWMDB && nlh->nlmsg_type != RTM_DELMDB)
+		look_soon(r);
+	else if (!timer_is_set(r->mdb))
+		timer_start(r->mdb, RULES_US);
 }
 
 static void on_link_lost(void *arg)
@@ -353,6 +487,14 @@ static void state_leg(const struct role *r, size_t at, struct multicast_state *s
 	for (size_t i = 0; i < ARRAY_LEN(ips); i++)
 		if (!ip_is_none(ips[i]))
 			to->addresses[to->n_addresses++] = *ips[i];
+	for (int f = 0; f < 2; f++) {
+		const struct querier *q = groups_querier(r->groups, l->leg.id, f ? AF_INET6 : AF_INET);
+
+		if (q)
+			str_copy(to->querier[f], querier_state_names[q->state]);
+		if (q)
+			to->querier_other[f] = q->other;
+	}
 	to->heard = (int64_t)t->heard;
 	to->sent = (int64_t)t->sent;
 	for (size_t i = 0; i < t->n_drops; i++) {
@@ -404,14 +546,46 @@ static void state_count(struct multicast_state *s, const char *relay, const char
 	c->n = (int64_t)n;
 }
 
+static void state_entry(void *arg, const struct membership_entry *e)
+{
+	struct multicast_state *s = arg;
+	struct mcs_group *g;
+
+	if (s->n_groups >= LIMIT_MC_GROUPS)
+		return;
+	g = xgrow(&s->groups, s->n_groups, &s->cap_groups);
+	s->n_groups++;
+	g->leg = e->leg;
+	g->group = e->group;
+	g->reporter = e->reporter;
+	g->n_sources = (int64_t)e->filter.n;
+	str_copy(g->mode, e->filter.exclude ? "exclude" : "include");
+	g->by_bridge = e->origins & 1u << MEMBERSHIP_MDB;
+}
+
+static void state_groups(const struct role *r, struct multicast_state *s)
+{
+	const char *why;
+	size_t failed = groups_join_failed(r->groups, &why);
+
+	membership_entries(groups_membership(r->groups), state_entry, s);
+	if (r->rules_error[0])
+		problems_add(&s->problems, "groups", "", "not routed: %s", r->rules_error);
+	if (r->rules_left_out)
+		problems_add(&s->problems, "groups", "Narrow the ranges in docker-router.multicast.",
+			     "%zu pairs of group and network beyond the %d that are routed", r->rules_left_out,
+			     GROUPS_RULES);
+	if (failed)
+		problems_add(&s->problems, "groups", "", "%zu could not be joined, the latest %s", failed, why);
+}
+
 static void state_make(const struct role *r, struct multicast_state *s)
 {
 	for (size_t i = 0; i < r->links.n; i++) {
 		state_leg(r, i, s);
-		if (r->links.v[i]->leg.n_ranges)
-			problems_add(&s->problems, r->links.v[i]->leg.name, "",
-				     "ranges of groups in docker-router.multicast are not routed by this release; "
-				     "SSDP and mDNS are relayed");
+		if (r->links.v[i]->leg.n_ranges && !r->broker)
+			problems_add(&s->problems, r->links.v[i]->leg.name, "Start it by `docker-router host`.",
+				     "groups are not routed: there is nobody who makes the rules for it");
 	}
 	ssdp_devices(r->ssdp, mono_now(), state_device, s);
 	proxy_services(r->proxy, state_service, s);
@@ -419,6 +593,7 @@ static void state_make(const struct role *r, struct multicast_state *s)
 		state_count(s, "ssdp", ssdp_count_names[i], ssdp_counts(r->ssdp)[i]);
 	for (size_t i = 0; i < MDNS_COUNT_N_; i++)
 		state_count(s, "mdns", mdns_count_names[i], mdns_counts(r->mdns)[i]);
+	state_groups(r, s);
 	for (size_t i = 0; i < r->problems.n; i++)
 		problems_add(&s->problems, r->problems.v[i].object, r->problems.v[i].cure, "%s", r->problems.v[i].text);
 }
@@ -524,14 +699,20 @@ static void files_raise(void)
 
 static int role_open(struct role *r, struct err *err)
 {
-	static const unsigned groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-					  0};
+	static const unsigned groups[] = {RTNLGRP_LINK,	      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+					  RTNLGRP_IPV4_ROUTE, RTNLGRP_MDB,	   0};
 	struct ssdp_config ssdp = {.map = on_map, .arg = r};
 	uint64_t random;
+	const char *given = getenv(BROKER_FD_ENV);
+	uint64_t fd;
 	int rc = state_dir_open(r->config.state_dir, &r->dir, err);
 
 	if (rc < 0)
 		return rc;
+	if (given && parse_u64(given, 3, 1023, &fd) < 0)
+		return err_set(err, -EINVAL, BROKER_FD_ENV ": \"%.20s\" is not a descriptor", given);
+	if (given)
+		r->broker = broker_connect(&r->loop, (int)fd);
 	if (geteuid() == 0 && r->dir.fallback)
 		log_warning("there is no user docker-router, running as nobody");
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
@@ -542,11 +723,14 @@ static int role_open(struct role *r, struct err *err)
 		return rc;
 	r->ssdp = ssdp_new(&ssdp, random);
 	r->mdns = mdns_new(random);
-	r->wire = wire_new(&r->loop, on_packet, on_bad, r, err);
+	r->groups = groups_new(on_gmp_send, r, (enum querier_mode)r->config.multicast_querier);
+	r->wire = wire_new(&r->loop, on_packet, on_bad, on_gmp, r, err);
 	if (!r->wire)
 		return err->code;
 	r->proxy = proxy_new(&r->loop);
 	r->look = timer_new(&r->loop, "look at the interfaces", on_look, r);
+	r->mdb = timer_new(&r->loop, "ask bridges who listens", on_mdb, r);
+	r->rules_timer = timer_new(&r->loop, "route groups", on_rules, r);
 	r->due = timer_new(&r->loop, "relays", on_due, r);
 	r->write = timer_new(&r->loop, "write " STATE_MULTICAST, on_write, r);
 	rc = nl_open(NETLINK_ROUTE, &r->dumps, err);
@@ -573,6 +757,9 @@ static void role_start(struct role *r)
 
 static void role_done(struct role *r)
 {
+	broker_free(r->broker);
+	groups_free(r->groups);
+	buf_done(&r->rules);
 	proxy_free(r->proxy);
 	wire_free(r->wire);
 	if (r->ssdp)
@@ -587,6 +774,8 @@ static void role_done(struct role *r)
 	nl_free(r->events);
 	timer_free(r->look);
 	timer_free(r->due);
+	timer_free(r->mdb);
+	timer_free(r->rules_timer);
 	timer_free(r->write);
 	if (r->watch)
 		dirwatch_free(r->watch);

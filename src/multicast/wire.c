@@ -45,6 +45,7 @@ struct wire {
 	uv_loop_t *loop;
 	wire_packet_fn *packet;
 	wire_bad_fn *bad;
+	wire_gmp_fn *gmp;
 	void *arg;
 	int raw[FAMILY_N_];
 	struct wire_leg *legs[MC_LEGS];
@@ -71,43 +72,47 @@ static bool family_in_use(const struct mc_leg *l, enum family f)
 /* --- in --- */
 
 /*
- * UDP that is no fragment, not sent by this host, to a group at port 1900 or 5353, or to the ports of searches. The
- * kernel gives the packet from its IP header on.
+ * Not sent by this host: UDP that is no fragment, to a group at port 1900 or 5353, or to the ports of searches; IGMP;
+ * and what MLD is in, ICMPv6 behind hop-by-hop options. The kernel gives the packet from its IP header on.
  */
 static int filter_attach(int fd, enum family f)
 {
 	const struct sock_filter v4[] = {
 		/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 13, 0),
+		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 14, 0),
 		/*  2 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
-		/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 11),
-		/*  4 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 6),
-		/*  5 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x3fff, 9, 0),
-		/*  6 */ BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
-		/*  7 */ BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
+		/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0),
+		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_IGMP, 10, 11),
+		/*  5 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 6),
+		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x3fff, 9, 0),
+		/*  7 */ BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
+		/*  8 */ BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
+		/*  9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SSDP_PORT, 3, 0),
+		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MDNS_PORT, 2, 0),
+		/* 11 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WIRE_PORT_FIRST, 0, 4),
+		/* 12 */ BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, WIRE_PORT_LAST, 3, 2),
+		/* 13 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 16),
+		/* 14 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 224, 0, 1),
+		/* 15 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		/* 16 */ BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_filter v6[] = {
+		/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 13, 0),
+		/*  2 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+		/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 3, 0),
+		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_HOPOPTS, 0, 10),
+		/*  5 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),
+		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 7, 8),
+		/*  7 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),
 		/*  8 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SSDP_PORT, 3, 0),
 		/*  9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MDNS_PORT, 2, 0),
 		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WIRE_PORT_FIRST, 0, 4),
 		/* 11 */ BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, WIRE_PORT_LAST, 3, 2),
-		/* 12 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 16),
-		/* 13 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 224, 0, 1),
+		/* 12 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 24),
+		/* 13 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 0, 1),
 		/* 14 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		/* 15 */ BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	const struct sock_filter v6[] = {
-		/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 10, 0),
-		/*  2 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
-		/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 8),
-		/*  4 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),
-		/*  5 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SSDP_PORT, 3, 0),
-		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MDNS_PORT, 2, 0),
-		/*  7 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WIRE_PORT_FIRST, 0, 4),
-		/*  8 */ BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, WIRE_PORT_LAST, 3, 2),
-		/*  9 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 24),
-		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 0, 1),
-		/* 11 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		/* 12 */ BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	const struct sock_fprog p = {.len = f == FAMILY_4 ? ARRAY_LEN(v4) : ARRAY_LEN(v6),
 				     .filter = (struct sock_filter *)(f == FAMILY_4 ? v4 : v6)};
@@ -128,7 +133,13 @@ static void packet_in(struct wire_leg *l, const uint8_t *data, size_t len, bool 
 {
 	struct mc_packet p = {.leg = l->leg.id};
 	struct wire *w = l->wire;
-	const char *why = datagram_parse(data, len, check, &p);
+	const char *why;
+
+	if (len > 9 && (data[0] >> 4 == 4 ? data[9] == IPPROTO_IGMP : data[6] == IPPROTO_HOPOPTS)) {
+		w->gmp(w->arg, l->leg.id, data[0] >> 4 == 4 ? AF_INET : AF_INET6, data, len);
+		return;
+	}
+	why = datagram_parse(data, len, check, &p);
 
 	if (why) {
 		w->bad(w->arg, l->leg.id, why);
@@ -187,6 +198,7 @@ static int in_open(const struct wire_leg *l, enum family f, struct err *err)
 	int protocol = f == FAMILY_4 ? ETH_P_IP : ETH_P_IPV6, on = 1, size = RCVBUF, rc;
 	struct sockaddr_ll at = {
 		.sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = l->ifindex};
+	struct packet_mreq all = {.mr_ifindex = l->ifindex, .mr_type = PACKET_MR_ALLMULTI};
 	/* protocol 0: nothing is heard before the filter is in place */
 	autoclose int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -200,6 +212,9 @@ static int in_open(const struct wire_leg *l, enum family f, struct err *err)
 		return err_errno(err, -errno, "PACKET_AUXDATA");
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return err_errno(err, -errno, "bind a packet socket");
+	/* reports of older versions go to the group that they are about */
+	if (l->leg.wants & MC_GROUPS && setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) < 0)
+		return err_errno(err, -errno, "PACKET_MR_ALLMULTI");
 	return steal_fd(fd);
 }
 
@@ -390,6 +405,27 @@ static int send_raw(struct wire *w, const struct wire_leg *l, const struct mc_ac
 	return sendmsg(w->raw[a->dst.ip.family == AF_INET ? FAMILY_4 : FAMILY_6], &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
+int wire_send(struct wire *w, uint32_t leg, const struct ip *dst, const uint8_t *packet, size_t len)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] = {0};
+	const struct wire_leg *l = leg_find(w, leg);
+	struct endpoint to = {.ip = *dst};
+	struct sockaddr_storage ss;
+	struct iovec iov = {(void *)packet, len};
+	struct msghdr msg = {.msg_name = &ss,
+			     .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	const struct ip *src = l ? source_for(&l->leg, dst) : NULL;
+
+	if (!src || ip_is_none(src))
+		return -ENODEV;
+	msg.msg_namelen = address_of(l, to, &ss);
+	msg.msg_controllen = pktinfo_put(l, src, &msg);
+	return sendmsg(w->raw[dst->family == AF_INET ? FAMILY_4 : FAMILY_6], &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 /* Takes one number after the other, so that a late answer to the last search meets nobody */
 static int port_bind(struct wire *w, const struct wire_leg *l, const struct ip *src, int fd, uint16_t *ret_number)
 {
@@ -480,13 +516,15 @@ int wire_do(struct wire *w, const struct mc_action *a)
 	return a->port ? send_port(w, l, a) : send_raw(w, l, a);
 }
 
-struct wire *wire_new(uv_loop_t *loop, wire_packet_fn *packet, wire_bad_fn *bad, void *arg, struct err *err)
+struct wire *wire_new(uv_loop_t *loop, wire_packet_fn *packet, wire_bad_fn *bad, wire_gmp_fn *gmp, void *arg,
+		      struct err *err)
 {
 	struct wire *w = xcalloc(1, sizeof(*w));
 
 	*w = (struct wire){.loop = loop,
 			   .packet = packet,
 			   .bad = bad,
+			   .gmp = gmp,
 			   .arg = arg,
 			   .raw = {-1, -1},
 			   .next_number = WIRE_PORT_FIRST};

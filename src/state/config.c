@@ -145,6 +145,9 @@ static const struct option options[] = {
 	{"NAMES_LISTEN", "LIST", "127.0.0.1:4753", "at most 8 addresses, with or without port, with commas; or off",
 	 "Addresses and UDP ports where the host's own resolver can ask for names, with commas, or off.",
 	 FOR_NAMES | FOR_CLI, parse_listen},
+	{"MULTICAST_QUERIER", "WHEN", "auto", "off, auto or on",
+	 "When listeners are asked by IGMP and MLD, for switches that forget: auto (while nobody else does), on, off.",
+	 FOR_MULTICAST, parse_multicast_querier},
 	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
 	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
 };

@@ -43,6 +43,9 @@ enum encryption { ENCRYPTION_NONE, ENCRYPTION_WIREGUARD, ENCRYPTION_N_ };
 extern const char *const encryption_names[ENCRYPTION_N_];
 enum goodbye { GOODBYE_STOP /* when the process is told to stop */, GOODBYE_NEVER, GOODBYE_N_ };
 
+enum multicast_querier { MULTICAST_QUERIER_OFF, MULTICAST_QUERIER_AUTO, MULTICAST_QUERIER_ON, MULTICAST_QUERIER_N_ };
+extern const char *const multicast_querier_names[MULTICAST_QUERIER_N_];
+
 struct config_network { /* a network named in the file */
 	char name[LIMIT_NAME], stack[LIMIT_NAME];
 	uint32_t vni;			  /* 0: joins no overlay, then it has: */
@@ -111,6 +114,7 @@ struct config {
 	char names_domain[64]; /* NAMES_DOMAIN docker-router.internal; lower case, without dots at its ends */
 	struct endpoint names_listen[LIMIT_LISTEN]; /* NAMES_LISTEN 127.0.0.1:4753, for the host's own resolver */
 	size_t n_names_listen;			    /* 0: "off" */
+	enum multicast_querier multicast_querier;   /* MULTICAST_QUERIER auto */
 	/* networks of the file */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;

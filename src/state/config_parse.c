@@ -14,6 +14,8 @@ static_assert(ARRAY_LEN(datapath_names) == DATAPATH_N_, "one name per datapath")
 const char *const mapping_names[] = {"auto", "always", "never"};
 const char *const encryption_names[] = {"none", "wireguard"};
 static_assert(ARRAY_LEN(encryption_names) == ENCRYPTION_N_, "one name per kind");
+const char *const multicast_querier_names[] = {"off", "auto", "on"};
+static_assert(ARRAY_LEN(multicast_querier_names) == MULTICAST_QUERIER_N_, "one name per mode");
 static_assert(ARRAY_LEN(mapping_names) == MAPPING_N_, "one name per way");
 static const char *const goodbye_names[] = {"stop", "never"};
 static_assert(ARRAY_LEN(goodbye_names) == GOODBYE_N_, "one name per way");
@@ -91,6 +93,14 @@ int parse_encryption(const struct option *o, struct config *c, const char *value
 	if (i >= 0)
 		c->encryption = (enum encryption)i;
 	return i < 0 ? -EINVAL : 0;
+}
+
+int parse_multicast_querier(const struct option *o, struct config *c, const char *value)
+{
+	int i = name_index(value, multicast_querier_names, MULTICAST_QUERIER_N_);
+	if (i >= 0)
+		c->multicast_querier = (enum multicast_querier)i;
+	return i >= 0 ? 0 : -EINVAL;
 }
 
 int parse_mapping(const struct option *o, struct config *c, const char *value)

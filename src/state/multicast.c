@@ -11,6 +11,7 @@ void multicast_state_done(struct multicast_state *s)
 	free(s->legs);
 	free(s->devices);
 	free(s->services);
+	free(s->groups);
 	free(s->counts);
 	problems_done(&s->problems);
 	*s = (struct multicast_state){0};
@@ -20,7 +21,7 @@ void multicast_state_done(struct multicast_state *s)
 
 static json_t *leg_to_json(const struct mcs_leg *l)
 {
-	json_t *o = json_object(), *addresses = json_array(), *dropped = json_array();
+	json_t *o = json_object(), *addresses = json_array(), *dropped = json_array(), *others = json_array();
 	char text[IP_STRLEN];
 
 	json_put_int(o, "leg", l->leg);
@@ -32,6 +33,12 @@ static json_t *leg_to_json(const struct mcs_leg *l)
 	for (size_t i = 0; i < l->n_addresses; i++)
 		json_array_append_new(addresses, json_string(ip_format(&l->addresses[i], text)));
 	json_put(o, "addresses", addresses);
+	json_put(o, "querier", json_pack("[ss]", l->querier[0], l->querier[1]));
+	for (size_t i = 0; i < 2; i++)
+		json_array_append_new(
+			others,
+			json_string(ip_is_none(&l->querier_other[i]) ? "" : ip_format(&l->querier_other[i], text)));
+	json_put(o, "querier_other", others);
 	json_put_int(o, "heard", l->heard);
 	json_put_int(o, "sent", l->sent);
 	for (size_t i = 0; i < l->n_drops; i++) {
@@ -79,7 +86,7 @@ static json_t *service_to_json(const struct mcs_service *s)
 json_t *multicast_state_to_json(const struct multicast_state *s)
 {
 	json_t *o = json_object(), *legs = json_array(), *devices = json_array(), *services = json_array(),
-	       *counts = json_array();
+	       *counts = json_array(), *groups = json_array();
 
 	json_put_int(o, "version", 1);
 	json_put_wall(o, "last_update", s->last_update);
@@ -92,6 +99,19 @@ json_t *multicast_state_to_json(const struct multicast_state *s)
 	for (size_t i = 0; i < s->n_services; i++)
 		json_array_append_new(services, service_to_json(&s->services[i]));
 	json_put(o, "services", services);
+	for (size_t i = 0; i < s->n_groups; i++) {
+		const struct mcs_group *g = &s->groups[i];
+		json_t *c = json_object();
+
+		json_put_int(c, "leg", g->leg);
+		json_put_ip(c, "group", &g->group);
+		json_put_str(c, "mode", g->mode);
+		json_put_int(c, "sources", g->n_sources);
+		json_put_ip(c, "reporter", &g->reporter);
+		json_put(c, "bridge", json_boolean(g->by_bridge));
+		json_array_append_new(groups, c);
+	}
+	json_put(o, "groups", groups);
 	for (size_t i = 0; i < s->n_counts; i++) {
 		json_t *c = json_object();
 
@@ -141,6 +161,20 @@ static int addresses_from_json(const json_t *o, struct mcs_leg *l, struct err *e
 	return 0;
 }
 
+/* Two of each, where they are there */
+static void querier_from_json(const json_t *o, struct mcs_leg *l)
+{
+	for (size_t i = 0; i < 2; i++) {
+		const char *state = json_string_value(json_array_get(json_object_get(o, "querier"), i));
+		const char *other = json_string_value(json_array_get(json_object_get(o, "querier_other"), i));
+
+		if (state)
+			str_copy(l->querier[i], state);
+		if (other && ip_parse(other, &l->querier_other[i]) < 0)
+			l->querier_other[i] = (struct ip){0};
+	}
+}
+
 static int leg_from_json(const json_t *o, struct mcs_leg *l, struct err *err)
 {
 	const json_t *dropped = json_object_get(o, "dropped");
@@ -155,6 +189,7 @@ static int leg_from_json(const json_t *o, struct mcs_leg *l, struct err *err)
 	    (rc = addresses_from_json(o, l, err)) < 0 || (rc = get_count(o, "heard", &l->heard, err)) < 0 ||
 	    (rc = get_count(o, "sent", &l->sent, err)) < 0)
 		return rc;
+	querier_from_json(o, l);
 	for (size_t i = 0; i < json_array_size(dropped) && i < LIMIT_MC_DROPS; i++) {
 		struct mcs_drop *d = &l->drops[i];
 
@@ -194,6 +229,19 @@ static int service_from_json(const json_t *o, struct mcs_service *s, struct err 
 	return get_str(o, "error", s->error, sizeof(s->error), err);
 }
 
+static int group_from_json(const json_t *o, struct mcs_group *g, struct err *err)
+{
+	int rc;
+
+	if ((rc = get_count(o, "leg", &g->leg, err)) < 0 ||
+	    (rc = json_required(json_get_ip(o, "group", &g->group, err), "group", err)) < 0 ||
+	    (rc = get_str(o, "mode", g->mode, sizeof(g->mode), err)) < 0 ||
+	    (rc = get_count(o, "sources", &g->n_sources, err)) < 0 ||
+	    (rc = json_optional(json_get_ip(o, "reporter", &g->reporter, err))) < 0)
+		return rc;
+	return json_optional(json_get_bool(o, "bridge", &g->by_bridge, err));
+}
+
 static int count_from_json(const json_t *o, struct mcs_count *c, struct err *err)
 {
 	int rc = json_required(json_get_str(o, "what", c->what, sizeof(c->what), err), "what", err);
@@ -230,6 +278,7 @@ int multicast_state_from_json(const json_t *root, struct multicast_state *ret, s
 	ARRAY_READ(root, &s, legs, LIMIT_MC_LEGS, leg_from_json);
 	ARRAY_READ(root, &s, devices, LIMIT_MC_DEVICES, device_from_json);
 	ARRAY_READ(root, &s, services, LIMIT_MC_SERVICES, service_from_json);
+	ARRAY_READ(root, &s, groups, LIMIT_MC_GROUPS, group_from_json);
 	ARRAY_READ(root, &s, counts, LIMIT_MC_COUNTS, count_from_json);
 	*ret = s;
 	return 0;

@@ -9,6 +9,7 @@
  *	   "seconds":1795,"heard":3}],
  *	 "services":[{"from":1,"to":2,"inside":"172.30.0.2:8200","outside":"192.0.2.7:61942","connections":3,"open":1,
  *	   "refused":0,"bytes":12345,"rewritten":17,"error":""}],
+ *	 "groups":[{"leg":1,"group":"239.1.2.3","mode":"exclude","sources":0,"reporter":"","bridge":true}],
  *	 "counts":[{"what":"searches","n":3}],
  *	 "problems":[{"object":"LAN","text":"...","cure":"..."}]}
  */
@@ -22,6 +23,7 @@
 #define LIMIT_MC_DEVICES  512
 #define LIMIT_MC_SERVICES 100
 #define LIMIT_MC_COUNTS	  64
+#define LIMIT_MC_GROUPS	  4096
 
 struct mcs_drop {
 	char why[64];
@@ -33,6 +35,8 @@ struct mcs_leg {
 	bool lan;
 	char name[LIMIT_NAME], network[LIMIT_ID], interface[16], wants[640];
 	struct ip addresses[3];
+	char querier[2][16];	    /* of IPv4, IPv6: "silent", "listening", "asking", "other" */
+	struct ip querier_other[2]; /* who else asks, or none */
 	size_t n_addresses;
 	int64_t heard, sent;
 	struct mcs_drop drops[LIMIT_MC_DROPS];
@@ -51,6 +55,13 @@ struct mcs_service {
 	char error[96];
 };
 
+struct mcs_group { /* that somebody on a leg listens to */
+	int64_t leg, n_sources;
+	struct ip group, reporter; /* reporter none: the bridge says so alone */
+	char mode[16];		   /* exclude (all sources but n_sources), include (n_sources only) */
+	bool by_bridge;
+};
+
 struct mcs_count {
 	char what[64];
 	int64_t n;
@@ -64,6 +75,8 @@ struct multicast_state {
 	size_t n_devices, cap_devices;
 	struct mcs_service *services;
 	size_t n_services, cap_services;
+	struct mcs_group *groups;
+	size_t n_groups, cap_groups;
 	struct mcs_count *counts;
 	size_t n_counts, cap_counts;
 	struct problems problems;

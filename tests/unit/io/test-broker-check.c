@@ -68,6 +68,7 @@ static void test_what_is_done(void **state)
 			assert_int_equal(check(r, false), -EINVAL);
 		}
 	}
+	assert_int_equal(check(request(BROKER_FORWARD, 0, "host"), true), 0);
 	r = request(BROKER_IPV6_ON, 0, "ct:0123456789abcdef");
 	str_copy(r.ns.iface, "dr0");
 	assert_int_equal(check(r, false), 0);
@@ -103,6 +104,10 @@ static void test_what_is_not(void **state)
 		{BROKER_DNS_RULE, 40000, "host", false},
 		{BROKER_DNS_RULE, 0, "ct:abc", false},
 		{BROKER_DNS_RULE, 65536, "ct:abc", false},
+		{BROKER_FORWARD, 0, "host", false},
+		{BROKER_FORWARD, 1, "host", true},
+		{BROKER_FORWARD, 0, "vni:1", true},
+		{BROKER_FORWARD, 0, "ct:abc", true},
 		{BROKER_OP_N_, 0, "host", false},
 		{(enum broker_op) - 1, 0, "host", false},
 		{(enum broker_op)0x7fffffff, 0, "host", false},

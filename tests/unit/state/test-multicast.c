@@ -26,14 +26,16 @@ static void test_round_trip(void **state)
 	static const char text[] =
 		"{\"version\":1,\"last_update\":\"2026-01-01T00:00:00Z\",\"legs\":[{\"leg\":1,\"lan\":true,\"name\":"
 		"\"eth0\","
-		"\"network\":\"\",\"interface\":\"eth0\",\"wants\":\"ssdp\",\"addresses\":[\"192.0.2.1\"],\"heard\":3,"
+		"\"network\":\"\",\"interface\":\"eth0\",\"wants\":\"ssdp\",\"addresses\":[\"192.0.2.1\"],\"querier\":["
+		"\"asking\",\"other\"],\"querier_other\":[\"\",\"fe80::1\"],\"heard\":3,"
 		"\"sent\":4,"
 		"\"dropped\":[{\"why\":\"rate\",\"n\":2}]}],\"devices\":[{\"leg\":1,\"from\":\"192.0.2.9\",\"usn\":"
 		"\"uuid:1\","
 		"\"location\":\"http://192.0.2.9/\",\"seconds\":10,\"heard\":1}],\"services\":[{\"from\":1,\"to\":2,"
 		"\"inside\":\"172.30.0.2:8200\",\"outside\":\"192.0.2.1:61900\",\"connections\":1,\"open\":1,"
 		"\"refused\":0,"
-		"\"bytes\":5,\"rewritten\":6,\"error\":\"\"}],\"counts\":[{\"what\":\"ssdp "
+		"\"bytes\":5,\"rewritten\":6,\"error\":\"\"}],\"groups\":[{\"leg\":1,\"group\":\"239.1.2.3\",\"mode\":"
+		"\"include\",\"sources\":2,\"reporter\":\"192.0.2.7\",\"bridge\":false}],\"counts\":[{\"what\":\"ssdp "
 		"searches\",\"n\":7}],\"problems\":[]}";
 	struct multicast_state s;
 	autobuf struct buf again = {0};
