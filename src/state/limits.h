@@ -15,8 +15,8 @@
 #define LIMIT_FILE_BYTES       (32u << 20) /* a state file */
 #define LIMIT_STACKS	       1024	   /* of one host */
 #define LIMIT_CONTAINERS       4096	   /* of one host */
-#define LIMIT_JOIN	       16    /* members that are joined by */
-#define LIMIT_JOIN_BYTES       264   /* "host:port", NUL included */
+#define LIMIT_JOIN	       16	   /* members that are joined by */
+#define LIMIT_JOIN_BYTES       264	   /* "host:port", NUL included */
 #define LIMIT_ETCD_ENDPOINTS   8
 #define LIMIT_ENGINES	       16
 #define LIMIT_NAME	       128   /* bytes of a stack, network, container or service name, NUL included */
