@@ -129,8 +129,8 @@ cat >"$T/zone" <<END
 ns A 10.99.1.1
 END
 cp "$T/zone" "$T/knot/zone"
-server() {
-	knotd -c "$T/knot.conf" >>"$T/knot.log" 2>&1 &
+server() { # [VAR=VALUE...]
+	env "$@" knotd -c "$T/knot.conf" >>"$T/knot.log" 2>&1 &
 	PID[knot]=$!
 	within 20 answers
 }
@@ -189,6 +189,12 @@ complains() { # NAME WORDS
 
 content() { # NAME
 	jq -e '.problems | all(.object | startswith("dns") | not)' "$T/$1/discovery.json" >/dev/null 2>&1
+}
+
+tells() { # NAME WORDS: doctor does, and what to do
+	# it fails, since there is no host here
+	{ STATE_DIR="$T/$1" "$DOCKER_ROUTER" doctor --format json 2>>"$T/doctor.log" || true; } | jq -e --arg w "$2" \
+		'any(.checks[]; .check == "discovery" and (.what | contains($w)) and .cure != "")' >/dev/null
 }
 
 block() { # datagrams between the discoveries do not get through
@@ -277,6 +283,7 @@ start blog 2 "${UPDATE[@]}"
 within 30 eval "knows shop blog dns && knows blog shop dns"
 end KILL knot
 ok "the server dies: it is told" within 40 complains shop "no DNS server answers"
+ok "by doctor too" tells shop "no DNS server answers"
 ok "and nobody is lost" throughout 5 eval "knows shop blog && knows blog shop"
 end KILL shop
 start shop 1 "${UPDATE[@]}"
@@ -292,6 +299,7 @@ end TERM blog
 
 start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badsig.key"
 ok "a wrong secret is told as such" within 20 complains wrong "another secret"
+ok "by doctor too" tells wrong "BADSIG"
 end TERM wrong
 start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badkey.key"
 ok "a key that the server does not know too" within 20 complains wrong "does not know our TSIG key"
@@ -303,6 +311,17 @@ start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/ours.key" DNS_DOMAIN=el
 ok "a domain that the server does not have too" within 20 eval \
 	'complains wrong "has no zone for DNS_DOMAIN" && complains wrong "elsewhere.example"'
 end TERM wrong
+if command -v gcc >/dev/null; then
+	gcc -O2 -shared -fPIC -o "$T/clock.so" tests/docker/faults/clock.c
+	echo 1000 >"$T/late"
+	end KILL knot
+	server "LD_PRELOAD=$T/clock.so" "CLOCK_LATE=$T/late"
+	start wrong 3 "${UPDATE[@]}"
+	ok "a clock that is wrong too" within 20 complains wrong "clocks"
+	ok "by doctor too" tells wrong "BADTIME"
+	end KILL wrong knot
+	server
+fi
 chmod 644 "$T/badsig.key"
 ok "a key file that others can read is refused" eval \
 	'start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badsig.key"; ! wait "${PID[wrong]}"'
