@@ -29,6 +29,7 @@ static const struct command commands[] = {
 	{"map", "cli", false, "draw hosts, stacks and links"},
 	{"records", "cli", false, "the names that containers can ask for, and what they stand for"},
 	{"resolve", "cli", false, "what a container gets that asks for a name, and why"},
+	{"groups", "cli", false, "what LAN and containers find of each other, who listens to what"},
 	{"ping", "cli", false, "the way to a container: hops, latency, loss, path MTU"},
 	{"doctor", "cli", false, "check what can stand in the way, and name cause and cure"},
 	{"keygen", "cli", false, "print a new key, so that only your hosts take part"},

@@ -51,6 +51,7 @@ int verb_map(struct cli *c);
 int verb_stacks(struct cli *c);
 int verb_records(struct cli *c);
 int verb_resolve(struct cli *c);
+int verb_groups(struct cli *c);
 int verb_ping(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_down(struct cli *c);

@@ -310,6 +310,7 @@ int verb_doctor(struct cli *c)
 	doctor_mapping(&d);
 	doctor_pool(&d);
 	doctor_names(&d);
+	doctor_multicast(&d);
 	doctor_step(&d, "the peers' discovery port");
 	doctor_discovery_port(&d);
 	doctor_step(&d, "the way to the peers");

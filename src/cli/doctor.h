@@ -80,6 +80,9 @@ int doctor_seal_new(const struct doctor *d, struct seal **ret, struct err *err) 
 void doctor_discovery_port(struct doctor *d);
 void doctor_vxlan_port(struct doctor *d);
 
+/* doctor_multicast.c */
+void doctor_multicast(struct doctor *d);
+
 /* doctor_names.c */
 void doctor_names(struct doctor *d);
 /** doctor_mapping() - Are stacks of one VNI mapped on one host and not on another? Then they do not meet */

@@ -38,6 +38,11 @@ static const struct verb verbs[] = {
 	 "NAME as a container asks for it: web.shop, shop, web.shop.nas, any of them below NAMES_DOMAIN, or an "
 	 "address.\n"
 	 "Nobody is asked: it reads what the role names answers. Ends with 1 when nothing is called so.\n"},
+	{"groups", verb_groups, NULL, 0, FOR_CLI,
+	 "what the LAN and containers find of each other, and who listens to which group",
+	 "Devices (SSDP) with what they announce and where the LAN reaches it, groups with who wants them where, and "
+	 "what\n"
+	 "was dropped and why.\n"},
 	{"ping", verb_ping, "NAME|ADDRESS", OPT_COUNT | OPT_SIZE, FOR_CLI,
 	 "the way to a container: each hop, its latency and loss, and the path MTU",
 	 "Sends ICMP echoes from this host through the overlay, one for each hop, and larger ones until they do not "

@@ -47,8 +47,8 @@ enum broker_op {
 				    namespace, IFACE        being ours: drwg and 8 hex digits; answered when it listens, also
 				    when it        did before. It        outlives us */
 	BROKER_WIREGUARD_SOCKET, /* wireguard only: -> unix socket, connected to it (its UAPI) */
-	BROKER_FORWARD,	 /* host: only: make the kernel copy multicast; the lines of forward_rule.h come as a memfd. The
-			    table stays when the role ends; no line removes it. Answers as BROKER_NFT */
+	BROKER_FORWARD, /* host: only: make the kernel copy multicast; the lines of forward_rule.h come as a memfd. The
+			   table stays when the role ends; no line removes it. Answers as BROKER_NFT */
 	BROKER_OP_N_
 };
 

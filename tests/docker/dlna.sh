@@ -89,6 +89,18 @@ if command -v gssdp-discover >/dev/null; then
 	must_contain "gssdp-discover" 'http://192\.0\.2\.1:619' "$(cat "$DIR/gssdp")"
 fi
 
+groups=$(on h1 docker-router groups)
+echo "$groups"
+must_contain "the verb groups" '^minidlna +media_default +http://172\.30\.0\.2:8200/rootDesc\.xml +192\.0\.2\.1:619' "$groups"
+doctor=$(on h1 docker-router doctor 2>&1 || true)
+must_contain "doctor" '172\.30\.0\.2:8200 answers, the LAN reaches it at 192\.0\.2\.1:619' "$doctor"
+docker_on h1 stop -t 2 minidlna >/dev/null
+doctor=$(on h1 docker-router doctor 2>&1 || true)
+must_contain "doctor, of a server that does not run" '172\.30\.0\.2:8200.*nobody answers there|no device has announced' "$doctor"
+docker_on h1 start minidlna >/dev/null
+[ "$ENGINE" != debian ] || drops
+whole "started again"
+
 step "a restart of the container is heard"
 inside tv "$TV" listen 192.0.2.50 20 >"$DIR/heard" &
 ear=$!

@@ -33,6 +33,8 @@ session() { # STATE_DIR
 		map --ascii
 		records
 		records web
+		groups
+		groups --format json
 		resolve web.shop
 		resolve WEB.Shop@nas.docker-router.internal. --from c2bbbbbb
 		resolve shop --from shop_web_1
