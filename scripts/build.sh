@@ -69,7 +69,7 @@ import() {
 	printf 'root:x:0:\ndocker-router:x:4790:\nnogroup:x:65534:\n' >"$root/etc/group"
 	for image in 'docker-router ["--help"]' 'docker-router-discovery ["discovery"]'; do
 		tar -C "$root" --owner=0 --group=0 -c . | "$DOCKER" import --change 'ENTRYPOINT ["docker-router"]' \
-			--change "CMD ${image#* }" --change 'VOLUME /var/lib/docker-router' - "${image%% *}:$TAG" >/dev/null
+			--change "CMD ${image#* }" --change 'VOLUME /var/lib/docker-router' --change 'ENV LANG=C.UTF-8' - "${image%% *}:$TAG" >/dev/null
 		echo "${image%% *}:$TAG"
 	done
 }

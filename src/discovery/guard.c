@@ -13,6 +13,10 @@
 #include "io/child.h"
 #include "state/identity.h"
 
+/* sealed since, and nothing else for so long (an announcement comes each half minute): it was cured */
+#define CURED_US      (45 * USEC_PER_SEC)
+#define CLEAR_TEXT    "speaks without a seal, and is not heard: it has no CLUSTER_KEY_FILE"
+#define NO_KEY_TEXT   "seals with another key than ours (%s), and is not heard"
 #define TOLD_US	      (600 * USEC_PER_SEC) /* as long as the core tells a problem */
 #define TALK_US	      (10 * USEC_PER_MSEC) /* between two questions or answers, when many in a row are wanted */
 #define TALK_BURST_US (256 * TALK_US)
@@ -22,8 +26,9 @@
 /* Sources that problems are told of: strangers choose them, so they are few */
 struct told {
 	struct ip ip;
-	enum seal_verdict what;
-	int64_t until_us;
+	enum seal_verdict what; /* SEAL_CLEAR, SEAL_NO_KEY, SEAL_SKEWED */
+	char key_id[KEY_ID_LEN + 1];
+	int64_t last_us, until_us;
 };
 
 struct guard {
@@ -280,23 +285,45 @@ void guard_seal(struct guard *g, enum seal_purpose purpose, struct core_now now,
 /* --- in --- */
 
 /* Is there room to tell of it, beside what other strangers caused? */
-static bool tell_of(struct guard *g, int64_t now_us, const struct ip *ip, enum seal_verdict what)
+static bool tell_of(struct guard *g, int64_t now_us, const struct ip *ip, enum seal_verdict what, const char *key_id)
 {
 	struct told *place = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(g->told); i++) {
 		struct told *t = &g->told[i];
 
-		if (t->until_us > now_us && t->what == what && ip_cmp(&t->ip, ip) == 0) {
+		if (t->until_us > now_us && t->what == what && str_eq(t->key_id, key_id) && ip_cmp(&t->ip, ip) == 0) {
+			t->last_us = now_us;
 			t->until_us = now_us + TOLD_US;
 			return true;
 		}
 		if (t->until_us <= now_us && !place)
 			place = t;
 	}
-	if (place)
-		*place = (struct told){.ip = *ip, .what = what, .until_us = now_us + TOLD_US};
+	if (place) {
+		*place = (struct told){.ip = *ip, .what = what, .last_us = now_us, .until_us = now_us + TOLD_US};
+		str_copy(place->key_id, key_id);
+	}
 	return place != NULL;
+}
+
+/* It is heard: what was told of it is over, unless somebody else speaks from there too */
+static void cured(struct guard *g, struct core *core, int64_t now_us, const struct ip *ip)
+{
+	char s[IP_STRLEN];
+
+	for (size_t i = 0; i < ARRAY_LEN(g->told); i++) {
+		struct told *t = &g->told[i];
+
+		if (t->until_us <= now_us || now_us - t->last_us < CURED_US || t->what == SEAL_SKEWED ||
+		    ip_cmp(&t->ip, ip) != 0)
+			continue;
+		if (t->what == SEAL_CLEAR)
+			core_note_end(core, ip_format(ip, s), CLEAR_TEXT);
+		else
+			core_note_end(core, ip_format(ip, s), NO_KEY_TEXT, t->key_id);
+		t->until_us = 0;
+	}
 }
 
 static const char *skew_text(int64_t skew_s, char *out, size_t size)
@@ -313,7 +340,7 @@ static void tell_skew(struct guard *g, struct core *core, int64_t now_us, const 
 {
 	char ip[IP_STRLEN], text[48];
 
-	if (!tell_of(g, now_us, &from->ip, SEAL_SKEWED))
+	if (!tell_of(g, now_us, &from->ip, SEAL_SKEWED, ""))
 		return;
 	core_note(core, now_us, ip_format(&from->ip, ip),
 		  "Set the clock of the two that is wrong, for instance with systemd-timesyncd or chrony. Nothing is "
@@ -327,10 +354,10 @@ static void tell_clear(struct guard *g, struct core *core, int64_t now_us, const
 	char ip[IP_STRLEN];
 
 	core_refuse(core, now_us, COUNT_CLEAR, from, "not sealed, and here CLUSTER_KEY_FILE is set");
-	if (tell_of(g, now_us, &from->ip, SEAL_CLEAR))
+	if (tell_of(g, now_us, &from->ip, SEAL_CLEAR, ""))
 		core_note(core, now_us, ip_format(&from->ip, ip),
 			  "Is it one of your hosts? Copy the key file to it and set CLUSTER_KEY_FILE there.",
-			  "speaks without a seal, and is not heard: it has no CLUSTER_KEY_FILE");
+			  CLEAR_TEXT);
 }
 
 static void tell_no_key(struct guard *g, struct core *core, int64_t now_us, const struct endpoint *from,
@@ -339,11 +366,11 @@ static void tell_no_key(struct guard *g, struct core *core, int64_t now_us, cons
 	char ip[IP_STRLEN];
 
 	core_refuse(core, now_us, COUNT_KEY, from, "sealed with key %s, which is not in CLUSTER_KEY_FILE", key_id);
-	if (tell_of(g, now_us, &from->ip, SEAL_NO_KEY))
+	if (tell_of(g, now_us, &from->ip, SEAL_NO_KEY, key_id))
 		core_note(core, now_us, ip_format(&from->ip, ip),
 			  "Is it one of your hosts? Compare `docker-router key list` here and there, and add what is "
 			  "missing: docker-router key add FILE.",
-			  "seals with another key than ours (%s), and is not heard", key_id);
+			  NO_KEY_TEXT, key_id);
 }
 
 static bool open_without_key(struct guard *g, struct core *core, int64_t now_us, const struct endpoint *from,
@@ -354,7 +381,7 @@ static bool open_without_key(struct guard *g, struct core *core, int64_t now_us,
 	if (!seal_key_of(data, len, id))
 		return true;
 	core_refuse(core, now_us, COUNT_KEY, from, "sealed with key %s, and there is no CLUSTER_KEY_FILE here", id);
-	if (tell_of(g, now_us, &from->ip, SEAL_NO_KEY))
+	if (tell_of(g, now_us, &from->ip, SEAL_NO_KEY, id))
 		core_note(core, now_us, ip_format(&from->ip, ip),
 			  "Copy its key file to this host and set CLUSTER_KEY_FILE.",
 			  "discovery is sealed there, with key %s, and not here: the two do not hear each other", id);
@@ -370,7 +397,7 @@ void guard_no_key(struct guard *g, struct core *core, struct core_now now, const
 		tell_no_key(g, core, now.mono.us, from, key_id);
 	} else if (guard_key_id(g)[0]) {
 		tell_clear(g, core, now.mono.us, from);
-	} else if (tell_of(g, now.mono.us, &from->ip, SEAL_NO_KEY)) {
+	} else if (tell_of(g, now.mono.us, &from->ip, SEAL_NO_KEY, key_id)) {
 		core_note(core, now.mono.us, ip_format(&from->ip, ip),
 			  "Copy its key file to this host and set CLUSTER_KEY_FILE.",
 			  "discovery is sealed there, with key %s, and not here: the two do not hear each other",
@@ -406,6 +433,8 @@ bool guard_open(struct guard *g, enum seal_purpose purpose, struct core *core, s
 		tell_skew(g, core, now_us, from);
 	switch (v) {
 	case SEAL_OPENED:
+		if (!o->ours)
+			cured(g, core, now_us, &from->ip);
 		*data = o->text;
 		*len = o->len;
 		return true;

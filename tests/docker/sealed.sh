@@ -192,6 +192,10 @@ if ! grep -q asan "/proc/$(role_pid h1 discovery)/maps"; then
 	wait_until "h1 hears both" 30 heard_since h1
 fi
 
+step "who was named is not, once it is heard"
+unnamed() { ! problem_on h1 '192.0.2.3 (speaks without|seals with another)'; }
+wait_until "h1 names h3 no more" 60 unnamed
+
 step "a key file that is broken changes nothing"
 cp "$FILES/h1.key" "$FILES/h1.good"
 echo "no key" >"$FILES/h1.key"
