@@ -6,7 +6,7 @@
 set -eu
 
 packages_build="gcc libc6-dev make meson ninja-build pkg-config scdoc libuv1-dev libmnl-dev libjansson-dev
-	libcurl4-openssl-dev libc-ares-dev libyaml-dev libcap-ng-dev libsodium-dev libcmocka-dev"
+	libcurl4-openssl-dev libc-ares-dev libyaml-dev libcap-ng-dev libsodium-dev libseccomp-dev libcmocka-dev"
 packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump
 	wireguard-go wireguard-tools"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0

@@ -3,6 +3,7 @@
  * docker-router status: what runs here, how much of it, and what is wrong with it.
  */
 #include "cli/cli.h"
+#include "cli/privileges.h"
 
 static const char *const engine_words[ENGINE_STATE_N_] = {
 	[ENGINE_CONNECTING] = "connecting",
@@ -64,6 +65,20 @@ static struct counts counts_make(const struct state_files *f)
 	return n;
 }
 
+/* What it runs with, of a process that is there */
+static void cell_privileges(struct table *t, int32_t pid)
+{
+	autobuf struct buf text = {0};
+	struct privileges p;
+
+	if (pid <= 0 || privileges_read(pid, &p) < 0) {
+		cell_value(t, json_null(), "");
+		return;
+	}
+	privileges_text(&p, &text);
+	cell_value(t, privileges_json(&p), text.data);
+}
+
 static struct table *roles_table(const struct cli *c, const struct state_files *f)
 {
 	static const struct column columns[] = {{"role", "ROLE", 0},
@@ -71,7 +86,8 @@ static struct table *roles_table(const struct cli *c, const struct state_files *
 						{"pid", "PID", COL_RIGHT},
 						{"since", "SINCE", COL_RIGHT},
 						{"restarts", "RESTARTS", COL_RIGHT},
-						{"last_exit", "LAST EXIT", COL_HIDE}};
+						{"last_exit", "LAST EXIT", COL_HIDE},
+						{"privileges", "RUNS AS", COL_HIDE | COL_SHRINK}};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
 
 	if (f->code[FILE_HOST] == 0) {
@@ -81,6 +97,7 @@ static struct table *roles_table(const struct cli *c, const struct state_files *
 		cell_value(t, json_null(), "");
 		cell_value(t, json_null(), "");
 		cell_str(t, "");
+		cell_privileges(t, f->host.pid);
 	}
 	for (size_t i = 0; i < f->host.n_roles; i++) {
 		const struct host_role *r = &f->host.roles[i];
@@ -95,6 +112,7 @@ static struct table *roles_table(const struct cli *c, const struct state_files *
 		cell_age(t, r->since, c->now);
 		cell_int(t, r->restarts);
 		cell_str(t, r->last_exit);
+		cell_privileges(t, gone ? 0 : r->pid);
 	}
 	return t;
 }

@@ -465,8 +465,15 @@ static int client_goodbye(void *mode, const struct mode_env *env, const struct d
 	return code;
 }
 
+/* nsupdate is another program, and has threads */
+static unsigned client_sandbox(const struct config *config)
+{
+	return ip_is_none(&config->dns_update.ip) ? 0 : SANDBOX_CHILDREN | SANDBOX_THREADS;
+}
+
 const struct mode mode_dns = {
 	.bit = MODE_DNS,
+	.sandbox = client_sandbox,
 	.open = client_open,
 	.start = client_start,
 	.self = client_self,

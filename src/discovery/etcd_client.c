@@ -453,8 +453,15 @@ static int client_goodbye(void *mode, const struct mode_env *env, const struct d
 	return r;
 }
 
+/* libcurl looks names up in a thread */
+static unsigned client_sandbox(const struct config *config)
+{
+	return SANDBOX_THREADS;
+}
+
 const struct mode mode_etcd = {
 	.bit = MODE_ETCD,
+	.sandbox = client_sandbox,
 	.open = client_open,
 	.start = client_start,
 	.self = client_self,

@@ -109,6 +109,8 @@ static int goodbye_load(struct farewell *g, struct keyring *ring, struct err *er
 		rc = modes_open(&g->modes, g->config, err);
 	if (rc == 0)
 		rc = privileges_drop(g->dir.uid, g->dir.gid, NULL, 0, 0, err);
+	if (rc == 0 && sandbox_enter(modes_sandbox(&g->modes, g->config), err) < 0)
+		log_debug("no seccomp: all system calls are allowed", kv_str("why", err->text));
 	if (rc < 0)
 		return rc;
 	owner = owner_of_discovery(&g->dir);

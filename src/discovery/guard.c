@@ -12,6 +12,7 @@
 #include "discovery/core_state.h"
 #include "io/child.h"
 #include "state/identity.h"
+#include "state/sandbox.h"
 
 /* sealed since, and nothing else for so long (an announcement comes each half minute): it was cured */
 #define CURED_US      (45 * USEC_PER_SEC)
@@ -79,6 +80,7 @@ int guard_reader_main(const char *path)
 		fprintf(stderr, "docker-router discovery: key file: %s\n", err.text);
 		return 1;
 	}
+	(void)!sandbox_enter(0, &err); /* where there is none discovery says so */
 	for (;;) {
 		ssize_t n = recv(READER_FD, &ask, 1, 0);
 

@@ -572,7 +572,12 @@ static int role_open(struct role *r, struct err *err)
 	rc = role_guard(r, err);
 	if (rc < 0)
 		return rc;
-	return privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
+	rc = privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
+	if (rc == 0 && sandbox_enter(modes_sandbox(&r->modes, &r->config), err) < 0) {
+		log_warning("no seccomp: all system calls are allowed", kv_str("why", err->text));
+		err->text[0] = '\0';
+	}
+	return rc;
 }
 
 static void role_core(struct role *r)

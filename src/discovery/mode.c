@@ -47,6 +47,17 @@ int modes_open(struct modes *m, const struct config *config, struct err *err)
 	return 0;
 }
 
+unsigned modes_sandbox(const struct modes *m, const struct config *config)
+{
+	unsigned parts = SANDBOX_NET;
+
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->of[i].mode->sandbox)
+			parts |= m->of[i].mode->sandbox(config);
+	}
+	return parts;
+}
+
 int modes_start(struct modes *m, const struct mode_env *env, struct err *err)
 {
 	for (size_t i = 0; i < m->n; i++) {

@@ -24,6 +24,7 @@
 #include "discovery/guard.h"
 #include "io/loop.h"
 #include "state/config.h"
+#include "state/sandbox.h"
 
 /** struct mode_env - What a mode may use; all borrowed, and there until free() */
 struct mode_env {
@@ -41,6 +42,7 @@ struct mode_env {
 
 struct mode {
 	enum discovery_mode bit;
+	unsigned (*sandbox)(const struct config *config); /* what it needs beside SANDBOX_NET */
 	const char *elsewhere; /* it is in the executable whose name ends so; NULL: in this one */
 	int (*open)(const struct config *config, void **ret, struct err *err);
 	int (*start)(void *mode, const struct mode_env *env, struct err *err);
@@ -78,6 +80,8 @@ struct modes {
 int modes_become(const struct config *config, char **argv, struct err *err) MUST_USE;
 /** modes_open(), modes_start() - All, or a negative errno */
 int modes_open(struct modes *m, const struct config *config, struct err *err) MUST_USE;
+/** modes_sandbox() - For sandbox_enter() */
+unsigned modes_sandbox(const struct modes *m, const struct config *config);
 int modes_start(struct modes *m, const struct mode_env *env, struct err *err) MUST_USE;
 void modes_load(struct modes *m, const struct discovery *last);
 void modes_self(struct modes *m);

@@ -14,6 +14,7 @@
 #include "state/config.h"
 #include "state/identity.h"
 #include "state/records.h"
+#include "state/sandbox.h"
 
 /* A change that comes alone counts at once; in a burst the next waits twice as long as the last took */
 #define READ_PAUSE_US  (25 * USEC_PER_MSEC)
@@ -463,7 +464,10 @@ static int role_open(struct role *r, struct err *err)
 	files_raise();
 	for (; r->n_stubs < r->config.n_names_listen; r->n_stubs++)
 		r->stubs[r->n_stubs] = stub_new(&r->serve, &r->config.names_listen[r->n_stubs]);
-	return privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
+	rc = privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);
+	if (rc == 0 && sandbox_enter(SANDBOX_NET, err) < 0)
+		log_warning("no seccomp: all system calls are allowed", kv_str("why", err->text));
+	return rc;
 }
 
 static void role_start(struct role *r)

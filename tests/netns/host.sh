@@ -131,6 +131,21 @@ elsewhere() { # another STATE_DIR, the same network namespace: two routers would
 }
 ok "a second host in the same network namespace is refused" elsewhere
 
+# --- least privilege: the table in ARCHITECTURE.md -----------------------------------------------------------------------
+
+runs_as() { # ROLE USER CAPABILITIES SECCOMP, as status tells: no more than that, and nothing that could be got back
+	"$DOCKER_ROUTER" status --state-dir "$T/state" --format json 2>/dev/null | jq -e --arg r "$1" --arg u "$2" --arg c "$3" \
+		--argjson s "$4" '.roles[] | select(.role == $r) | .privileges | (.user | test("^(" + $u + ")$")) and
+		(.capabilities | join(" ")) == $c and (.bounding | join(" ")) == $c and .no_new_privs and .seccomp == $s' >/dev/null
+}
+filter=true
+# a build with AddressSanitizer has none
+! grep -q __asan_init "$(readlink "/proc/$(pid_of discovery)/exe")" || filter=false
+ok "inventory is root without capabilities" runs_as inventory root "" false
+ok "discovery is nobody of importance, and may call little" runs_as discovery "docker-router|nobody" "" "$filter"
+ok "router may administer the network" runs_as router root net_admin false
+ok "names is nobody of importance, and may call little" within 5 runs_as names "docker-router|nobody" "" "$filter"
+
 # --- dying -----------------------------------------------------------------------------------------------------------
 
 for role in $ROLES; do
