@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# variants: debian-v4
+# timeout: 120
+#
+# A real avahi-daemon in a container's namespace is found from the LAN, and one on the LAN from a container; by clients that ask
+# from port 5353 and by simple ones. Nothing passes without the label, and nothing goes round.
+. "$(dirname "$0")/lib.sh"
+
+command -v avahi-daemon >/dev/null || skip "no avahi-daemon here (package avahi-daemon)"
+cat >"/tmp/$LAB.topology" <<-END
+	switch sw
+	node tv 192.0.2.50/24
+	host h1 192.0.2.1/24
+END
+at_exit rm -f "/tmp/$LAB.topology"
+lab_begin "/tmp/$LAB.topology"
+ASK=$TEST_DIR/mdns.py
+
+net_of() { # WHO: tv, or a container
+	if [ "$1" = tv ]; then
+		echo "/run/netns/$(ns tv)"
+	else
+		echo "/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' "$1")/ns/net"
+	fi
+}
+avahi() { # WHO NAME TYPE: offers that service there
+	local etc=$DIR/avahi-$2
+	mkdir -p "$etc/services"
+	printf '[server]\nhost-name=%s\nenable-dbus=no\nuse-ipv6=no\n[publish]\npublish-workstation=no\n' "$2" >"$etc/avahi-daemon.conf"
+	printf '<service-group><name>%s</name><service><type>%s</type><port>80</port></service></service-group>\n' "$2" "$3" \
+		>"$etc/services/one.service"
+	chmod -R a+rX "$etc"
+	# shellcheck disable=SC2016 # for the shell inside
+	proc_start "$DIR/avahi-$2.proc" "$DIR/avahi-$2.log" nsenter --net="$(net_of "$1")" -- unshare --mount -- sh -c '
+		mount -t tmpfs tmpfs /run && mount --bind "$1" /etc/avahi || exit
+		exec avahi-daemon --no-drop-root --no-chroot --no-rlimits' sh "$etc"
+	at_exit proc_end "$DIR/avahi-$2.proc"
+	wait_until "avahi offers $2" 15 grep -q 'successfully established' "$DIR/avahi-$2.log"
+}
+asked() { # WHO ADDRESS TYPE SECONDS [one-shot]
+	nsenter --net="$(net_of "$1")" "$ASK" "${@:2}"
+}
+
+network_on h1 plain - 10.71.0.0/24
+container_on h1 quiet plain --ip 10.71.0.9
+avahi quiet hidden _http._tcp
+must_fail asked tv 192.0.2.50 _http._tcp.local 3
+
+step "from the LAN"
+network_on h1 home - 10.72.0.0/24 -- --label docker-router.multicast=mdns
+container_on h1 inside home --ip 10.72.0.2
+avahi inside printer _ipp._tcp
+for how in '' one-shot; do
+	must_equal "the LAN asks ${how:-from 5353}" printer._ipp._tcp.local "$(asked tv 192.0.2.50 _ipp._tcp.local 20 $how)"
+done
+must_fail asked tv 192.0.2.50 _http._tcp.local 3
+
+step "from a container"
+avahi tv player _googlecast._tcp
+for how in '' one-shot; do
+	must_equal "a container asks ${how:-from 5353}" player._googlecast._tcp.local \
+		"$(asked inside 10.72.0.2 _googlecast._tcp.local 20 $how)"
+done
+
+step "nothing goes round"
+# what was said once does not come again and again: a few datagrams a second at most, where a loop makes thousands
+sent() { jq '[.legs[].sent] | add' "$DIR/h1/state/multicast.json"; }
+[ "$(sent)" -lt 500 ] || fail "$(sent) datagrams were sent"
