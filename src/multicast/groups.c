@@ -242,11 +242,15 @@ void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 	l->ip[FAMILY_4] = link->leg.ip4;
 	l->ip[FAMILY_6] = link->leg.ip6;
 	for (enum family f = 0; f < FAMILY_N_; f++) {
-		struct querier_config c = {.mode = ip_is_none(&l->ip[f]) ? QUERIER_OFF : g->mode,
+		struct querier_config c = {.mode = g->mode,
 					   .family = family_af[f],
 					   .self = l->ip[f],
 					   .listen_us = link->leg.lan ? QUERIER_LISTEN : 0};
 
+		if (ip_is_none(&l->ip[f])) { /* nothing is heard of that family, nor can be said */
+			l->querier[f] = (struct querier){0};
+			continue;
+		}
 		querier_config(&l->querier[f], now, &c);
 		querier_do(g, now, l, f);
 	}

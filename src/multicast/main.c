@@ -33,7 +33,7 @@
 #define RULES_RETRY_US (1 * USEC_PER_SEC)
 #define LOOK_RETRY_US  (500 * USEC_PER_MSEC) /* what could not be opened is tried again */
 #define WRITE_US       (200 * USEC_PER_MSEC) /* of a change that people look for */
-#define WRITE_COUNT_US (5 * USEC_PER_SEC)    /* of counters alone */
+#define WRITE_COUNT_US (30 * USEC_PER_SEC)   /* of counters alone: home servers boot from SD cards */
 #define WRITE_RETRY_US (5 * USEC_PER_SEC)
 
 /* Numbers of one leg */
@@ -74,6 +74,7 @@ struct role {
 	struct mc_actions of_ssdp, of_mdns;
 	struct timer *look, *due, *write, *mdb, *rules_timer;
 	int64_t write_at_us;
+	size_t devices; /* when there was last something to do */
 	struct dirwatch *watch;
 	struct sigwatch *signals[3];
 };
@@ -237,8 +238,15 @@ static void action_do(struct role *r, const struct mc_action *a)
 	}
 }
 
+static void device_count(void *arg, const struct ssdp_device *d)
+{
+	(*(size_t *)arg)++;
+}
+
 static void actions_do(struct role *r)
 {
+	size_t devices = 0;
+
 	for (size_t i = 0; i < r->of_ssdp.n; i++)
 		action_do(r, &r->of_ssdp.v[i]);
 	for (size_t i = 0; i < r->of_mdns.n; i++) {
@@ -249,7 +257,9 @@ static void actions_do(struct role *r)
 	mc_actions_clear(&r->of_ssdp);
 	mc_actions_clear(&r->of_mdns);
 	due_set(r);
-	write_soon(r, WRITE_COUNT_US);
+	ssdp_devices(r->ssdp, mono_now(), device_count, &devices);
+	write_soon(r, devices == r->devices ? WRITE_COUNT_US : WRITE_US);
+	r->devices = devices;
 }
 
 static void on_due(void *arg)

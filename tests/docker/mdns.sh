@@ -65,5 +65,5 @@ done
 
 step "nothing goes round"
 # what was said once does not come again and again: a few datagrams a second at most, where a loop makes thousands
-sent() { jq '[.legs[].sent] | add' "$DIR/h1/state/multicast.json"; }
-[ "$(sent)" -lt 500 ] || fail "$(sent) datagrams were sent"
+sent=$(inside h1 ip -j -s link show dev eth0 | jq '.[0].stats64.tx.packets')
+[ "$sent" -lt 1000 ] || fail "$sent packets left the host"
