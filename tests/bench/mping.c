@@ -3,13 +3,11 @@
  * mping: streams and searches for the measurements of multicast. ADDRESS, one's own, tells the interface.
  *
  *	mping send ADDRESS GROUP RATE SECONDS BYTES TTL   numbered datagrams, evenly: "SENT"
- *	mping hear ADDRESS GROUP IDLE_MS                  JSON once nothing came for so long behind the first:
- *	                                                  received, lost, twice, late (order), first_us after the join,
- *	                                                  latency of the median and the slowest in us
- *	mping search ADDRESS TTL COUNT                    M-SEARCH, wait for the first answer, again: JSON with us of
- *each mping device ADDRESS                              answers searches at once, until killed mping alive ADDRESS one
- *NOTIFY: its time of sending, CLOCK_MONOTONIC in us mping notified ADDRESS SECONDS                    waits for a
- *NOTIFY: its time of arrival
+ *	mping hear ADDRESS GROUP IDLE_MS                  JSON when nothing came for so long: what was lost, how late
+ *	mping search ADDRESS TTL COUNT WAIT_MS            M-SEARCH until it is answered, again: JSON, us of each, or -1
+ *	mping device ADDRESS                              answers searches at once, until killed
+ *	mping alive ADDRESS                               one NOTIFY: when it was sent, CLOCK_MONOTONIC in us
+ *	mping notified ADDRESS SECONDS                    waits for a NOTIFY: when it came
  */
 #define _GNU_SOURCE
 
@@ -167,7 +165,7 @@ static int hear(const char *address, const char *group, int idle_ms)
 	return 0;
 }
 
-static int search(const char *address, int ttl, int count)
+static int search(const char *address, int ttl, int count, int wait_ms)
 {
 	static const char text[] =
 		"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\n"
@@ -180,7 +178,8 @@ static int search(const char *address, int ttl, int count)
 		int64_t begin = now_us();
 
 		check((int)sendto(fd, text, sizeof(text) - 1, 0, (struct sockaddr *)&to, sizeof(to)), "sendto");
-		printf("%s%lld", i ? "," : "", (long long)(waited(fd, 1000000) ? now_us() - begin : -1));
+		printf("%s%lld", i ? "," : "",
+		       (long long)(waited(fd, wait_ms * INT64_C(1000)) ? now_us() - begin : -1));
 		close(fd);
 		if (i + 1 < count)
 			usleep(250000); /* no relay should think that this is a storm */
@@ -254,8 +253,8 @@ int main(int argc, char **argv)
 		return send_all(argv[2], argv[3], atof(argv[4]), atof(argv[5]), (size_t)atoi(argv[6]), atoi(argv[7]));
 	if (argc == 5 && !strcmp(verb, "hear"))
 		return hear(argv[2], argv[3], atoi(argv[4]));
-	if (argc == 5 && !strcmp(verb, "search"))
-		return search(argv[2], atoi(argv[3]), atoi(argv[4]));
+	if (argc == 6 && !strcmp(verb, "search"))
+		return search(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
 	if (argc == 3 && !strcmp(verb, "device"))
 		device(argv[2]);
 	if (argc == 3 && !strcmp(verb, "alive"))
