@@ -17,7 +17,7 @@ ROLES = inventory discovery router host cli
 # --quiet says "no work to do" all the same; what is built is asked first, since a pipe would hide a failure
 ninja = ninja -C $(1) -n --quiet | grep -q "no work to do" || ninja -C $(1) -j $(JOBS) --quiet
 
-.PHONY: help packages build asan demo check test sim bench lab fuzz lint clean install golden-update
+.PHONY: help packages build asan demo check test sim vm bench lab fuzz lint clean install golden-update
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,7 +50,7 @@ lab: build ## root: bring up a lab to play with: make lab T=three-hosts
 	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router lab/up $(T)
 
 check: ## root: every test, with real dockerds, and once more under the sanitizers
-	@packaging/packages.sh build check
+	@packaging/packages.sh build check vm
 	@BUILD=$(BUILD) BUILD_ASAN=$(BUILD_ASAN) tests/check.sh
 
 test: build ## the tests that need neither root nor Docker: unit tests, and the rules of the layers
@@ -59,6 +59,10 @@ test: build ## the tests that need neither root nor Docker: unit tests, and the 
 
 sim: build ## gossip: all 1,000 schedules of faults, up to 5,000 nodes (an hour or more); one: build/tests/sim/sim --seed N --nodes N --trace
 	@$(BUILD)/tests/sim/sim --full
+
+vm: build ## WireGuard of a real kernel, in an emulated machine (a minute; downloads that kernel once)
+	@packaging/packages.sh vm
+	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router tests/vm/wireguard.sh
 
 bench: build ## root: measure, side by side with Docker Swarm's overlay
 	@packaging/packages.sh lab

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# packaging/packages.sh build|lab|check|fuzz...: install the Debian packages that a target of the Makefile needs, when
+# packaging/packages.sh build|lab|check|fuzz|vm...: install the Debian packages that a target of the Makefile needs, when
 # any is missing and we are root; says which are missing otherwise. The one list of them.
 set -eu
 
@@ -12,6 +12,7 @@ packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static ipe
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
 	etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
 packages_fuzz="clang llvm"
+packages_vm="qemu-system-x86 cpio kmod busybox-static socat nftables iproute2"
 
 want=
 for set; do
@@ -20,8 +21,9 @@ for set; do
 	lab) want="$want $packages_lab" ;;
 	check) want="$want $packages_check" ;;
 	fuzz) want="$want $packages_fuzz" ;;
+	vm) want="$want $packages_vm" ;;
 	*)
-		echo "usage: packaging/packages.sh build|lab|check|fuzz..." >&2
+		echo "usage: packaging/packages.sh build|lab|check|fuzz|vm..." >&2
 		exit 2
 		;;
 	esac

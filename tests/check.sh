@@ -73,6 +73,8 @@ if [ -n "$built" ]; then
 		DOCKER_ROUTER=$PWD/$BUILD/docker-router
 		[[ $BUILD != /* ]] || DOCKER_ROUTER=$BUILD/docker-router
 		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --results "$results"
+		title "a virtual machine"
+		DOCKER_ROUTER=$DOCKER_ROUTER step vm-wireguard tests/vm/wireguard.sh
 		title "namespaces and dockerds, with sanitizers"
 		DOCKER_ROUTER=$PWD/$BUILD_ASAN/docker-router
 		[[ $BUILD_ASAN != /* ]] || DOCKER_ROUTER=$BUILD_ASAN/docker-router

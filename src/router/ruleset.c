@@ -426,10 +426,11 @@ void ruleset_wireguard(const struct ruleset_host *in, const char *device, struct
 	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
 	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
 	guard(&r, t, in);
-	/* What is left is for nobody here, but errors: a path's MTU must be learned. */
+	/* What is left is for nobody here, but errors (ICMPv6; by number, the name needs /etc/protocols): a path's MTU
+	 * must be learned. */
 	command(&r, "rule",
 		"\"chain\":\"prerouting\",\"expr\":[" MATCH(IIFNAME, "\"%s\"") "," MATCH_NOT(
-			"{\"meta\":{\"key\":\"l4proto\"}}", "\"ipv6-icmp\"") ",{\"drop\":null}]",
+			"{\"meta\":{\"key\":\"l4proto\"}}", "58") ",{\"drop\":null}]",
 		device);
 	chain(&r, "forward", "forward", "filter", 0);
 	command(&r, "rule", "\"chain\":\"forward\",\"expr\":[{\"drop\":null}]");
