@@ -70,7 +70,7 @@ int forward_rule_make(const char *text, size_t len, struct buf *ret, struct err 
 	size_t n = 0;
 
 	if (len > FORWARD_BYTES_MAX)
-		return err_set(err, -E2BIG, "forward: more than %d bytes", FORWARD_BYTES_MAX);
+		return err_set(err, -E2BIG, "forward: more than %zu bytes", FORWARD_BYTES_MAX);
 	buf_puts(ret, "table netdev " FORWARD_TABLE "\ndelete table netdev " FORWARD_TABLE "\n");
 	for (const char *line = text; line < end; n++) {
 		const char *stop = memchr(line, '\n', (size_t)(end - line));

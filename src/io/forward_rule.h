@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 #define FORWARD_RULES_MAX 1024
-#define FORWARD_BYTES_MAX (64 * FORWARD_RULES_MAX)
+#define FORWARD_BYTES_MAX ((size_t)64 * FORWARD_RULES_MAX)
 #define FORWARD_TABLE	  "docker-router-multicast"
 
 /**

@@ -363,6 +363,8 @@ static int leg_add(struct role *r, struct link **l, struct err *err)
 	struct link *n = *l;
 	int rc;
 
+	if (!n)
+		return 0;
 	n->leg.id = r->last_leg + 1;
 	rc = wire_leg_add(r->wire, &n->leg, n->ifindex, err);
 	if (rc < 0)

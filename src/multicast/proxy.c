@@ -11,8 +11,8 @@
 #include "multicast/didl.h"
 
 #define CHUNK	   65536
-#define HIGH	   (256u << 10)		    /* bytes that wait for one side before the other is no longer read */
-#define IDLE_US	   (60 * 60 * USEC_PER_SEC) /* a film that is paused holds its connection */
+#define HIGH	   (256u << 10)		 /* bytes that wait for one side before the other is no longer read */
+#define IDLE_US	   (3600 * USEC_PER_SEC) /* a film that is paused holds its connection */
 #define CONNECT_US (10 * USEC_PER_SEC)
 #define SWEEP_US   (5 * USEC_PER_SEC)
 
@@ -416,8 +416,8 @@ void proxy_free(struct proxy *p)
 {
 	if (!p)
 		return;
-	while (p->n_services)
-		service_free(p->services[0]);
+	for (size_t i = p->n_services; i-- > 0;)
+		service_free(p->services[i]);
 	timer_free(p->sweep);
 	free(p);
 }

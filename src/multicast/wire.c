@@ -487,7 +487,7 @@ static int send_port(struct wire *w, const struct wire_leg *l, const struct mc_a
 			p = &w->ports[i];
 	if (!p)
 		rc = port_open(w, l, a, &p);
-	if (rc < 0)
+	if (rc < 0 || !p)
 		return rc;
 	if (v4) {
 		(void)setsockopt(p->fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof(ttl));
