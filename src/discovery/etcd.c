@@ -79,6 +79,45 @@ const char *etcd_problem(const struct etcd *e, const char **ret_cure)
 	return e->problem;
 }
 
+static const char *cure_of(int code)
+{
+	switch (code) {
+	case -ECONNREFUSED:
+		return "Nobody listens there: is etcd up, and are ETCD_ENDPOINTS its client URLs (port 2379 by "
+		       "default)?";
+	case -ETIMEDOUT:
+		return "Can this host reach it, or does a firewall drop what it sends? Is it up, with a majority of "
+		       "its "
+		       "members?";
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+		return "The host of ETCD_ENDPOINTS has no address here, or no route leads to it.";
+	case -ECONNRESET:
+		return "Something answers, and no etcd: https must stand in ETCD_ENDPOINTS where etcd speaks TLS, and "
+		       "http where it does not.";
+	default:
+		return "Is etcd up, with a majority of its members? Are ETCD_ENDPOINTS its client URLs (https where it "
+		       "speaks TLS), and can this host reach them?";
+	}
+}
+
+/* Nobody answers. One who takes connections says more about it than those who do not; and it is told once, not for
+ * each member in turn */
+static void problem_away(struct etcd *e, enum ask ask, int code, const char *why)
+{
+	bool leaderless = e->leaderless && e->failures - e->leaderless < e->config.n_endpoints;
+	const char *cure =
+		leaderless ? "A majority of its members must be up and reach each other: etcdctl endpoint status."
+			   : cure_of(code);
+
+	if (e->problem && e->cure == cure)
+		return;
+	problem_set(e, ask, cure,
+		    leaderless ? xasprintf("etcd takes connections and does not answer: it has no leader, or hangs: %s",
+					   why)
+			       : xasprintf("no member of etcd answers: %s", why));
+}
+
 static void problem_tell(struct etcd *e, enum ask ask, int code, const char *why)
 {
 	if (code == -EACCES && e->config.username[0])
@@ -97,10 +136,7 @@ static void problem_tell(struct etcd *e, enum ask ask, int code, const char *why
 			    "ETCD_ENDPOINTS; where etcd asks for ours, ETCD_CERT and ETCD_KEY are needed.",
 			    xasprintf("TLS with etcd fails: %s", why));
 	else if (ask != ASK_NOTHING && e->failures >= e->config.n_endpoints)
-		problem_set(e, ask,
-			    "Is etcd up, with a majority of its members? Are ETCD_ENDPOINTS its client URLs (https "
-			    "where it speaks TLS), and can this host reach them?",
-			    xasprintf("no member of etcd answers: %s", why));
+		problem_away(e, ask, code, why);
 }
 
 /* --- failing and succeeding --- */
@@ -124,6 +160,8 @@ static void watch_drop(struct etcd *e)
 static void member_failed(struct etcd *e, mono_t now, enum ask ask, int code, const char *why)
 {
 	e->failures++;
+	if (strstr(why, "no leader") || (code == -ETIMEDOUT && strstr(why, "bytes received")))
+		e->leaderless = e->failures;
 	problem_tell(e, ask, code, why);
 	e->was_down = true;
 	watch_drop(e);
@@ -151,7 +189,7 @@ static void member_answered(struct etcd *e, mono_t now, enum ask ask)
 	if (e->good_us == INT64_MIN || now.us - e->good_us > ttl_us / 2)
 		etcd_list_anew(e, ttl_us);
 	e->good_us = now.us;
-	e->failures = 0;
+	e->failures = e->leaderless = 0;
 	e->was_down = false;
 	if (e->problem && (e->problem_ask == ask || e->problem_ask == ASK_NOTHING || ask == ASK_PAGE))
 		problem_clear(e);

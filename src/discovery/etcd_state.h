@@ -63,6 +63,7 @@ struct etcd {
 	size_t n_refused;
 	/* for people */
 	enum ask problem_ask;
+	unsigned leaderless; /* failures, when a member said that there is no leader; 0: none did */
 	char *problem;
 	const char *cure;
 	bool cloned;	      /* was said */
