@@ -4,8 +4,10 @@
  */
 #include "io/wireguard_child.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "io/child.h"
@@ -13,6 +15,7 @@
 #define SOCKET_DIR "/var/run/wireguard"
 #define WAIT_US	   (20 * USEC_PER_MSEC)
 #define WAIT_TIMES 500
+#define BUFFER	   (4 << 20)
 
 struct wireguard_child {
 	uv_loop_t *loop;
@@ -26,6 +29,44 @@ struct wireguard_child {
 	unsigned left; /* looks at the socket */
 };
 
+/*
+ * wireguard-go leaves its UDP sockets with the kernel's default buffer, some 90 packets: the segments of one or two
+ * large writes of a container, which arrive together. Of a stream between two busy hosts a fifth was lost there.
+ */
+static void socket_widen(int pidfd, int number)
+{
+	autoclose int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	int domain = 0, type = 0, size = 0, wanted = BUFFER;
+	socklen_t len = sizeof(int);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_DGRAM ||
+	    (domain != AF_INET && domain != AF_INET6) || getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) < 0 ||
+	    size >= BUFFER)
+		return;
+	(void)!setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted));
+}
+
+/* Of the process at the other end of @fd; on a kernel that cannot, or may not, all stays as it was */
+static void sockets_widen(int fd)
+{
+	struct ucred who = {0};
+	socklen_t len = sizeof(who);
+	char path[40];
+	uint64_t number;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 1 || who.uid != 0)
+		return;
+	autoclose int pidfd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	str_print(path, "/proc/%d/fd", (int)who.pid);
+	DIR *dir = pidfd < 0 ? NULL : opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		if (parse_u64(e->d_name, 0, 4095, &number) == 0)
+			socket_widen(pidfd, (int)number);
+	if (dir)
+		closedir(dir);
+}
+
 int wireguard_connect(const char *iface, struct err *err)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -36,6 +77,7 @@ int wireguard_connect(const char *iface, struct err *err)
 	str_print(sun.sun_path, SOCKET_DIR "/%s.sock", iface);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
 		return err_errno(err, -errno, "%s", sun.sun_path);
+	sockets_widen(fd);
 	return steal_fd(fd);
 }
 

@@ -202,6 +202,11 @@ static void encode_vxlan(struct nlmsghdr *nlh, const struct link *l)
 	mnl_attr_put_u8(nlh, IFLA_VXLAN_LEARNING, l->vxlan.learning);
 	if (l->vxlan.local.family == AF_INET)
 		mnl_attr_put_u8(nlh, IFLA_VXLAN_UDP_CSUM, !l->vxlan.no_checksum);
+	if (l->vxlan.inside) {
+		/* WireGuard proves every byte: a checksum on top would be computed twice for nothing (RFC 6935) */
+		mnl_attr_put_u8(nlh, IFLA_VXLAN_UDP_ZERO_CSUM6_TX, 1);
+		mnl_attr_put_u8(nlh, IFLA_VXLAN_UDP_ZERO_CSUM6_RX, 1);
+	}
 	if (l->vxlan.src_low) {
 		struct ifla_vxlan_port_range r = {htons(l->vxlan.src_low), htons(l->vxlan.src_high)};
 		mnl_attr_put(nlh, IFLA_VXLAN_PORT_RANGE, sizeof(r), &r);

@@ -6,7 +6,7 @@ Rows that compare are interleaved round by round; a ratio is taken within each r
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
-                          alone peers discovery multicast   (default: all)
+                          alone peers discovery multicast wireguard   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -23,6 +23,7 @@ import tempfile
 import time
 
 import multicast
+import wireguard
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '..', '..'))
 LAB = os.environ.setdefault('LAB', 'bench')
@@ -703,7 +704,8 @@ def main():
     global PROBE
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
             'mapped': row_mapped, 'names': row_names, 'manynames': row_manynames, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery,
-            'multicast': lambda: multicast.rows(sys.modules['__main__'])}
+            'multicast': lambda: multicast.rows(sys.modules['__main__']),
+            'wireguard': lambda: wireguard.rows(sys.modules['__main__'])}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
         raise SystemExit(f'bench: no row {unknown[0]}; there are {" ".join(rows)}')
@@ -713,7 +715,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'multicast'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'multicast', 'wireguard'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
