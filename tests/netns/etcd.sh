@@ -8,6 +8,10 @@
 #	members	10.99.1.1 .2 .3, client port 2379, peer port 2380	discoveries	10.99.0.1 .2 ...
 #
 # alone: it measures how long a change takes
+# variants: debian
+# more: sid
+# timeout: 300
+# A variant is the Debian release that etcd is of: the machine's own, or another one's, downloaded beside it.
 # Environment: DOCKER_ROUTER (the command; default: build/docker-router), ARTIFACTS (where logs are kept after a failure).
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -19,6 +23,16 @@ skip() {
 	exit 77
 }
 [ "$(id -u)" = 0 ] || skip "needs root"
+if [ "${1:-}" != inside ] && [[ ${VARIANT:--} != [-d]* ]]; then
+	dir=${LAB_DIR:-/tmp/docker-router-lab}/cache/etcd-$VARIANT
+	if [ ! -x "$dir/usr/bin/etcd" ]; then
+		rm -rf "$dir.new"
+		why=$(lab/fetch.sh "$VARIANT" "$dir.new" etcd-server etcd-client 2>&1) || skip "$why"
+		rm -rf "$dir"
+		mv "$dir.new" "$dir"
+	fi
+	export PATH=$dir/usr/bin:$PATH
+fi
 for tool in ip jq unshare etcd etcdctl openssl; do
 	command -v "$tool" >/dev/null || skip "needs $tool"
 done
@@ -38,6 +52,7 @@ T=$(mktemp -d /tmp/docker-router-etcd.XXXXXX)
 chmod 755 "$T"
 declare -A PID=()
 n_tests=0 n_failed=0
+echo "# $(etcd --version | head -n 1)"
 cleanup() {
 	trap - EXIT
 	[ "${#PID[@]}" = 0 ] || end KILL "${!PID[@]}"
