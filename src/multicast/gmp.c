@@ -9,7 +9,7 @@
 
 static size_t record_bytes(const uint8_t *p, size_t address)
 {
-	return RECORD_HEAD + address + gmp_get16(p + 2) * address + p[1] * 4u;
+	return RECORD_HEAD + address + gmp_get16(p + 2) * address + (size_t)p[1] * 4;
 }
 
 int gmp_records_check(uint8_t family, const uint8_t *data, size_t len, size_t count, size_t *ret_len)

@@ -67,7 +67,7 @@ static int start_parse(struct http_text line, bool response, struct http_head *r
 
 	ret->start = line;
 	if (response) {
-		if (line.len < 12 || (memcmp(line.s, "HTTP/1.1 ", 9) && memcmp(line.s, "HTTP/1.0 ", 9)) ||
+		if (line.len < 12 || (memcmp(line.s, "HTTP/1.1 ", 9) != 0 && memcmp(line.s, "HTTP/1.0 ", 9) != 0) ||
 		    (line.len > 12 && line.s[12] != ' '))
 			return -EBADMSG;
 		for (size_t i = 9; i < 12; i++) {
@@ -82,7 +82,7 @@ static int start_parse(struct http_text line, bool response, struct http_head *r
 	ret->method = (struct http_text){line.s, n};
 	/* "GET /x HTTP/1.1": two blanks, no more */
 	if (!n || line.len < n + 11 || line.s[n] != ' ' ||
-	    (memcmp(line.s + line.len - 9, " HTTP/1.1", 9) && memcmp(line.s + line.len - 9, " HTTP/1.0", 9)))
+	    (memcmp(line.s + line.len - 9, " HTTP/1.1", 9) != 0 && memcmp(line.s + line.len - 9, " HTTP/1.0", 9) != 0))
 		return -EBADMSG;
 	for (size_t i = n + 1; i < line.len - 9; i++)
 		if (is_blank(line.s[i]))

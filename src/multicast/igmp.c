@@ -121,7 +121,7 @@ enum igmp_bad igmp_parse(const uint8_t *packet, size_t len, struct gmp_message *
 
 	if (len < IPV4_BYTES || packet[0] >> 4 != 4)
 		return IGMP_BAD_IP;
-	head = (packet[0] & 15) * 4u;
+	head = (size_t)(packet[0] & 15) * 4;
 	total = gmp_get16(packet + 2);
 	if (head < IPV4_BYTES || total < head || total > len || packet[9] != PROTOCOL_IGMP ||
 	    gmp_get16(packet + 6) & FRAGMENT_MASK)

@@ -188,8 +188,10 @@ static void entries_drop(struct membership *m, const struct leg *l, bool all)
 
 			if (e && (all || !leg_permits(l, &g->ip)))
 				entry_remove(m, g, e);
-			if (all && ask_find(g, l->conf.id))
-				ask_remove(g, ask_find(g, l->conf.id));
+			struct ask *a = all ? ask_find(g, l->conf.id) : NULL;
+
+			if (a)
+				ask_remove(g, a);
 		}
 }
 
@@ -507,7 +509,7 @@ static bool leg_ask(struct membership *m, struct group *g, const struct leg *l, 
 	merged(m, g, l, &m->said);
 	if (a ? filter_equal(a->filter, &m->said) : !filter_wants(&m->said, NULL))
 		return false;
-	if (!filter_wants(&m->said, NULL)) {
+	if (a && !filter_wants(&m->said, NULL)) {
 		ask_remove(g, a);
 	} else {
 		if (!a) {

@@ -184,7 +184,7 @@ enum mld_bad mld_parse(const uint8_t *packet, size_t len, struct gmp_message *re
 
 		if (total - head < 8)
 			return MLD_BAD_IP;
-		options = (packet[head + 1] + 1u) * 8;
+		options = ((size_t)packet[head + 1] + 1) * 8;
 		if (options > total - head)
 			return MLD_BAD_IP;
 		e.alert = has_alert(packet + head, options);

@@ -4,7 +4,8 @@
  */
 #include "multicast/querier.h"
 
-#define NEVER INT64_MAX
+#define NEVER	    INT64_MAX
+#define LIFE_MAX_US (INT64_C(3) * 3600 * USEC_PER_SEC)
 
 const char *const querier_mode_names[QUERIER_MODE_N_] = {"off", "auto", "on"};
 const char *const querier_state_names[QUERIER_STATE_N_] = {"silent", "listening", "asking", "other"};
@@ -69,7 +70,7 @@ static int64_t other_life(const struct querier *q, const struct gmp_message *m)
 	int64_t life = robustness * interval + m->max_response_us / 2;
 
 	/* whatever he promises, three hours are too long for a switch, and a second is no promise */
-	return life < USEC_PER_SEC ? USEC_PER_SEC : life > 3 * 3600 * USEC_PER_SEC ? 3 * 3600 * USEC_PER_SEC : life;
+	return life < USEC_PER_SEC ? USEC_PER_SEC : life > LIFE_MAX_US ? LIFE_MAX_US : life;
 }
 
 void querier_heard(struct querier *q, mono_t now, const struct gmp_message *m)
