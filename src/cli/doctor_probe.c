@@ -92,7 +92,13 @@ static int by_address(const void *pa, const void *pb)
 	return ip_cmp(&a->host_ip, &b->host_ip);
 }
 
-/* One target per host that is active and of our family */
+/* Hosts of other modes need not listen there, and do not answer */
+static bool speaks_datagrams(const struct peer *p)
+{
+	return p->source == PEER_MULTICAST || p->source == PEER_STATIC || p->source == PEER_DNS;
+}
+
+/* One target per host that is active, of our family, and listens */
 static void hosts_collect(const struct discovery *disc, uint8_t family, struct targets *ts)
 {
 	autofree const struct peer **order = xcalloc(disc->n_peers + 1, sizeof(struct peer *));
@@ -100,7 +106,7 @@ static void hosts_collect(const struct discovery *disc, uint8_t family, struct t
 
 	for (size_t i = 0; i < disc->n_peers; i++) {
 		const struct peer *p = &disc->peers[i];
-		if (p->status == PEER_ACTIVE && p->host_id[0] && p->source != PEER_FILE && p->host_ip.family == family)
+		if (p->status == PEER_ACTIVE && p->host_id[0] && speaks_datagrams(p) && p->host_ip.family == family)
 			order[n++] = p;
 	}
 	qsort(order, n, sizeof(struct peer *), by_address);
@@ -214,6 +220,14 @@ static void query_rows(struct doctor *d, const struct targets *ts, uint16_t port
 		fine += ts->v[i].answered;
 		if (ts->v[i].answered)
 			continue;
+		if (p->source == PEER_DNS) {
+			doctor_add(
+				d, "discovery port", CHECK_WARNING,
+				"Open it on that host for this one. Until then names of containers there are not known "
+				"here, nor changes before the TTL is over.",
+				"%s, found in DNS, does not answer on UDP %u", peer_name(p, name), port);
+			continue;
+		}
 		bool told = is_told_of(d, &p->host_ip);
 		autofree char *cure = xasprintf(
 			"%sOpen UDP %u from %s on %s, if docker-router runs there. (It was heard by %s, so its "
@@ -241,7 +255,9 @@ void doctor_discovery_port(struct doctor *d)
 	hosts_collect(disc, own.ip.family, &ts);
 	if (ts.n == 0 || disc->self.n_stacks == 0 || !disc->self.host_id[0]) {
 		doctor_add(d, "discovery port", CHECK_SKIPPED, NULL,
-			   ts.n ? "no stack here that could ask" : "no peer to ask");
+			   ts.n		   ? "no stack here that could ask"
+			   : disc->n_peers ? "no peer that is spoken to on this port"
+					   : "no peer to ask");
 		return;
 	}
 	struct err err = {0};

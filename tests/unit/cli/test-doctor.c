@@ -243,11 +243,18 @@ static void test_probe(void **state)
 	peer_add(&p->d, "127.0.0.3", "silent", 'c');
 	peer_add(&p->d, "127.0.0.4", "sealed", 'd');
 	problems_add(&disc->problems, "127.0.0.4", "", "seals with another key than ours");
+	peer_add(&p->d, "127.0.0.5", "in-dns", 'e');
+	disc->peers[disc->n_peers - 1].source = PEER_DNS;
+	peer_add(&p->d, "127.0.0.6", "elsewhere", 'f'); /* listens on no such port */
+	disc->peers[disc->n_peers - 1].source = PEER_ETCD;
 	int64_t start = mono_now().us;
 	doctor_discovery_port(&p->d);
 	assert_true(mono_now().us - start < 2 * USEC_PER_SEC);
 
-	assert_int_equal(p->d.n, 3);
+	assert_int_equal(p->d.n, 4);
+	const struct check *dns = find(&p->d, "discovery port", "in-dns (127.0.0.5), found in DNS");
+	assert_non_null(dns); /* it goes without */
+	assert_int_equal(dns->state, CHECK_WARNING);
 	const struct check *ok = find(&p->d, "discovery port", "1 host answered"),
 			   *sealed = find(&p->d, "discovery port", "sealed"),
 			   *bad = find(&p->d, "discovery port", "silent");
