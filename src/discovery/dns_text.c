@@ -121,14 +121,15 @@ void dns_text_put(struct buf *b, const struct peer *p)
 
 void dns_sealed_put(struct buf *b, const char *data, size_t len)
 {
-	char first[STRING_BYTES];
 	size_t n = STRING_BYTES - strlen(SEALED);
+	uint8_t first;
 
 	n = len < n ? len : n;
-	memcpy(first, SEALED, strlen(SEALED));
-	memcpy(first + strlen(SEALED), data, n);
+	first = (uint8_t)(strlen(SEALED) + n);
 	string_put(b, MAGIC, strlen(MAGIC));
-	string_put(b, first, strlen(SEALED) + n);
+	buf_append(b, &first, 1);
+	buf_puts(b, SEALED);
+	buf_append(b, data, n);
 	while (n < len) {
 		size_t more = len - n < STRING_BYTES ? len - n : STRING_BYTES;
 
@@ -250,8 +251,9 @@ static int wireguard_get(char *value, struct wg_say *ret)
 		return -EINVAL;
 	w.port = (uint16_t)port;
 	while ((e = element_next(&value))) {
-		if (w.n_ring >= WG_RING || !wg_ring_id_valid(e) || !str_copy(w.ring[w.n_ring++], e))
+		if (w.n_ring >= WG_RING || !wg_ring_id_valid(e) || !str_copy(w.ring[w.n_ring], e))
 			return -EINVAL;
+		w.n_ring++;
 	}
 	*ret = w;
 	return 0;

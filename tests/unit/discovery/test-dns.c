@@ -485,6 +485,7 @@ struct world {
 	struct endpoint hosts[8];
 	size_t n_hosts;
 	struct dns_question q[DNS_PARALLEL_MAX];
+	char names[DNS_PARALLEL_MAX][DNS_NAME_BYTES]; /* of those: theirs are borrowed */
 	size_t n_q;
 };
 
@@ -577,13 +578,16 @@ static struct dns_question asked(struct world *w, const char *name, enum dns_typ
 {
 	struct dns_question q = {.id = 0};
 
-	while (w->n_q < DNS_PARALLEL_MAX && dns_ask(w->dns, w->now, &w->q[w->n_q]))
+	while (w->n_q < DNS_PARALLEL_MAX && dns_ask(w->dns, w->now, &w->q[w->n_q])) {
+		str_copy(w->names[w->n_q], w->q[w->n_q].name);
 		w->n_q++;
+	}
 	for (size_t i = 0; i < w->n_q; i++) {
-		if (!str_eq(w->q[i].name, name) || w->q[i].type != type)
+		if (!str_eq(w->names[i], name) || w->q[i].type != type)
 			continue;
 		q = w->q[i];
 		w->q[i] = w->q[--w->n_q];
+		memmove(w->names[i], w->names[w->n_q], sizeof(w->names[i]));
 		return q;
 	}
 	fail_msg("%s is not asked for", name);
