@@ -180,9 +180,29 @@ static const char *const threads[] = {"set_robust_list",   "rseq",	     "set_tid
 				      "sched_setaffinity", "sched_getparam", "sched_getscheduler"};
 
 static const char *const children[] = {
-	"clone",   "fork",	"vfork",       "execve",     "execveat",	"setsid",	   "setpgid",
-	"getpgid", "getpgrp",	"prctl",       "arch_prctl", "set_tid_address", "set_robust_list", "rseq",
-	"kill",	   "getgroups", "getgroups32", "chdir",	     "fchdir",		"setrlimit",
+	"clone",
+	"fork",
+	"vfork",
+	"execve",
+	"execveat",
+	"setsid",
+	"setpgid",
+	"rt_sigtimedwait",
+	"rt_sigtimedwait_time64",
+	"rt_sigsuspend",
+	"getpgid",
+	"getpgrp",
+	"prctl",
+	"arch_prctl",
+	"set_tid_address",
+	"set_robust_list",
+	"rseq",
+	"kill",
+	"getgroups",
+	"getgroups32",
+	"chdir",
+	"fchdir",
+	"setrlimit",
 };
 
 /* What is not there for this architecture is no error: libseccomp knows all names of all of them */
