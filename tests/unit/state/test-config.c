@@ -231,6 +231,39 @@ static void test_together(void **state)
 	assert_string_equal(l->err.text, "VNI=5 is given without STACK_ID: both are needed, or none");
 }
 
+static void test_dns(void **state)
+{
+	static const char *const bad[] = {"DNS_DOMAIN=a..b",
+					  "DNS_DOMAIN=-a",
+					  "DNS_SERVER=dns.example",
+					  "DNS_SERVER=192.0.2.1:0",
+					  "DNS_SERVER=224.0.0.1",
+					  "DNS_UPDATE=yes",
+					  "DNS_TTL=1"};
+	struct loaded *l = load(FOR_DISCOVERY, NULL,
+				ARGS("CONFIG=", "DISCOVERY_MODE=dns,static", "DNS_DOMAIN=Router.Example.",
+				     "DNS_SERVER=192.0.2.53,[2001:db8::53]:5353", "DNS_UPDATE=192.0.2.54",
+				     "DNS_TSIG_KEY_FILE=/k", "DNS_TTL=2"));
+
+	assert_int_equal(l->code, 0);
+	assert_int_equal(l->c.modes, MODE_DNS | MODE_STATIC);
+	assert_string_equal(l->c.dns_domain, "router.example");
+	assert_int_equal(l->c.n_dns_servers, 2);
+	assert_int_equal(l->c.dns_servers[0].port, 53);
+	assert_int_equal(l->c.dns_servers[1].port, 5353);
+	assert_int_equal(l->c.dns_update.port, 53);
+	assert_int_equal(l->c.dns_ttl_s, 2);
+	l = load(FOR_DISCOVERY, NULL, ARGS("CONFIG=", "DISCOVERY_MODE=dns"));
+	assert_int_equal(l->code, -EINVAL);
+	assert_non_null(strstr(l->err.text, "needs DNS_DOMAIN"));
+	l = load(FOR_DISCOVERY, NULL, ARGS("CONFIG=", "DISCOVERY_MODE=dns", "DNS_DOMAIN=r", "DNS_TSIG_KEY_FILE=/k"));
+	assert_int_equal(l->code, -EINVAL);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		l = load(FOR_DISCOVERY, NULL, ARGS("CONFIG=", bad[i]));
+		assert_int_equal(l->code, -EINVAL);
+	}
+}
+
 static void test_command_line(void **state)
 {
 	assert_string_equal(load(FOR_ROUTER, ARGS("--vxlan-prot", "5"), NULL)->err.text,
@@ -276,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_dns),
 		cmocka_unit_test(test_command_line),
 		cmocka_unit_test(test_help),
 	};
