@@ -491,9 +491,11 @@ static void state_leg(const struct role *r, size_t at, struct multicast_state *s
 	str_copy(to->name, l->leg.name);
 	str_copy(to->network, l->network_id);
 	str_copy(to->interface, l->ifname);
-	str_print(to->wants, "%s%s%s", l->leg.wants & MC_SSDP ? "ssdp" : "",
-		  (l->leg.wants & (MC_SSDP | MC_MDNS)) == (MC_SSDP | MC_MDNS) ? "," : "",
-		  l->leg.wants & MC_MDNS ? "mdns" : "");
+	static const char *const words[] = {"ssdp", "mdns", "groups"}; /* as the bits of enum mc_want */
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (l->leg.wants & 1u << i)
+			snprintf(to->wants + strlen(to->wants), sizeof(to->wants) - strlen(to->wants), "%s%s",
+				 to->wants[0] ? "," : "", words[i]);
 	if (!l->leg.lan)
 		str_copy(to->wants, l->label);
 	for (size_t i = 0; i < ARRAY_LEN(ips); i++)
