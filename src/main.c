@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	{"doctor", "cli", false, "check what can stand in the way, and name cause and cure"},
 	{"keygen", "cli", false, "print a new key, so that only your hosts take part"},
 	{"key", "cli", false, "add, use, remove and list the keys of the cluster"},
+	{"join", "cli", false, "join a cluster of the mode gossip"},
+	{"token", "cli", false, "print a token, with which a new host can join"},
 	{"down", "cli", false, "stop host and remove every trace from the kernel"},
 	{"version", "cli", false, "print the version"},
 };

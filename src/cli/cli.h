@@ -26,6 +26,8 @@ enum cli_option { /* beyond --format and --help, which every verb has */
 		  OPT_FROM = 32, /* these have a value */
 		  OPT_COUNT = 64,
 		  OPT_SIZE = 128,
+		  OPT_TOKEN_FILE = 256,
+		  OPT_EXPIRES = 512,
 };
 
 /** struct cli - One call of one verb */
@@ -33,13 +35,15 @@ struct cli {
 	const char *verb;
 	struct config config;
 	bool json;
-	int options;	      /* enum cli_option that were given */
-	const char *arg;      /* what stands behind the verb, or NULL */
-	const char *arg2;     /* behind that, or NULL */
-	const char *from;     /* --from, or NULL */
-	uint32_t count, size; /* --count, --size */
-	wall_t now;	      /* DOCKER_ROUTER_NOW (seconds since 1970) stands in for the clock in tests */
-	struct state_dir dir; /* fd -1: there is none, see dir_why */
+	int options;			  /* enum cli_option that were given */
+	const char *arg;		  /* what stands behind the verb, or NULL */
+	const char *arg2;		  /* behind that, or NULL */
+	const char *from;		  /* --from, or NULL */
+	uint32_t count, size;		  /* --count, --size */
+	const char *token_file, *expires; /* or NULL */
+	char default_key[300];		  /* the key file of STATE_DIR, "": there is none */
+	wall_t now;			  /* DOCKER_ROUTER_NOW (seconds since 1970) stands in for the clock in tests */
+	struct state_dir dir;		  /* fd -1: there is none, see dir_why */
 	struct err dir_why;
 };
 
@@ -57,6 +61,8 @@ int verb_doctor(struct cli *c);
 int verb_down(struct cli *c);
 int verb_keygen(struct cli *c);
 int verb_key(struct cli *c);
+int verb_join(struct cli *c);
+int verb_token(struct cli *c);
 int verb_version(struct cli *c);
 
 enum state_file {
@@ -99,7 +105,8 @@ void state_file_why(const struct cli *c, const struct state_files *f, enum state
 bool state_files_need(const struct cli *c, const struct state_files *f, enum state_file file);
 extern const char *const state_file_names[FILE_N_];
 
-/** key_file_path() - CLUSTER_KEY_FILE, as given to us or else to the host that runs here; "": none */
+/** key_file_path() - CLUSTER_KEY_FILE, as given to us or else to the host that runs here, or that of STATE_DIR; "":
+ * none */
 const char *key_file_path(const struct cli *c, const struct state_files *f);
 /** host_label() - What people call a host: its name, else its address, else the first digits of its id. Never empty */
 void host_label(const struct state_files *f, const char *host_id, const struct ip *host_ip, char *out, size_t size);

@@ -14,6 +14,7 @@
  * Whatever is not there is not missed: a second run says so and is done.
  */
 #include "cli/down.h"
+#include "state/join.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -348,6 +349,9 @@ static void files_remove(struct down *d)
 	if (!(d->cli->options & OPT_PURGE))
 		return;
 	file_remove(d, STATE_HOST_ID);
+	file_remove(d, STATE_JOIN);
+	file_remove(d, STATE_KEY_FILE);
+	(void)!(d->dry_run || unlinkat(d->cli->dir.fd, STATE_KEYS, AT_REMOVEDIR) == 0);
 	if (d->dry_run || rmdir(dir) == 0)
 		down_told(d, "directory", dir, 0, "");
 	else if (errno == ENOTEMPTY || errno == EEXIST)

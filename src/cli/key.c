@@ -41,7 +41,9 @@ const char *key_file_path(const struct cli *c, const struct state_files *f)
 {
 	if (c->config.cluster_key_file[0])
 		return c->config.cluster_key_file;
-	return f->code[FILE_HOST] == 0 ? f->host.key_file : "";
+	if (f->code[FILE_HOST] == 0 && f->host.key_file[0])
+		return f->host.key_file;
+	return c->default_key;
 }
 
 /* The keys that are to be added. "-" is stdin: wherever that comes from, it has no owner to be looked at */

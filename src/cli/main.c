@@ -6,6 +6,8 @@
 
 #include <signal.h>
 
+#include "state/join.h"
+
 extern char **environ;
 
 struct verb {
@@ -67,6 +69,16 @@ static const struct verb verbs[] = {
 	 "everywhere.\n"
 	 "The file is that of the host that runs here, or --cluster-key-file FILE.\n",
 	 "[FILE|ID]"},
+	{"join", verb_join, "[HOST[:PORT]]", OPT_TOKEN_FILE, FOR_CLI, "join a cluster of the mode gossip",
+	 "HOST is any member that can be reached; a token names some. Needs root. Writes the keys of the token to "
+	 "CLUSTER_KEY_FILE,\n"
+	 "or to STATE_DIR/keys/cluster.key where there is none, and the members to STATE_DIR/join.json, and tells a "
+	 "running\n"
+	 "discovery. Ends with 1 when nobody answers within 10 seconds; discovery goes on trying.\n"},
+	{"token", verb_token, "[HOST[:PORT]]", OPT_EXPIRES, FOR_CLI, "print a token, with which a new host can join",
+	 "It holds the keys of the cluster, members to join by (HOST is one more, as the new host is to call it), and "
+	 "a time.\n"
+	 "  (umask 077; docker-router token >FILE), copy it, and there: docker-router join --token-file FILE\n"},
 	{"down", verb_down, NULL, OPT_DRY_RUN | OPT_PURGE | OPT_HERE, FOR_CLI,
 	 "stop the host and remove every trace from the kernel",
 	 "Keeps host_id, so that the host is the same to its peers when it comes back.\n"},
@@ -89,6 +101,8 @@ static const struct flag flags[] = {
 	{"--from", OPT_FROM, "CONTAINER", "a container of this host, by name or id: what that one gets"},
 	{"--count", OPT_COUNT, "N", "echoes for each hop, 1 to 1000 (5)"},
 	{"--size", OPT_SIZE, "BYTES", "of each, behind its headers, 0 to 65000 (56)"},
+	{"--token-file", OPT_TOKEN_FILE, "FILE", "the token; - or without it: stdin"},
+	{"--expires", OPT_EXPIRES, "TIME", "how long it is good: 30m, 12h, 7d (1h)"},
 	{"--here", OPT_HERE, NULL, "this is the host's network namespace, whatever host.json says"},
 };
 
@@ -171,6 +185,10 @@ static int flag_set(struct cli *c, const struct flag *f, const char *value)
 	}
 	if (f->option == OPT_FROM)
 		c->from = value;
+	if (f->option == OPT_TOKEN_FILE)
+		c->token_file = value;
+	if (f->option == OPT_EXPIRES)
+		c->expires = value;
 	if (f->option == OPT_COUNT && parse_u64(value, 1, 1000, &n) != 0)
 		return usage_error(c->verb, "--count takes 1 to 1000, not ", value);
 	if (f->option == OPT_COUNT)
@@ -285,6 +303,10 @@ int main(int argc, char **argv)
 	int view = state_dir_view(c.config.state_dir, &c.dir, &c.dir_why);
 	if (view < 0)
 		c.dir.fd = -1;
+
+	str_print(c.default_key, "%s/%s", c.config.state_dir, STATE_KEY_FILE);
+	if (access(c.default_key, F_OK) < 0)
+		c.default_key[0] = '\0';
 
 	int status = verb->run(&c);
 	if (c.dir.fd >= 0)

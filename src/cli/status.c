@@ -117,6 +117,45 @@ static struct table *roles_table(const struct cli *c, const struct state_files *
 	return t;
 }
 
+/* Members of the mode gossip; those that left are no news */
+static struct table *members_table(const struct state_files *f)
+{
+	static const struct column columns[] = {{"host_name", "MEMBER", COL_SHRINK},
+						{"address", "ADDRESS", 0},
+						{"status", "STATE", 0},
+						{"host_id", "", COL_JSON},
+						{"incarnation", "", COL_JSON}};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < f->discovery.gossip.n_members; i++) {
+		const struct cluster_member *m = &f->discovery.gossip.members[i];
+		char label[80], address[ENDPOINT_STRLEN];
+
+		if (m->status == MEMBER_LEFT)
+			continue;
+		host_label(f, m->host_id, &m->address.ip, label, sizeof(label));
+		cell_str(t, label);
+		cell_str(t, endpoint_format(&m->address, address));
+		cell_str(t, member_status_names[m->status]);
+		cell_str(t, m->host_id);
+		cell_int(t, (int64_t)m->incarnation);
+	}
+	return t;
+}
+
+static void members_print(struct output *o, const struct discovery *d)
+{
+	size_t n[MEMBER_STATUS_N_] = {0};
+
+	if (!d->gossip.port)
+		return;
+	for (size_t i = 0; i < d->gossip.n_members; i++)
+		n[d->gossip.members[i].status]++;
+	output_line(o, "Gossip     port %u; with %zu other member%s, %zu suspected; %zu dead", d->gossip.port,
+		    n[MEMBER_ALIVE] + n[MEMBER_SUSPECT], n[MEMBER_ALIVE] + n[MEMBER_SUSPECT] == 1 ? "" : "s",
+		    n[MEMBER_SUSPECT], n[MEMBER_DEAD]);
+}
+
 static struct table *engines_table(const struct state_files *f)
 {
 	static const struct column columns[] = {{"endpoint", "ENGINE", 0},
@@ -260,6 +299,7 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			    plural(n->peers), n->hosts, plural(n->hosts), n->stale);
 		if (!d->self.key_id[0])
 			output_line(o, "           anybody on the network can join: see docker-router keygen --help");
+		members_print(o, d);
 	}
 	if (f->code[FILE_INVENTORY] == 0)
 		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s; %zu mapped", n->stacks,
@@ -309,6 +349,8 @@ int verb_status(struct cli *c)
 	summary_print(c, &o, &f, &n);
 	output_table(&o, "roles", "", NULL, roles_table(c, &f));
 	output_table(&o, "engines", "", NULL, engines_table(&f));
+	if (f.discovery.gossip.port)
+		output_table(&o, "members", "", NULL, members_table(&f));
 	output_table(&o, "pending", "", NULL, pending_table(&f));
 	missing_print(c, &o, &f);
 	cures_print(&o, &f);

@@ -10,23 +10,15 @@
 #include "discovery/facts.h"
 #include "discovery/gossip_joins.h"
 #include "discovery/gossip_net.h"
+#include "discovery/gossip_paths.h"
 #include "discovery/mode.h"
 
 #define BIND_RETRY_US (2 * USEC_PER_SEC)
+#define JOIN_KEYS_US  (300 * USEC_PER_MSEC) /* join.json waits so long for who reads keys */
+#define LOOK_US	      (2 * USEC_PER_SEC)
 #define STOP_US	      USEC_PER_SEC
-#define PATHS	      64
-#define PATH_FRESH_US (60 * USEC_PER_SEC) /* what was seen of a path counts so long */
-#define PATH_SILENT   3			  /* streams in a row without a datagram in between: those do not get through */
 #define LINES_US      (50 * USEC_PER_MSEC) /* between two log lines about members */
 #define ID_AT	      4			   /* of who sends, in a datagram */
-
-/* What is known of the way to an address that streams were opened to; 0: never */
-struct path {
-	struct endpoint to;
-	int64_t udp_us, open_us, failed_us;
-	unsigned opened; /* streams since the last datagram */
-	int code;	 /* of failed_us */
-};
 
 struct gossip_client {
 	const struct mode_env *env; /* NULL: not started */
@@ -40,18 +32,19 @@ struct gossip_client {
 	struct endpoint at; /* ip none: nowhere */
 	bool bound;
 	char bind_why[200];
-	struct timer *timer, *bind_timer, *sweep_timer, *stop_timer;
+	struct timer *timer, *bind_timer, *sweep_timer, *stop_timer, *join_timer;
 	struct cluster_member *loaded; /* until gossip begins */
 	size_t n_loaded;
 	uint64_t self_version;
 	bool self_known;
 	uint64_t *keys; /* of our facts */
 	size_t n_keys, cap_keys;
-	struct path paths[PATHS];
-	size_t n_paths;
+	struct gossip_paths paths;
 	bool told, stopping, stopped;
 	bool full; /* not all of our facts found room */
 	struct log_limit lines;
+	int64_t looked_us;
+	size_t n_problems;
 };
 
 static struct core_now client_now(void)
@@ -74,87 +67,6 @@ static bool id_parse(const char *s, struct gossip_id *ret)
 static bool endpoint_same(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->port == b->port && ip_cmp(&a->ip, &b->ip) == 0;
-}
-
-/* --- ways to others --- */
-
-static struct path *path_find(struct gossip_client *c, const struct endpoint *to)
-{
-	for (size_t i = 0; i < c->n_paths; i++) {
-		if (endpoint_same(&c->paths[i].to, to))
-			return &c->paths[i];
-	}
-	return NULL;
-}
-
-static void path_opened(struct gossip_client *c, const struct endpoint *to, int code)
-{
-	struct path *p = path_find(c, to);
-	int64_t now_us = mono_now().us;
-
-	if (!p && c->n_paths < PATHS)
-		p = &c->paths[c->n_paths++];
-	for (size_t i = 0; !p && i < c->n_paths; i++) {
-		const struct path *x = &c->paths[i];
-
-		if ((x->open_us > x->failed_us ? x->open_us : x->failed_us) + PATH_FRESH_US < now_us)
-			p = &c->paths[i];
-	}
-	if (!p)
-		return;
-	if (!endpoint_same(&p->to, to))
-		*p = (struct path){.to = *to};
-	if (code == 0) {
-		p->opened = p->open_us + PATH_FRESH_US < now_us ? 1 : p->opened + 1;
-		p->open_us = now_us;
-		return;
-	}
-	p->failed_us = now_us;
-	if (p->code != code)
-		c->env->write(c->env->arg);
-	p->code = code;
-}
-
-static bool fresh(int64_t at_us, int64_t now_us)
-{
-	return at_us != 0 && now_us - at_us < PATH_FRESH_US;
-}
-
-static bool is_joined_by(const struct gossip_client *c, const struct endpoint *to)
-{
-	struct endpoint join[GOSSIP_JOINS];
-	size_t n = gossip_joins_get(c->joins, c->at.ip.family, join);
-
-	for (size_t i = 0; i < n; i++) {
-		if (endpoint_same(&join[i], to))
-			return true;
-	}
-	return false;
-}
-
-static void path_problems(const struct gossip_client *c, const struct path *p, struct problems *ret)
-{
-	int64_t now_us = mono_now().us;
-	char e[ENDPOINT_STRLEN];
-
-	endpoint_format(&p->to, e);
-	if (fresh(p->failed_us, now_us) && p->failed_us > p->open_us) {
-		if (p->code == -ECONNREFUSED && is_joined_by(c, &p->to))
-			problems_add(ret, e,
-				     "Start docker-router there with DISCOVERY_MODE=gossip, or correct GOSSIP_JOIN.",
-				     "nobody listens there (TCP, GOSSIP_PORT): connection refused");
-		else if (p->code != -ECONNREFUSED && p->code != -ENOKEY && p->udp_us > p->failed_us)
-			problems_add(ret, e, "Open GOSSIP_PORT for TCP too, on that host and on the way to it.",
-				     "TCP does not get through to GOSSIP_PORT, and UDP does");
-		else if (p->code != -ECONNREFUSED && p->code != -ENOKEY && is_joined_by(c, &p->to))
-			problems_add(ret, e,
-				     "Is the host up, and the address right? Open GOSSIP_PORT for TCP and UDP, on that "
-				     "host and on the way to it.",
-				     "does not answer on GOSSIP_PORT, neither TCP nor UDP: %s", strerror(-p->code));
-	} else if (fresh(p->open_us, now_us) && p->opened >= PATH_SILENT) {
-		problems_add(ret, e, "Open GOSSIP_PORT for UDP too, on both hosts and on the way between them.",
-			     "UDP does not get through to GOSSIP_PORT, and TCP does");
-	}
 }
 
 /* --- from gossip to the core --- */
@@ -243,6 +155,24 @@ static void client_stopped(void *arg)
 	c->env->changed(c->env->arg);
 }
 
+static void client_problems(const void *mode, struct problems *ret);
+
+/* What stands in the way to others shows by and by, without an event of its own */
+static void problems_look(struct gossip_client *c)
+{
+	struct problems now = {0};
+	int64_t now_us = mono_now().us;
+
+	if (now_us - c->looked_us < LOOK_US)
+		return;
+	c->looked_us = now_us;
+	client_problems(c, &now);
+	if (now.n != c->n_problems)
+		c->env->write(c->env->arg);
+	c->n_problems = now.n;
+	problems_done(&now);
+}
+
 static void client_drain(struct gossip_client *c)
 {
 	struct gossip_action a;
@@ -286,6 +216,7 @@ static void client_drain(struct gossip_client *c)
 		due_us -= mono_now().us;
 		timer_start(c->timer, due_us > 0 ? due_us : 0);
 	}
+	problems_look(c);
 	if (!c->told)
 		return;
 	c->told = false;
@@ -338,8 +269,6 @@ static void double_tell(struct gossip_client *c, const struct endpoint *from)
 static void on_datagram(void *arg, const struct endpoint *from, const char *data, size_t len)
 {
 	struct gossip_client *c = arg;
-	struct path *p;
-
 	if (!c->gossip || !c->env->core ||
 	    !guard_open(c->env->guard, SEAL_GOSSIP, c->env->core, client_now(), &c->at, from, &data, &len, reply, c))
 		return;
@@ -347,12 +276,9 @@ static void on_datagram(void *arg, const struct endpoint *from, const char *data
 		double_tell(c, from);
 		return;
 	}
-	p = path_find(c, from);
-	if (p) {
-		p->udp_us = mono_now().us;
-		p->opened = 0;
-	}
+	gossip_path_heard(&c->paths, mono_now(), from);
 	gossip_datagram(c->gossip, mono_now(), from, data, len);
+	core_feed_seen(c->env->core, client_now(), FEED_GOSSIP);
 	client_drain(c);
 }
 
@@ -389,7 +315,10 @@ static void on_closed(void *arg, uint32_t number)
 
 static void on_opened(void *arg, const struct endpoint *to, int code)
 {
-	path_opened(arg, to, code);
+	struct gossip_client *c = arg;
+
+	if (gossip_path_opened(&c->paths, mono_now(), to, code))
+		c->env->write(c->env->arg);
 }
 
 static void on_no_key(void *arg, const struct endpoint *with, const char *key_id)
@@ -601,6 +530,11 @@ static void client_load(void *mode, const struct discovery *last)
 	c->loaded = c->n_loaded ? xmemdup(last->gossip.members, c->n_loaded * sizeof(*c->loaded)) : NULL;
 }
 
+static void on_join_timer(void *arg)
+{
+	client_join(arg);
+}
+
 static void client_make(struct gossip_client *c, const struct mode_env *env)
 {
 	const struct gossip_net_events events = {.seal = on_seal,
@@ -619,6 +553,7 @@ static void client_make(struct gossip_client *c, const struct mode_env *env)
 	c->timer = timer_new(env->loop, "gossip", on_timer, c);
 	c->bind_timer = timer_new(env->loop, "gossip sockets", client_bind, c);
 	c->sweep_timer = timer_new(env->loop, "gossip sweep", on_sweep, c);
+	c->join_timer = timer_new(env->loop, "gossip join", on_join_timer, c);
 	c->stop_timer = timer_new(env->loop, "gossip stop", client_stopped, c);
 }
 
@@ -632,16 +567,30 @@ static int client_start(void *mode, const struct mode_env *env, struct err *err)
 	return 0;
 }
 
-/* The verb `join` has written the keys before */
+/* Other keys: what was tried with the old ones is tried again */
+static void client_keys(void *mode)
+{
+	struct gossip_client *c = mode;
+	const struct join_list none = {.n = 0};
+
+	timer_stop(c->join_timer);
+	gossip_joins_set(c->joins, &none);
+	client_join(c);
+}
+
+/* The verb `join` has written the keys before: they are read first */
 static void client_file(void *mode, const char *name)
 {
 	struct gossip_client *c = mode;
 
 	if (name && !str_eq(name, STATE_JOIN))
 		return;
-	if (name)
-		guard_reload(c->env->guard);
-	client_join(c);
+	if (!name) {
+		client_join(c);
+		return;
+	}
+	timer_start(c->join_timer, JOIN_KEYS_US);
+	guard_reload(c->env->guard);
 }
 
 static void client_leave(struct gossip_client *c)
@@ -717,6 +666,7 @@ static void client_free(void *mode)
 		timer_free(c->bind_timer);
 		timer_free(c->sweep_timer);
 		timer_free(c->stop_timer);
+		timer_free(c->join_timer);
 	}
 	gossip_free(c->gossip);
 	seal_free(c->seal);
@@ -768,8 +718,10 @@ static void client_problems(const void *mode, struct problems *ret)
 	if (c->join_file.refused[0])
 		problems_add(ret, "join", "docker-router token on a member, docker-router join here.",
 			     "the last attempt was refused: %s", c->join_file.refused);
-	for (size_t i = 0; i < c->n_paths; i++)
-		path_problems(c, &c->paths[i], ret);
+	struct endpoint join[GOSSIP_JOINS];
+	size_t n = gossip_joins_get(c->joins, c->at.ip.family, join);
+
+	gossip_path_problems(&c->paths, mono_now(), join, n, ret);
 	gossip_joins_problems(c->joins, c->at.ip.family, ret);
 }
 
@@ -778,6 +730,7 @@ const struct mode mode_gossip = {.bit = MODE_GOSSIP,
 				 .start = client_start,
 				 .load = client_load,
 				 .self = client_self,
+				 .keys = client_keys,
 				 .file = client_file,
 				 .stop = client_stop,
 				 .stopped = client_is_stopped,

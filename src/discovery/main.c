@@ -589,7 +589,7 @@ static void role_core(struct role *r)
 				     .timeout_us = c->peer_timeout_s * USEC_PER_SEC,
 				     .multicast = c->modes & MODE_MULTICAST,
 				     .goodbye = c->goodbye == GOODBYE_STOP,
-				     .sealed = c->cluster_key_file[0] != '\0',
+				     .sealed = guard_key_id(r->guard)[0] != '\0',
 				     .peers = c->peers,
 				     .n_peers = c->modes & MODE_STATIC ? c->n_peers : 0,
 				     .mapping = c->mapping,
