@@ -725,7 +725,14 @@ static void client_problems(const void *mode, struct problems *ret)
 	gossip_joins_problems(c->joins, c->at.ip.family, ret);
 }
 
+/* Names to join by are looked up in a thread of libuv's; `join` may bring one at any time */
+static unsigned client_sandbox(const struct config *config)
+{
+	return SANDBOX_THREADS;
+}
+
 const struct mode mode_gossip = {.bit = MODE_GOSSIP,
+				 .sandbox = client_sandbox,
 				 .open = client_open,
 				 .start = client_start,
 				 .load = client_load,
