@@ -130,6 +130,38 @@ size_t wg_genl_set(void *buf, uint16_t family, const char *name, const struct wg
 
 /* --- answers --- */
 
+/* libmnl's own walk rounds the end of a message up, and reads behind one whose length is odd */
+struct walk {
+	const char *at;
+	size_t left;
+};
+
+static struct walk walk_message(const struct nlmsghdr *nlh)
+{
+	size_t head = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct genlmsghdr));
+
+	if (nlh->nlmsg_len <= head)
+		return (struct walk){0};
+	return (struct walk){(const char *)nlh + head, nlh->nlmsg_len - head};
+}
+
+static struct walk walk_nested(const struct nlattr *a)
+{
+	return (struct walk){mnl_attr_get_payload(a), mnl_attr_get_payload_len(a)};
+}
+
+static const struct nlattr *walk_next(struct walk *w)
+{
+	const struct nlattr *a = (const void *)w->at;
+
+	if (w->left < sizeof(*a) || a->nla_len < sizeof(*a) || a->nla_len > w->left)
+		return NULL;
+	size_t step = NLA_ALIGN((size_t)a->nla_len);
+	w->at += step < w->left ? step : w->left;
+	w->left -= step < w->left ? step : w->left;
+	return a;
+}
+
 /* The payload of @a when it has exactly @size bytes, else NULL */
 static const void *exactly(const struct nlattr *a, size_t size)
 {
@@ -143,8 +175,7 @@ uint16_t wg_genl_family_decode(const struct nlmsghdr *nlh)
 
 	if (nlh->nlmsg_type != GENL_ID_CTRL || mnl_nlmsg_get_payload_len(nlh) < sizeof(struct genlmsghdr))
 		return 0;
-	mnl_attr_for_each(a, nlh, sizeof(struct genlmsghdr))
-	{
+	for (struct walk w = walk_message(nlh); (a = walk_next(&w));) {
 		const void *p = exactly(a, sizeof(id));
 		if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID && p)
 			memcpy(&id, p, sizeof(id));
@@ -181,8 +212,7 @@ static void take_allowed(const struct nlattr *nest, struct wg_peer *p)
 	const void *ip = NULL;
 	size_t ip_len = 0;
 
-	mnl_attr_for_each_nested(a, nest)
-	{
+	for (struct walk in = walk_nested(nest); (a = walk_next(&in));) {
 		const void *v;
 		switch (mnl_attr_get_type(a)) {
 		case WGALLOWEDIP_A_FAMILY:
@@ -214,8 +244,7 @@ static struct wg_peer *peer_of(const struct nlattr *nest, struct wg_device *d)
 	const struct nlattr *a;
 	const void *key = NULL;
 
-	mnl_attr_for_each_nested(a, nest)
-	{
+	for (struct walk in = walk_nested(nest); (a = walk_next(&in));) {
 		if (mnl_attr_get_type(a) == WGPEER_A_PUBLIC_KEY)
 			key = exactly(a, WG_KEY_BYTES);
 	}
@@ -238,8 +267,7 @@ static void take_peer(const struct nlattr *nest, struct wg_device *d)
 
 	if (!p)
 		return;
-	mnl_attr_for_each_nested(a, nest)
-	{
+	for (struct walk in = walk_nested(nest); (a = walk_next(&in));) {
 		const void *v;
 		switch (mnl_attr_get_type(a)) {
 		case WGPEER_A_PRESHARED_KEY:
@@ -267,8 +295,7 @@ static void take_peer(const struct nlattr *nest, struct wg_device *d)
 				memcpy(&p->tx, v, sizeof(p->tx));
 			break;
 		case WGPEER_A_ALLOWEDIPS:
-			mnl_attr_for_each_nested(one, a)
-			{
+			for (struct walk each = walk_nested(a); (one = walk_next(&each));) {
 				take_allowed(one, p);
 			}
 			break;
@@ -284,8 +311,7 @@ void wg_genl_decode(const struct nlmsghdr *nlh, struct wg_device *d)
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct genlmsghdr))
 		return;
-	mnl_attr_for_each(a, nlh, sizeof(struct genlmsghdr))
-	{
+	for (struct walk w = walk_message(nlh); (a = walk_next(&w));) {
 		const void *v;
 		switch (mnl_attr_get_type(a)) {
 		case WGDEVICE_A_PRIVATE_KEY:
@@ -301,8 +327,7 @@ void wg_genl_decode(const struct nlmsghdr *nlh, struct wg_device *d)
 				memcpy(&d->port, v, sizeof(d->port));
 			break;
 		case WGDEVICE_A_PEERS:
-			mnl_attr_for_each_nested(one, a)
-			{
+			for (struct walk each = walk_nested(a); (one = walk_next(&each));) {
 				take_peer(one, d);
 			}
 			break;
