@@ -90,6 +90,10 @@ enum seal_verdict value_open(const struct value_keys *k, const char *about, cons
 		return SEAL_OPENED;
 	}
 	raw = xmalloc(len);
+	for (size_t i = 0; i < len; i++) { /* libsodium takes some bytes above for digits: one text, one value */
+		if ((unsigned char)data[i] >= 0x80)
+			return SEAL_BROKEN;
+	}
 	if (sodium_base642bin(raw, len, data + MAGIC_LEN, len - MAGIC_LEN, NULL, &raw_len, NULL, BASE64) != 0 ||
 	    raw_len < LONGER)
 		return SEAL_BROKEN;

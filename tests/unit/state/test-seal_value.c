@@ -131,11 +131,28 @@ static void test_changed(void **state)
 	}
 }
 
+/* libsodium takes 0xff for a '/' */
+static void test_high_bytes(void **state)
+{
+	for (int n = 0; n < 30; n++) {
+		autobuf struct buf b = sealed("a", VALUE_ETCD);
+
+		for (size_t i = 0; i < b.len; i++) {
+			char was = b.data[i];
+
+			b.data[i] = (char)0xff;
+			assert_int_not_equal(open_with("a", PLACE, &b, NULL), SEAL_OPENED);
+			b.data[i] = was;
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_open), cmocka_unit_test(test_place), cmocka_unit_test(test_purpose),
-		cmocka_unit_test(test_ring), cmocka_unit_test(test_none),  cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_open),	   cmocka_unit_test(test_place), cmocka_unit_test(test_purpose),
+		cmocka_unit_test(test_ring),	   cmocka_unit_test(test_none),	 cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_high_bytes),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
