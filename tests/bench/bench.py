@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 
+import gossip
 import multicast
 import wireguard
 
@@ -705,6 +706,7 @@ def main():
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
             'mapped': row_mapped, 'names': row_names, 'manynames': row_manynames, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery,
             'multicast': lambda: multicast.rows(sys.modules['__main__']),
+            'gossip': lambda: gossip.rows(sys.modules['__main__']),
             'wireguard': lambda: wireguard.rows(sys.modules['__main__'])}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
@@ -715,7 +717,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'multicast', 'wireguard'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'multicast', 'wireguard'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()

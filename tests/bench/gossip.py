@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of bench.py: the mode gossip among 20 and 100 real members, beside Debian's serf with 20.
+
+All members run on lo of one namespace, an address each. What is timed is what all others know, in their discovery.json, or
+as `serf members` tells.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+ROUNDS = 5
+
+
+class Members:
+    def __init__(self, b, count, folder, ns):
+        self.b, self.folder, self.ns, self.procs = b, folder, ns, {}
+        for i in range(1, count + 1):
+            b.run('ip', '-n', ns, 'addr', 'add', f'10.99.{i // 200}.{i % 200 + 1}/16', 'dev', 'lo')
+
+    def start(self, i):
+        path = f'{self.folder}/{i}'
+        os.makedirs(path, exist_ok=True)
+        env = dict(os.environ, STATE_DIR=path, HOST_IP=f'10.99.{i // 200}.{i % 200 + 1}', INTERFACE='lo', CONFIG='', LOG_LEVEL='error',
+                   DISCOVERY_MODE='gossip', GOSSIP_JOIN='10.99.0.2', STACK_ID=f's{i}', VNI='1000',
+                   STACK_SUBNETS=f'10.{100 + i // 250}.{i % 250}.0/24')
+        self.procs[i] = subprocess.Popen(['nsenter', f'--net=/run/netns/{self.ns}', self.b.ROUTER, 'discovery'], env=env,
+                                         stderr=subprocess.DEVNULL)
+
+    def stop(self, i, how):
+        self.procs[i].send_signal(how)
+
+    def gone(self, i):
+        self.procs.pop(i).wait()
+
+    def knows(self, i, other):
+        try:
+            with open(f'{self.folder}/{i}/discovery.json', encoding='utf-8') as f:
+                return f'"s{other}"' in f.read()
+        except OSError:
+            return False
+
+    def full(self, n):
+        def peers(i):
+            try:
+                with open(f'{self.folder}/{i}/discovery.json', encoding='utf-8') as f:
+                    return len(json.load(f)['peers'])
+            except (OSError, ValueError):
+                return 0
+        return all(peers(i) == n - 1 for i in self.procs)
+
+    def until(self, other, want):
+        """ms until all know that @other is there, or is not"""
+        begin, left = time.monotonic(), [i for i in self.procs if i != other]
+        while left and time.monotonic() < begin + 30:
+            left = [i for i in left if self.knows(i, other) != want]
+        return (time.monotonic() - begin) * 1000
+
+
+def traffic(ns):
+    text = subprocess.run(['nsenter', f'--net=/run/netns/{ns}', 'cat', '/proc/net/dev'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return int(next(line for line in text.splitlines() if line.strip().startswith('lo:')).split(':')[1].split()[0])
+
+
+def twenty(b, folder, ns, peer):
+    m, join, leave, crash = Members(b, 20, folder, ns), [], [], []
+    try:
+        for i in range(1, 21):
+            m.start(i)
+        b.wait('20 members', lambda: m.full(20), 60)
+        for r in range(ROUNDS):
+            time.sleep(2)
+            m.stop(20 - r, signal.SIGTERM)
+            leave.append(m.until(20 - r, False))
+            m.gone(20 - r)
+            time.sleep(1)
+            m.start(20 - r)
+            join.append(m.until(20 - r, True))
+            time.sleep(1)
+            m.stop(20 - r, signal.SIGKILL)
+            crash.append(m.until(20 - r, False))
+            m.gone(20 - r)
+            m.start(20 - r)
+            b.wait('20 members', lambda: m.full(20), 60)
+        for row, ours, limit in (('crash', crash, '<= 2000'), ('leave', leave, '<= 100'), ('join', join, '<= 300')):
+            name = f'20 members: {row} known to all'
+            if row in peer:
+                b.versus(name, 'ms', ours, peer[row] * ROUNDS, 'serf', limit)
+            else:
+                b.single(name, 'ms', ours, limit)
+        b.single('resident memory, 20 members: discovery', 'MB', [b.rss_kb(p.pid) / 1024 for p in m.procs.values()], '<= 6')
+    finally:
+        for p in m.procs.values():
+            p.kill()
+            p.wait()
+
+
+def hundred(b, folder, ns):
+    m, seconds = Members(b, 100, folder, ns), 20
+    try:
+        for i in range(1, 101):
+            m.start(i)
+        b.wait('100 members', lambda: m.full(100), 120)
+        time.sleep(10)
+        before, woken = traffic(ns), [b.switches(p.pid) for p in m.procs.values()]
+        time.sleep(seconds)
+        # what lo carries is sent once and received once
+        b.single('100 members, idle: sent and received by each', 'kB/s', [2 * (traffic(ns) - before) / seconds / 100 / 1000], '<= 3', 2)
+        b.single('100 members, idle: wake-ups of each', '1/s',
+                 [(b.switches(p.pid) - w) / seconds for p, w in zip(m.procs.values(), woken)], '<= 15')
+    finally:
+        for p in m.procs.values():
+            p.kill()
+            p.wait()
+
+
+def serf(b, ns):
+    """One crash and one leave: it takes seconds each time"""
+    if not shutil.which('serf'):
+        b.note('no serf here: nothing beside gossip')
+        return {}
+    procs = {}
+
+    def ip(i):
+        return f'10.98.0.{i}'
+
+    def members(i):
+        out = subprocess.run(['nsenter', f'--net=/run/netns/{ns}', 'serf', 'members', f'-rpc-addr={ip(i)}:7373', '-format=json'],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+        try:
+            return {x['name']: x['status'] for x in json.loads(out)['members']}
+        except (ValueError, KeyError):
+            return {}
+
+    def until(other, status):
+        begin = time.monotonic()
+        left = [i for i in procs if i != other]
+        while left and time.monotonic() < begin + 60:
+            left = [i for i in left if members(i).get(f'n{other}') != status]
+        return (time.monotonic() - begin) * 1000
+    try:
+        for i in range(1, 21):
+            b.run('ip', '-n', ns, 'addr', 'add', f'{ip(i)}/24', 'dev', 'lo')
+            procs[i] = subprocess.Popen(['nsenter', f'--net=/run/netns/{ns}', 'serf', 'agent', f'-node=n{i}', f'-bind={ip(i)}:7946',
+                                         f'-rpc-addr={ip(i)}:7373', '-profile=lan', f'-retry-join={ip(1)}', '-retry-interval=1s'],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        b.wait('20 serfs', lambda: all(list(members(i).values()).count('alive') == 20 for i in (1, 10, 20)), 60)
+        time.sleep(3)
+        procs[20].kill()
+        crash = until(20, 'failed')
+        procs.pop(20).wait()
+        subprocess.Popen(['nsenter', f'--net=/run/netns/{ns}', 'serf', 'leave', f'-rpc-addr={ip(19)}:7373'], stdout=subprocess.DEVNULL)
+        return {'crash': [crash], 'leave': [until(19, 'left')]}
+    finally:
+        for p in procs.values():
+            p.kill()
+            p.wait()
+
+
+def rows(b):
+    for what in ('serf', 'twenty', 'hundred'):
+        ns, folder = f'dr-{b.LAB}-gossip', tempfile.mkdtemp(prefix='bench-')
+        os.chmod(folder, 0o755)
+        b.run('ip', 'netns', 'add', ns)
+        try:
+            b.run('ip', '-n', ns, 'link', 'set', 'dev', 'lo', 'up')
+            if what == 'serf':
+                peer = serf(b, ns)
+            elif what == 'twenty':
+                twenty(b, folder, ns, peer)
+            else:
+                hundred(b, folder, ns)
+        finally:
+            subprocess.run(['ip', 'netns', 'del', ns], stderr=subprocess.DEVNULL, check=False)
+            shutil.rmtree(folder, ignore_errors=True)
