@@ -22,8 +22,8 @@ void wireguard_child_free(struct wireguard_child *w); /* the process goes on; NU
  * Return: 0, an answer follows; -EBUSY: one start at a time
  */
 int wireguard_child_start(struct wireguard_child *w, uint32_t id, const char *iface, struct err *err) MUST_USE;
-/** wireguard_connect() - Its UDP sockets get a buffer that is large enough on the way. Return: its socket, non-blocking; or
- * -errno */
+/** wireguard_connect() - Its UDP sockets get a buffer that is large enough on the way. Return: its socket,
+ * non-blocking; or -errno */
 int wireguard_connect(const char *iface, struct err *err) MUST_USE;
 
 #endif
