@@ -306,8 +306,8 @@ static void file_remove(struct down *d, const char *name)
 }
 
 /* What the roles write; who we are goes with --purge only */
-static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,
-				      STATE_RECORDS, STATE_ROUTER,    STATE_HOST,      STATE_WIREGUARD};
+static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,    STATE_RECORDS,
+				      STATE_ROUTER,  STATE_HOST,      STATE_WIREGUARD, STATE_MULTICAST};
 
 /* ".inventory.json.0123456789abcdef": left by a writer that was killed before its rename */
 static bool temp_name(const char *name)
