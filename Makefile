@@ -65,7 +65,7 @@ vm: build ## WireGuard of a real kernel, in an emulated machine (a minute; downl
 	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router tests/vm/wireguard.sh
 
 bench: build ## root: measure, side by side with Docker Swarm's overlay
-	@packaging/packages.sh lab
+	@packaging/packages.sh lab bench
 	@BUILD=$(BUILD) tests/bench/run.sh
 
 fuzz: ## every fuzzer for FUZZ_SECONDS (60)

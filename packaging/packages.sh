@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# packaging/packages.sh build|lab|check|fuzz|vm...: install the Debian packages that a target of the Makefile needs, when
+# packaging/packages.sh build|lab|check|bench|fuzz|vm...: install the Debian packages that a target of the Makefile needs, when
 # any is missing and we are root; says which are missing otherwise. The one list of them.
 set -eu
 
@@ -9,10 +9,12 @@ packages_build="gcc libc6-dev make meson ninja-build pkg-config scdoc libuv1-dev
 	libcurl4-openssl-dev libc-ares-dev libyaml-dev libcap-ng-dev libsodium-dev libseccomp-dev libcmocka-dev"
 packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump
 	wireguard-go wireguard-tools"
+# beside which make bench measures
+packages_bench="serf smcroute igmpproxy"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
 	etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
-# of those, what would run as a service from then on: tests start their own, in namespaces
-quiet="etcd-server knot podman minidlna avahi-daemon"
+# of these, what would run as a service from then on: tests start their own, in namespaces
+quiet="etcd-server knot podman minidlna avahi-daemon serf smcroute igmpproxy"
 packages_fuzz="clang llvm"
 packages_vm="qemu-system-x86 cpio kmod busybox-static socat nftables iproute2"
 
@@ -23,9 +25,10 @@ for set; do
 	lab) want="$want $packages_lab" ;;
 	check) want="$want $packages_check" ;;
 	fuzz) want="$want $packages_fuzz" ;;
+	bench) want="$want $packages_bench" ;;
 	vm) want="$want $packages_vm" ;;
 	*)
-		echo "usage: packaging/packages.sh build|lab|check|fuzz|vm..." >&2
+		echo "usage: packaging/packages.sh build|lab|check|bench|fuzz|vm..." >&2
 		exit 2
 		;;
 	esac
@@ -56,7 +59,7 @@ log=$(mktemp) policy=/usr/sbin/policy-rc.d
 # shellcheck disable=SC2086 # $policy is a file or nothing
 trap 'rm -f "$log" $policy' EXIT
 [ -z "$policy" ] || {
-	printf '#!/bin/sh\ncase $1 in\netcd*|knot*|podman*|minidlna*|avahi*) exit 101 ;;\nesac\n' >"$policy"
+	printf '#!/bin/sh\ncase $1 in\netcd*|knot*|podman*|minidlna*|avahi*|serf*|smcroute*|igmpproxy*) exit 101 ;;\nesac\n' >"$policy"
 	chmod 755 "$policy"
 }
 # --no-remove: rather fail than take away something that this machine has

@@ -405,7 +405,7 @@ def row_memory():
 
 def row_loss():
     datapath('auto')
-    for role in ('inventory', 'discovery', 'router', 'names', 'host'):
+    for role in ('inventory', 'discovery', 'router', 'names', 'multicast', 'host'):
         client = subprocess.Popen([f'{TOP}/lab/docker', 'h1', 'exec', 'c1', '/probe', 'pps', '10.72.0.2', '7', '1000', '6'], stdout=subprocess.PIPE, text=True)
         time.sleep(1)
         if role == 'host':

@@ -41,7 +41,7 @@ ours() { # processes of docker-router on h1
 		! [ "/proc/$p/ns/net" -ef "$(host_ns h1)" ] || readlink "/proc/$p/exe"
 	done | grep docker-router | xargs -n 1 basename | sort | xargs
 }
-must_equal "programs that run" "docker-router-discovery docker-router-host docker-router-inventory docker-router-names docker-router-router" "$(ours)"
+must_equal "programs that run" "docker-router-discovery docker-router-host docker-router-inventory docker-router-multicast docker-router-names docker-router-router" "$(ours)"
 
 step "host is stopped and started again"
 host_restart h1 stop

@@ -160,6 +160,8 @@ device=drwg11111111
 in_wg() {
 	nsenter --net=/run/h1/11111111/wireguard "$@"
 }
+echoes() { ip netns exec h1c awk '$1 == "Icmp:" { if (n) print $n; else for (i = 2; i <= NF; i++) if ($i == "OutEchos") n = i }' /proc/net/snmp; }
+begun=$(echoes)
 ip netns exec h1c sh -c 'ping -i 0.05 10.72.0.10 >/tmp/flow 2>&1 & echo $! >/tmp/flow.pid'
 kill -9 "$(cat /tmp/h1.pid)"
 must "a killed router interrupts nothing" pings h1 10.72.0.10
@@ -180,6 +182,8 @@ discovery h2 2 h1 1
 changed() { grep -q 'first="wireguard wireguard peer [0-9a-f]* preshared-key' /tmp/h1.log && grep -q 'first="wireguard wireguard peer [0-9a-f]* preshared-key' /tmp/h2.log; }
 wait_until "another pre-shared key on both" 20 changed
 must "the session goes on" pings h1 10.72.0.10
+long() { [ "$(echoes)" -gt $((begun + 30)) ]; }
+wait_until "a flow of thirty packets and more" 60 long
 kill -INT "$(cat /tmp/flow.pid)"
 told() { grep 'packets transmitted' /tmp/flow; }
 wait_until "the flow's report" 10 told

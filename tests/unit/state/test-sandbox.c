@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -49,11 +50,12 @@ static int inside(unsigned parts, int (*fn)(void))
 
 static void expect(unsigned parts, int (*fn)(void))
 {
-	int r = inside(parts, fn);
+	assert_int_equal(inside(parts, fn), 0);
+}
 
-	if (r == HAVE_NONE)
-		skip();
-	assert_int_equal(r, 0);
+static int nothing(void)
+{
+	return 0;
 }
 
 #define REFUSED(call) ((call) < 0 && errno == EPERM ? 0 : __LINE__ % 70 + 2)
@@ -204,6 +206,10 @@ int main(void)
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_children),
 	};
 
+	if (inside(SANDBOX_NET, nothing) == HAVE_NONE) {
+		printf("1..0 # SKIP no filter: built with sanitizers, or this kernel has none\n");
+		return 0;
+	}
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
