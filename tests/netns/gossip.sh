@@ -30,50 +30,7 @@ if [ "${1:-}" != inside ]; then
 fi
 { mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns; } || skip "no mounts here"
 
-T=$(mktemp -d /tmp/docker-router-gossip.XXXXXX)
-chmod 755 "$T"
-declare -A PID=()
-n_tests=0 n_failed=0
-cleanup() {
-	trap - EXIT
-	[ "${#PID[@]}" = 0 ] || end KILL "${!PID[@]}"
-	if [ "$n_failed" -gt 0 ] && [ -n "${ARTIFACTS:-}" ]; then
-		mkdir -p "$ARTIFACTS" && cp -r "$T" "$ARTIFACTS/"
-	fi
-	rm -rf "$T"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-ok() { # NAME CMD...
-	local name=$1
-	shift
-	n_tests=$((n_tests + 1))
-	if "$@"; then
-		echo "ok $n_tests - $name"
-	else
-		n_failed=$((n_failed + 1))
-		echo "not ok $n_tests - $name"
-	fi
-}
-
-within() { # SECONDS CMD...: until it is true
-	local end=$((SECONDS + $1 + 1))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-}
-
-throughout() { # SECONDS CMD...: it stays true
-	local end=$((SECONDS + $1))
-	shift
-	while [ "$SECONDS" -lt "$end" ]; do
-		"$@" || return 1
-		sleep 0.1
-	done
-}
+. tests/netns/lib.sh
 
 not() {
 	! "$@"

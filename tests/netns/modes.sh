@@ -38,41 +38,7 @@ for i in 1 2 3 9; do
 	ip address add "10.99.0.$i/24" dev lo
 done
 
-T=$(mktemp -d /tmp/docker-router-modes.XXXXXX)
-chmod 755 "$T"
-declare -A PID=()
-n_tests=0 n_failed=0
-cleanup() {
-	trap - EXIT
-	[ "${#PID[@]}" = 0 ] || end KILL "${!PID[@]}"
-	if [ "$n_failed" -gt 0 ] && [ -n "${ARTIFACTS:-}" ]; then
-		mkdir -p "$ARTIFACTS" && cp -r "$T" "$ARTIFACTS/"
-	fi
-	rm -rf "$T"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-ok() { # NAME CMD...
-	local name=$1
-	shift
-	n_tests=$((n_tests + 1))
-	if "$@"; then
-		echo "ok $n_tests - $MODE: $name"
-	else
-		n_failed=$((n_failed + 1))
-		echo "not ok $n_tests - $MODE: $name"
-	fi
-}
-
-within() { # SECONDS CMD...: until it is true
-	local end=$((SECONDS + $1 + 1))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-}
+. tests/netns/lib.sh
 
 end() { # SIGNAL NAME...: and wait for them
 	local n signal=$1
