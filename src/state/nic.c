@@ -289,8 +289,8 @@ static int set_kind(struct nic_spec *nic, const char *value, struct err *err)
 
 int nic_set(struct nic_spec *nic, const char *key, const char *value, struct err *err)
 {
-	uint64_t number;
-	bool flag;
+	uint64_t number = 0;
+	bool flag = true;
 	int rc;
 
 	if (str_eq(key, "kind"))
