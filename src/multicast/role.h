@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The role's one struct, for the files that are the role: main.c (start, files, end), role_links.c (interfaces to
+ * legs), role_relay.c (packets to cores and back), role_copies.c (what the kernel copies) and role_state.c
+ * (multicast.json).
+ */
+#ifndef MULTICAST_ROLE_H
+#define MULTICAST_ROLE_H
+
+#include "io/broker.h"
+#include "multicast/groups.h"
+#include "multicast/links.h"
+#include "multicast/mdns.h"
+#include "multicast/proxy.h"
+#include "multicast/ssdp.h"
+#include "multicast/wire.h"
+#include "state/config.h"
+#include "state/identity.h"
+#include "state/multicast.h"
+
+#define RULES_US       (1 * USEC_PER_MSEC)
+#define LOOK_RETRY_US  (500 * USEC_PER_MSEC) /* what could not be opened is tried again */
+#define WRITE_US       (200 * USEC_PER_MSEC) /* of a change that people look for */
+#define WRITE_COUNT_US (30 * USEC_PER_SEC)   /* of counters alone: home servers boot from SD cards */
+
+/* Numbers of one leg */
+struct tally {
+	uint32_t leg;
+	uint64_t heard, sent;
+	struct {
+		const char *why;
+		uint64_t n;
+	} drops[LIMIT_MC_DROPS];
+	size_t n_drops;
+};
+
+struct role {
+	uv_loop_t loop;
+	struct config config;
+	struct state_dir dir;
+	struct inventory inventory;
+	bool have_inventory, bad_inventory, looked;
+	struct nl *dumps, *events;
+	struct wire *wire;
+	struct proxy *proxy;
+	struct ssdp *ssdp;
+	struct mdns *mdns;
+	struct groups *groups;
+	struct broker *broker; /* NULL: nobody started us, groups are not routed */
+	struct buf rules;      /* that the kernel has, as far as we know */
+	bool rules_known, rules_asked;
+	char rules_error[200];
+	size_t rules_left_out;
+	struct links links; /* in use */
+	uint32_t last_leg;
+	struct tally *tallies; /* of the links, at the same index */
+	size_t cap_tallies;
+	struct problems problems, told; /* now, and those that were logged */
+	uint64_t written;		/* hash of what multicast.json says, without counters */
+	bool write_failed;
+	struct mc_actions of_ssdp, of_mdns;
+	struct timer *look, *due, *write, *mdb, *rules_timer;
+	int64_t write_at_us;
+	size_t devices; /* when there was last something to do */
+	struct dirwatch *watch;
+	struct sigwatch *signals[3];
+};
+
+/* Callbacks get the role as @arg */
+
+/** role_look_soon() - Interfaces or networks may have changed; role_on_look() is the look */
+void role_look_soon(struct role *r);
+void role_on_look(void *arg);
+void role_on_link_event(void *arg, const struct nlmsghdr *nlh);
+void role_on_link_lost(void *arg);
+
+/** role_tally() - NULL: no such leg */
+struct tally *role_tally(struct role *r, uint32_t leg);
+/** role_drop() - A packet of @leg was dropped for @why, a literal */
+void role_drop(struct role *r, uint32_t leg, const char *why);
+/** role_actions() - Carry out what the cores have asked for, and set the timer that they want */
+void role_actions(struct role *r);
+void role_on_due(void *arg);
+void role_on_packet(void *arg, const struct mc_packet *p);
+void role_on_bad(void *arg, uint32_t leg, const char *why);
+void role_on_gmp(void *arg, uint32_t leg, int family, const uint8_t *packet, size_t len);
+void role_on_gmp_send(void *arg, uint32_t leg, const struct ip *dst, const uint8_t *packet, size_t len);
+mc_map_fn role_on_map;
+
+/** role_rules_soon() - The rules may have to be others; role_on_rules() sees */
+void role_rules_soon(struct role *r);
+void role_on_rules(void *arg);
+void role_on_mdb(void *arg);
+
+/** role_write_soon() - multicast.json differs, and is written within @delay_us */
+void role_write_soon(struct role *r, int64_t delay_us);
+void role_on_write(void *arg);
+
+#endif
