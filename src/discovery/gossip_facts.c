@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Facts: what members tell of themselves. The newest sequence number wins. A fact of ours that we do not know is of an
- * earlier run, and is told to be no more; so it is with a number of ours that others have already seen higher.
+ * earlier run, and is told to be no more; so it is with a number of ours that others have already seen higher. The sums
+ * are over what a fact says as well: who was started again may tell something else by a number that is known.
  */
 #include "discovery/gossip_state.h"
 
@@ -12,7 +13,7 @@ uint64_t fact_hash(const struct gossip_id *id, const struct fact *f)
 	memcpy(w, id->b, sizeof(id->b));
 	w[2] = f->key;
 	w[3] = f->seq;
-	return hash64(w, sizeof(w), 2);
+	return hash64(f->data, f->len, hash64(w, sizeof(w), 2));
 }
 
 void fact_update(const struct node *n, const struct fact *f, struct gossip_update *ret)
@@ -86,6 +87,17 @@ void facts_tell(struct gossip *g, int64_t now_us)
 		queue_fact(g, now_us, 0, f);
 }
 
+/* One number, two texts: any order will do that is the same for all. The member itself then counts up, if it is not its
+ */
+static int fact_order(const struct fact *f, const struct gossip_update *u)
+{
+	if (f->seq != u->seq)
+		return f->seq < u->seq ? -1 : 1;
+	if (f->len != u->len)
+		return f->len < u->len ? -1 : 1;
+	return u->len ? memcmp(f->data, u->data, u->len) : 0;
+}
+
 /* Somebody knows a fact of ours that is newer than ours, or that we do not have */
 static void own_fact(struct gossip *g, int64_t now_us, const struct gossip_update *u)
 {
@@ -93,8 +105,7 @@ static void own_fact(struct gossip *g, int64_t now_us, const struct gossip_updat
 	size_t count;
 	struct fact **at = fact_find(self, u->key, &count), *f = *at && (*at)->key == u->key ? *at : NULL;
 
-	if (f && (u->seq < f->seq ||
-		  (u->seq == f->seq && u->len == f->len && (!u->len || memcmp(u->data, f->data, u->len) == 0))))
+	if (f && (u->seq < f->seq || fact_order(f, u) == 0))
 		return;
 	if (f) {
 		members_sum(g, self, fact_hash(&self->id, f), false);
@@ -121,7 +132,7 @@ bool fact_take(struct gossip *g, int64_t now_us, const struct gossip_update *u, 
 	if (n == NONE || !node_lives(&g->nodes[n]))
 		return false;
 	at = fact_find(&g->nodes[n], u->key, &count);
-	if (*at && (*at)->key == u->key && (*at)->seq >= u->seq)
+	if (*at && (*at)->key == u->key && fact_order(*at, u) >= 0)
 		return false;
 	f = fact_put(g, &g->nodes[n], at, u->key, u->seq, u->data, u->len);
 	if (!f)

@@ -219,15 +219,26 @@ static void relay_acked(struct gossip *g, uint32_t number)
 	}
 }
 
+static void pinged(struct gossip *g, int64_t now_us, const struct gossip_head *h, const struct endpoint *from,
+		   uint32_t sender)
+{
+	if (gossip_id_eq(&h->target, &anybody)) {
+		if (stranger_allowed(g, now_us))
+			answer(g, GOSSIP_ACK, h->number, from, 0);
+	} else if (gossip_id_eq(&h->target, &g->id) && (sender != NONE || stranger_allowed(g, now_us))) {
+		answer(g, GOSSIP_ACK, h->number, from, sender);
+		/* somebody knows us whom we do not know: we have forgotten something */
+		if (sender == NONE)
+			sync_at(g, now_us, from);
+	}
+}
+
 void probe_datagram(struct gossip *g, int64_t now_us, const struct gossip_head *h, const struct endpoint *from,
 		    uint32_t sender)
 {
 	switch (h->type) {
 	case GOSSIP_PING:
-		if (gossip_id_eq(&h->target, &anybody) && stranger_allowed(g, now_us))
-			answer(g, GOSSIP_ACK, h->number, from, 0);
-		else if (gossip_id_eq(&h->target, &g->id) && (sender != NONE || stranger_allowed(g, now_us)))
-			answer(g, GOSSIP_ACK, h->number, from, sender);
+		pinged(g, now_us, h, from, sender);
 		break;
 	case GOSSIP_ACK:
 		probe_acked(g, now_us, &h->id, h->number, true);

@@ -58,11 +58,14 @@
 #define JOIN_MAX_US   (5 * USEC_PER_SEC)
 #define JOIN_CHECK_US (15 * USEC_PER_SEC)
 /* Sums: one that differs counts two, one that is equal takes one away; at the limit two members compare */
-#define DIFFER_LIMIT	12
-#define SYNC_PAUSE_US	(USEC_PER_SEC) /* between two that we begin, times log10 of the members */
-#define SYNC_NEWS	64	       /* what a stream tells is told on, unless it is more than that */
-#define SYNC_TELL	512	       /* members that are told that somebody thinks them dead, for each stream */
-#define FRAME_FILL	32768	       /* a frame of records */
+#define DIFFER_LIMIT 12
+#define DIFFER_US    (8 * USEC_PER_SEC) /* differences so far apart are no news under way: somebody is missing something \
+					 */
+#define DIFFER_MAX_US	(60 * USEC_PER_SEC) /* and so far apart they have nothing to do with each other */
+#define SYNC_PAUSE_US	(USEC_PER_SEC)	    /* between two that we begin, times log10 of the members */
+#define SYNC_NEWS	64		    /* what a stream tells is told on, unless it is more than that */
+#define SYNC_TELL	512		    /* members that are told that somebody thinks them dead, for each stream */
+#define FRAME_FILL	32768		    /* a frame of records */
 #define STREAMS		64
 #define STREAMS_OWN	16
 #define STREAM_US	(10 * USEC_PER_SEC)
@@ -206,7 +209,8 @@ struct gossip {
 	size_t n_streams, cap_streams, n_own;
 	uint32_t stream_number;
 	unsigned differ;
-	int64_t sync_us; /* not before this */
+	int64_t differ_us; /* the first difference of those that count together */
+	int64_t sync_us;   /* not before this */
 	int64_t expire_us;
 	/* what comes out */
 	struct gossip_action *actions; /* data: an offset into bytes while it is queued */
@@ -310,7 +314,9 @@ void health_change(struct gossip *g, int by);
 /* --- gossip_sync.c --- */
 
 uint32_t sync_open_probe(struct gossip *g, int64_t now_us, uint32_t n, uint32_t number);
-/** sync_with() - Compare with @n, if that was not done a moment ago */
+/** sync_at() - Compare with who is at @to, if that was not done with anybody a moment ago */
+void sync_at(struct gossip *g, int64_t now_us, const struct endpoint *to);
+/** sync_with() - The same with member @n */
 void sync_with(struct gossip *g, int64_t now_us, uint32_t n);
 /** sync_sum() - @n told its sum */
 void sync_sum(struct gossip *g, int64_t now_us, uint32_t n, uint64_t sum);

@@ -100,15 +100,21 @@ uint32_t sync_open_probe(struct gossip *g, int64_t now_us, uint32_t n, uint32_t 
 	return s->number;
 }
 
-void sync_with(struct gossip *g, int64_t now_us, uint32_t n)
+void sync_at(struct gossip *g, int64_t now_us, const struct endpoint *to)
 {
-	struct endpoint to = node_address(&g->nodes[n]);
-
-	if (g->sync_us > now_us || g->leaving || !stream_open(g, now_us, STREAM_SYNC, &to))
+	if (g->sync_us > now_us || g->leaving || !stream_open(g, now_us, STREAM_SYNC, to))
 		return;
 	g->counts[GOSSIP_COUNT_SYNC]++;
 	g->sync_us = now_us + gossip_jitter(g, gossip_scale(g, SYNC_PAUSE_US) / 2, gossip_scale(g, SYNC_PAUSE_US));
 	g->differ = 0;
+	g->differ_us = now_us;
+}
+
+void sync_with(struct gossip *g, int64_t now_us, uint32_t n)
+{
+	struct endpoint to = node_address(&g->nodes[n]);
+
+	sync_at(g, now_us, &to);
 }
 
 void sync_sum(struct gossip *g, int64_t now_us, uint32_t n, uint64_t sum)
@@ -122,7 +128,10 @@ void sync_sum(struct gossip *g, int64_t now_us, uint32_t n, uint64_t sum)
 		return;
 	if (g->differ < DIFFER_LIMIT)
 		g->differ += 2;
-	if (g->differ >= DIFFER_LIMIT)
+	/* one that differs among many who agree never comes to the limit */
+	if (now_us - g->differ_us > DIFFER_MAX_US)
+		g->differ_us = now_us;
+	if (g->differ >= DIFFER_LIMIT || now_us - g->differ_us >= DIFFER_US)
 		sync_with(g, now_us, n);
 }
 

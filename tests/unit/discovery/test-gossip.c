@@ -305,6 +305,23 @@ static void test_facts(void **state)
 	bench_free(b);
 }
 
+/* Killed and started again, a member may tell something else by a number that is known: that must not look agreed */
+static void test_sum_is_over_what_is_said(void **state)
+{
+	struct bench *b[2] = {bench_new(2, NULL), bench_new(2, NULL)};
+	struct gossip_update u = {.kind = GOSSIP_UPDATE_FACT, .id = id_of(2), .key = 7, .seq = 1, .len = 3};
+	static const char *const said[] = {"old", "new"};
+
+	assert_true(gossip_sum(b[0]->g) == gossip_sum(b[1]->g));
+	for (size_t i = 0; i < ARRAY_LEN(b); i++) {
+		u.data = (const uint8_t *)said[i];
+		hear(b[i], 2, GOSSIP_NEWS, &u);
+	}
+	assert_true(gossip_sum(b[0]->g) != gossip_sum(b[1]->g));
+	for (size_t i = 0; i < ARRAY_LEN(b); i++)
+		bench_free(b[i]);
+}
+
 static void test_own_facts(void **state)
 {
 	struct bench *b = bench_new(2, NULL);
@@ -460,12 +477,19 @@ static void test_parser(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order_of_news), cmocka_unit_test(test_up_and_down_once),
-		cmocka_unit_test(test_refutes),	      cmocka_unit_test(test_silence_is_death),
-		cmocka_unit_test(test_facts),	      cmocka_unit_test(test_speaking_is_proof),
-		cmocka_unit_test(test_own_facts),     cmocka_unit_test(test_joins),
-		cmocka_unit_test(test_leaves),	      cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_parser),	      cmocka_unit_test(test_members_are_bounded),
+		cmocka_unit_test(test_order_of_news),
+		cmocka_unit_test(test_up_and_down_once),
+		cmocka_unit_test(test_refutes),
+		cmocka_unit_test(test_silence_is_death),
+		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_speaking_is_proof),
+		cmocka_unit_test(test_own_facts),
+		cmocka_unit_test(test_joins),
+		cmocka_unit_test(test_sum_is_over_what_is_said),
+		cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_parser),
+		cmocka_unit_test(test_members_are_bounded),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -246,7 +246,7 @@ static void test_stop_in_time(void **state)
 	int64_t began_us;
 
 	lay_role(f, "inventory", "trap '' TERM\necho ready > $D/i\nwhile :; do sleep 0.01; done");
-	lay_role(f, "router", "echo ready > $D/r\n" STAY);
+	lay_role(f, "router", "trap 'exit 0' TERM\necho ready > $D/r\n" STAY);
 	supervisor_set_roles(f->s, "inventory,router");
 	wait_file(f, "i", "ready");
 	wait_file(f, "r", "ready");
