@@ -59,8 +59,9 @@
 #define JOIN_CHECK_US (15 * USEC_PER_SEC)
 /* Sums: one that differs counts two, one that is equal takes one away; at the limit two members compare */
 #define DIFFER_LIMIT 12
-#define DIFFER_US    (8 * USEC_PER_SEC) /* differences so far apart are no news under way: somebody is missing something \
-					 */
+#define DIFFER_US                                                                                           \
+	(8 * USEC_PER_SEC) /* differences so far apart are no news under way: somebody is missing something \
+			    */
 #define DIFFER_MAX_US	(60 * USEC_PER_SEC) /* and so far apart they have nothing to do with each other */
 #define SYNC_PAUSE_US	(USEC_PER_SEC)	    /* between two that we begin, times log10 of the members */
 #define SYNC_NEWS	64		    /* what a stream tells is told on, unless it is more than that */
