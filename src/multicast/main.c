@@ -146,6 +146,7 @@ static void role_done(struct role *r)
 		mdns_free(r->mdns);
 	links_done(&r->links);
 	free(r->tallies);
+	free(r->seen);
 	mc_actions_done(&r->of_ssdp);
 	mc_actions_done(&r->of_mdns);
 	nl_free(r->dumps);

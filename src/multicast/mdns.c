@@ -274,6 +274,20 @@ void mdns_input(struct mdns *m, mono_t now, const struct mc_packet *p, struct mc
 		group_input(m, now, in, p, out);
 }
 
+void mdns_look(struct mdns *m, uint32_t leg, struct mc_actions *out)
+{
+	/* which types are there (RFC 6763 section 9): one question, PTR, IN */
+	static const uint8_t query[] = "\0\0\0\0\0\1\0\0\0\0\0\0\11_services\7_dns-sd\4_udp\5local\0\0\14\0\1";
+	const struct mc_leg *l = legs_find(&m->legs, leg);
+
+	for (enum mdns_group g = 0; l && g < MDNS_GROUP_N_; g++) {
+		struct endpoint to = {.ip = mdns_group_ip(g), .port = MDNS_PORT};
+
+		if (leg_has_family(l, to.ip.family))
+			mc_send(out, leg, MDNS_PORT, &to, MDNS_TTL, query, sizeof(query) - 1);
+	}
+}
+
 const uint64_t *mdns_counts(const struct mdns *m)
 {
 	return m->counts;

@@ -49,6 +49,9 @@ void mdns_input(struct mdns *m, mono_t now, const struct mc_packet *p, struct mc
 void mdns_timer(struct mdns *m, mono_t now, struct mc_actions *out);
 int64_t mdns_due(const struct mdns *m); /* INT64_MAX: no timer */
 
+/** mdns_look() - Ask on @leg what is offered there; the answers go to the others as always */
+void mdns_look(struct mdns *m, uint32_t leg, struct mc_actions *out);
+
 enum mdns_count {
 	MDNS_COUNT_QUERIES, /* reflected */
 	MDNS_COUNT_RESPONSES,

@@ -13,6 +13,7 @@
 #include "multicast/mdns.h"
 #include "multicast/proxy.h"
 #include "multicast/ssdp.h"
+#include "multicast/starts.h"
 #include "multicast/wire.h"
 #include "state/config.h"
 #include "state/identity.h"
@@ -32,6 +33,12 @@ struct tally {
 		uint64_t n;
 	} drops[LIMIT_MC_DROPS];
 	size_t n_drops;
+};
+
+/* A container on a leg, as it was when it was seen: another start of it is another one */
+struct seen {
+	uint32_t leg;
+	uint64_t start;
 };
 
 struct role {
@@ -61,6 +68,9 @@ struct role {
 	struct mc_actions of_ssdp, of_mdns;
 	struct timer *look, *due, *write, *mdb, *rules_timer;
 	int64_t write_at_us;
+	struct starts starts;
+	struct seen *seen; /* sorted */
+	size_t n_seen;
 	size_t devices; /* when there was last something to do */
 	struct dirwatch *watch;
 	struct sigwatch *signals[3];
@@ -73,6 +83,9 @@ void role_look_soon(struct role *r);
 void role_on_look(void *arg);
 void role_on_link_event(void *arg, const struct nlmsghdr *nlh);
 void role_on_link_lost(void *arg);
+
+/** role_starts() - Look for what has started since the last time */
+void role_starts(struct role *r);
 
 /** role_tally() - NULL: no such leg */
 struct tally *role_tally(struct role *r, uint32_t leg);

@@ -27,6 +27,7 @@ static void leg_remove(struct role *r, size_t i)
 	mdns_leg_remove(r->mdns, mono_now(), l->leg.id, &r->of_mdns);
 	proxy_leg_over(r->proxy, l->leg.id);
 	groups_leg_remove(r->groups, mono_now(), l->leg.id);
+	starts_leg_over(&r->starts, l->leg.id);
 	wire_leg_remove(r->wire, l->leg.id);
 	free(l);
 	r->links.n--;
@@ -120,6 +121,7 @@ void role_on_look(void *arg)
 			timer_start(r->look, LOOK_RETRY_US);
 		links_done(&want);
 		interfaces_done(&ifs);
+		role_starts(r);
 		role_actions(r);
 		r->looked = true;
 		timer_start(r->mdb, 0);

@@ -42,10 +42,11 @@ static const struct link *link_of(const struct role *r, uint32_t leg)
 
 static void due_set(struct role *r)
 {
-	int64_t due = ssdp_due(r->ssdp), other = mdns_due(r->mdns), third = groups_due(r->groups), now = mono_now().us;
+	int64_t dues[] = {ssdp_due(r->ssdp), mdns_due(r->mdns), groups_due(r->groups), starts_due(&r->starts)};
+	int64_t due = INT64_MAX, now = mono_now().us;
 
-	due = other < due ? other : due;
-	due = third < due ? third : due;
+	for (size_t i = 0; i < ARRAY_LEN(dues); i++)
+		due = dues[i] < due ? dues[i] : due;
 	if (due == INT64_MAX)
 		timer_stop(r->due);
 	else
@@ -91,10 +92,77 @@ void role_actions(struct role *r)
 	r->devices = devices;
 }
 
+/* --- what has started --- */
+
+static int seen_cmp(const void *a, const void *b)
+{
+	const struct seen *x = a, *y = b;
+
+	if (x->leg != y->leg)
+		return x->leg < y->leg ? -1 : 1;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void container_see(struct role *r, uint32_t leg, const struct inv_container *c, struct seen *to)
+{
+	const struct inv_interface *on = c->n_interfaces ? &c->interfaces[0] : NULL;
+	uint64_t start = hash64(c->id, strlen(c->id), (uint64_t)c->pid);
+
+	for (size_t i = 0; on && i < on->n_addresses; i++)
+		start = hash64(&on->addresses[i], sizeof(on->addresses[i]), start);
+	*to = (struct seen){leg, start};
+	if (r->n_seen && bsearch(to, r->seen, r->n_seen, sizeof(*to), seen_cmp))
+		return;
+	for (size_t i = 0; on && i < on->n_addresses; i++)
+		starts_add(&r->starts, mono_now(), leg, &on->addresses[i]);
+}
+
+void role_starts(struct role *r)
+{
+	struct seen *now;
+	size_t n = 0, cap = 0;
+
+	for (size_t i = 0; i < r->inventory.n_multicast; i++)
+		cap += r->inventory.multicast[i].n_containers;
+	now = xcalloc(cap + 1, sizeof(*now));
+	for (size_t i = 0; i < r->links.n; i++) {
+		const struct link *l = r->links.v[i];
+
+		for (size_t k = 0; !l->leg.lan && k < r->inventory.n_multicast; k++) {
+			const struct inv_multicast *m = &r->inventory.multicast[k];
+
+			for (size_t c = 0; str_eq(m->network.id, l->network_id) && c < m->n_containers && n < cap; c++)
+				container_see(r, l->leg.id, &m->containers[c], &now[n++]);
+		}
+	}
+	if (n > 1)
+		qsort(now, n, sizeof(*now), seen_cmp);
+	free(r->seen);
+	r->seen = now;
+	r->n_seen = n;
+}
+
+static void starts_do(struct role *r, mono_t now)
+{
+	struct start s;
+
+	while (starts_next(&r->starts, now, &s)) {
+		if (ssdp_has_heard(r->ssdp, s.leg, &s.who, s.since_us)) {
+			starts_found(&r->starts, s.leg, &s.who);
+			continue;
+		}
+		if (s.who.family == AF_INET || s.tries < 3) /* one that is on both needs not both */
+			ssdp_look(r->ssdp, now, s.leg, &s.who, &r->of_ssdp);
+		if (s.tries % 3 == 0)
+			mdns_look(r->mdns, s.leg, &r->of_mdns);
+	}
+}
+
 void role_on_due(void *arg)
 {
 	struct role *r = arg;
 
+	starts_do(r, mono_now());
 	ssdp_timer(r->ssdp, mono_now(), &r->of_ssdp);
 	mdns_timer(r->mdns, mono_now(), &r->of_mdns);
 	groups_timer(r->groups, mono_now());

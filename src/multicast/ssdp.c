@@ -17,6 +17,7 @@
 #define LEG_BURST    400
 #define ANSWER_TTL   64 /* UDA 2.0 section 1.3.3: no need to limit it */
 #define AGE_S	     1800
+#define OURS	     UINT32_MAX /* the leg of an asker that is us: ssdp_look() */
 
 const char *const ssdp_count_names[SSDP_COUNT_N_] = {"searches", "notifies", "answers", "rewritten"};
 
@@ -194,6 +195,7 @@ static void device_note(struct ssdp *s, int64_t now, uint32_t leg, const struct 
 	d->leg = leg;
 	d->from = *from;
 	d->until_us = now + message_age(m) * USEC_PER_SEC;
+	d->heard_us = now;
 	d->heard++;
 	str_copy(d->usn, usn);
 	snprintf(d->location, sizeof(d->location), "%.*s", (int)v.len, v.s);
@@ -204,6 +206,15 @@ void ssdp_devices(const struct ssdp *s, mono_t now, ssdp_device_fn *fn, void *ar
 	for (size_t i = 0; i < s->n_devices; i++)
 		if (s->devices[i].until_us > now.us)
 			fn(arg, &s->devices[i]);
+}
+
+bool ssdp_has_heard(const struct ssdp *s, uint32_t leg, const struct ip *who, int64_t since_us)
+{
+	for (size_t i = 0; i < s->n_devices; i++)
+		if (s->devices[i].leg == leg && s->devices[i].heard_us >= since_us &&
+		    ip_cmp(&s->devices[i].from, who) == 0)
+			return true;
+	return false;
 }
 
 /* --- messages --- */
@@ -298,6 +309,59 @@ static void forward(struct ssdp *s, mono_t now, const struct mc_leg *in, const s
 		s->counts[asker ? SSDP_COUNT_SEARCHES : SSDP_COUNT_NOTIFIES]++;
 }
 
+/* What answered to ssdp_look() is announced as it would have done it itself */
+static void announce(struct ssdp *s, mono_t now, const struct mc_leg *in, const struct mc_packet *p,
+		     const struct ssdp_message *m, struct mc_actions *out)
+{
+	enum ssdp_group group = p->src.ip.family == AF_INET ? SSDP_V4 : SSDP_V6_LINK;
+	struct mc_packet as = *p;
+	autobuf struct buf text = {0}, words = {0};
+	enum guard_verdict verdict;
+	struct ssdp_message notify;
+	uint64_t hash;
+
+	as.dst = (struct endpoint){.ip = ssdp_group_ip(group), .port = SSDP_PORT};
+	ssdp_notify_write(m, &as.dst, &text);
+	if (ssdp_parse(text.data, text.len, &notify) != SSDP_OK)
+		return;
+	ssdp_text_write(&notify, &words);
+	hash = guard_hash(s->guard, hash64(as.dst.ip.b, 16, 0), words.data, words.len);
+	verdict = guard_heard(s->guard, now, p->leg, &p->src, GUARD_UNIQUE, hash);
+	if (verdict == GUARD_PASS)
+		forward(s, now, in, &as, &notify, hash, out);
+	else
+		mc_drop(out, p->leg, guard_verdict_names[verdict]);
+}
+
+void ssdp_look(struct ssdp *s, mono_t now, uint32_t leg, const struct ip *who, struct mc_actions *out)
+{
+	const struct mc_leg *l = legs_find(&s->legs, leg);
+	struct endpoint from = {.ip = *who, .port = SSDP_PORT}, to = {.port = SSDP_PORT};
+	struct asker *asker = l ? asker_get(&s->askers, OURS, &from, now.us + USEC_PER_SEC + SSDP_GRACE_US) : NULL;
+	uint32_t port = asker ? asker_port(&s->askers, asker, leg) : 0;
+
+	for (enum ssdp_group g = SSDP_V4; port && g <= SSDP_V6_LINK; g++) {
+		struct ssdp_message m;
+		autobuf struct buf text = {0}, b = {0};
+		char host[ENDPOINT_STRLEN];
+
+		to.ip = ssdp_group_ip(g);
+		if (!leg_has_family(l, to.ip.family))
+			continue;
+		buf_printf(&text,
+			   "M-SEARCH * HTTP/1.1\r\nHOST: %s\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\nST: "
+			   "ssdp:all\r\n\r\n",
+			   endpoint_format(&to, host));
+		if (ssdp_parse(text.data, text.len, &m) != SSDP_OK)
+			continue;
+		/* no other router of ours is to pass it on */
+		while (m.n_path < SSDP_PATH - 1)
+			m.path[m.n_path++] = s->router;
+		ssdp_write(&m, s->router, NULL, &b);
+		mc_send_by(out, leg, port, &to, SSDP_TTL, b.data, b.len);
+	}
+}
+
 static void answer(struct ssdp *s, mono_t now, const struct mc_leg *in, const struct mc_packet *p,
 		   const struct ssdp_message *m, struct mc_actions *out)
 {
@@ -307,6 +371,13 @@ static void answer(struct ssdp *s, mono_t now, const struct mc_leg *in, const st
 
 	if (m->kind != SSDP_RESPONSE) {
 		mc_drop(out, p->leg, "no answer");
+		return;
+	}
+	if (asker && asker->leg == OURS) {
+		if (p->src.ip.family != AF_INET || ip_cmp(&p->src.ip, &asker->from.ip) == 0) {
+			device_note(s, now.us, in->id, &p->src.ip, m);
+			announce(s, now, in, p, m, out);
+		}
 		return;
 	}
 	if (!to) {

@@ -54,6 +54,14 @@ void ssdp_input(struct ssdp *s, mono_t now, const struct mc_packet *p, struct mc
 void ssdp_timer(struct ssdp *s, mono_t now, struct mc_actions *out);
 int64_t ssdp_due(const struct ssdp *s); /* INT64_MAX: no timer */
 
+/**
+ * ssdp_look() - Ask on @leg what is there, and announce to the others what @who answers
+ * @who: its address. Over IPv6 devices answer from one that nobody has told us, so all that answer there count
+ */
+void ssdp_look(struct ssdp *s, mono_t now, uint32_t leg, const struct ip *who, struct mc_actions *out);
+/** ssdp_has_heard() - Has a device at @who announced itself or answered, since then? */
+bool ssdp_has_heard(const struct ssdp *s, uint32_t leg, const struct ip *who, int64_t since_us);
+
 /** struct ssdp_device - What was heard to be alive */
 struct ssdp_device {
 	uint32_t leg;
@@ -61,6 +69,7 @@ struct ssdp_device {
 	char usn[128];	    /* its uuid: "uuid:..." without what follows */
 	char location[256]; /* as announced */
 	int64_t until_us;   /* mono_t; by its max-age */
+	int64_t heard_us;   /* when it was heard last */
 	uint32_t heard;	    /* how often */
 };
 typedef void ssdp_device_fn(void *arg, const struct ssdp_device *d);

@@ -249,3 +249,27 @@ void ssdp_write(const struct ssdp_message *m, uint64_t router, const char *locat
 		buf_printf(b, "%016llx,", (unsigned long long)m->path[i]);
 	buf_printf(b, "%016llx\r\n\r\n", (unsigned long long)router);
 }
+
+void ssdp_notify_write(const struct ssdp_message *m, const struct endpoint *group, struct buf *b)
+{
+	static const char *const left_out[] = {"EXT", "DATE", "HOST", "NTS", "NT"};
+	char host[ENDPOINT_STRLEN];
+
+	buf_printf(b, "NOTIFY * HTTP/1.1\r\nHOST: %s\r\nNTS: ssdp:alive\r\n", endpoint_format(group, host));
+	for (size_t i = 0; i < m->n; i++) {
+		bool out = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(left_out); k++)
+			out |= text_is(m->headers[i].name, left_out[k]);
+		if (out)
+			continue;
+		if (text_is(m->headers[i].name, "ST"))
+			buf_puts(b, "NT");
+		else
+			text_put(b, m->headers[i].name);
+		buf_puts(b, ": ");
+		text_put(b, m->headers[i].value);
+		buf_puts(b, "\r\n");
+	}
+	buf_puts(b, "\r\n");
+}

@@ -69,5 +69,7 @@ void ssdp_text_write(const struct ssdp_message *m, struct buf *b);
  * @location: instead of the message's; NULL: as it is
  */
 void ssdp_write(const struct ssdp_message *m, uint64_t router, const char *location, struct buf *b);
+/** ssdp_notify_write() - The announcement by which the device that answered @m would tell the same to @group */
+void ssdp_notify_write(const struct ssdp_message *m, const struct endpoint *group, struct buf *b);
 
 #endif

@@ -49,9 +49,6 @@ media_up() { # SUBNET
 		printf "%s\n" media_dir=A,/opt port=8200 friendly_name=lab notify_interval=895 root_container=. db_dir=/tmp/db \
 			log_dir=/tmp/log >/tmp/minidlna.conf
 		busybox rm -f /tmp/minidlna.pid
-		# what a program says before its port of the bridge is open is lost there, and minidlna announces itself once
-		gateway=$(busybox ip route | busybox awk "/^default/ { print \$3 }")
-		until busybox arping -q -c 1 -w 1 -I eth0 "$gateway"; do :; done
 		exec minidlnad -S -f /tmp/minidlna.conf -P /tmp/minidlna.pid' >/dev/null
 	[ "$ENGINE" != debian ] || drops
 }

@@ -387,6 +387,30 @@ static void test_storm(void **state)
 	world_done(&w);
 }
 
+/* Somebody has just started: one sound question, there and nowhere else */
+static void test_look(void **state)
+{
+	const struct mc_action *a;
+	struct mdns_item item;
+	struct mdns_walk walk;
+	struct world w;
+
+	world_init(&w);
+	mdns_look(w.m, SHOP, &w.a);
+	assert_int_equal(sent_count(&w.a), 2);
+	a = sent_on(&w.a, SHOP);
+	assert_int_equal(a->src_port, MDNS_PORT);
+	assert_int_equal(mdns_walk_begin(&walk, (const uint8_t *)a->data, a->len), 0);
+	assert_int_equal(mdns_walk_next(&walk, &item), 1);
+	assert_string_equal(item.name, "_services._dns-sd._udp.local");
+	assert_true(item.question && item.type == MDNS_PTR && item.class == 1);
+	assert_int_equal(mdns_walk_next(&walk, &item), 0);
+	mc_actions_clear(&w.a);
+	mdns_look(w.m, 99, &w.a);
+	assert_int_equal(w.a.n, 0);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_legacy), cmocka_unit_test(test_blank),
 		cmocka_unit_test(test_types),  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_names),  cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_look),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -467,6 +467,55 @@ static void test_leg_goes(void **state)
 	world_done(&w);
 }
 
+/* Somebody has just started: he is asked, and what he answers is announced to the others; what others answer is not */
+static void test_look(void **state)
+{
+	struct ip who = ip_of("172.30.2.9"), other = ip_of("172.30.2.8");
+	const struct mc_action *a;
+	struct world w, second;
+	uint32_t port;
+
+	world_init(&w, 1);
+	w.mapping = true;
+	ssdp_look(w.s, (mono_t){S}, SHOP, &who, &w.a);
+	assert_int_equal(sent_count(&w.a), 2); /* IPv4 and IPv6, there and nowhere else */
+	a = sent_on(&w.a, SHOP);
+	assert_non_null(memmem(a->data, a->len, "ssdp:all", 8));
+	port = a->port;
+	assert_int_not_equal(port, 0);
+	/* another router that hears it does not pass it on */
+	world_init(&second, 2);
+	struct mc_packet p = packet(SHOP, "172.30.2.7:40000", GROUP, a->data, a->len);
+	ssdp_input(second.s, (mono_t){S}, &p, &second.a);
+	assert_int_equal(sent_count(&second.a), 0);
+	world_done(&second);
+
+	assert_false(ssdp_has_heard(w.s, SHOP, &who, S));
+	answer(&w, S + MS, SHOP, port, "172.30.2.8:1900", ANSWER);
+	assert_int_equal(sent_count(&w.a), 0);
+	assert_false(ssdp_has_heard(w.s, SHOP, &other, S));
+	answer(&w, S + MS, SHOP, port, "172.30.2.9:1900", ANSWER);
+	assert_int_equal(sent_count(&w.a), 3); /* two LANs, the other network */
+	a = sent_on(&w.a, LAN);
+	assert_int_equal(a->port, 0);
+	assert_int_equal(a->dst.port, SSDP_PORT);
+	assert_int_equal(strncmp(a->data, "NOTIFY * HTTP/1.1\r\n", 19), 0);
+	assert_non_null(memmem(a->data, a->len, "NTS: ssdp:alive\r\n", 17));
+	assert_non_null(memmem(a->data, a->len, "NT: ssdp:all\r\n", 14));
+	assert_non_null(memmem(a->data, a->len, "LOCATION: http://192.0.2.1:48200/rootDesc.xml\r\n", 47));
+	assert_null(memmem(a->data, a->len, "EXT", 3));
+	assert_null(sent_on(&w.a, SHOP));
+	assert_true(ssdp_has_heard(w.s, SHOP, &who, S));
+	assert_false(ssdp_has_heard(w.s, SHOP, &who, S + 2 * MS));
+
+	mc_actions_clear(&w.a);
+	ssdp_look(w.s, (mono_t){3 * S}, 99, &who, &w.a);
+	assert_int_equal(w.a.n, 0);
+	ssdp_timer(w.s, (mono_t){20 * S}, &w.a);
+	assert_int_equal(ssdp_askers(w.s), 0);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_mx),	    cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_tolerant),    cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_ipv6),	    cmocka_unit_test(test_leg_goes),
+		cmocka_unit_test(test_look),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
