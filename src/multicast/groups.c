@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "io/forward_rule.h"
 #include "multicast/igmp.h"
 #include "multicast/mld.h"
 
@@ -23,6 +24,9 @@ struct group_leg {
 	int ifindex;
 	char ifname[16];
 	bool routed; /* has ranges */
+	bool lan;
+	struct prefix subnets[LIMIT_SUBNETS]; /* of a network: who may send from there */
+	size_t n_subnets;
 	unsigned wants;
 	struct ip ip[FAMILY_N_];
 	struct querier querier[FAMILY_N_];
@@ -36,6 +40,7 @@ struct groups {
 	groups_send_fn *send;
 	void *arg;
 	enum querier_mode mode;
+	uint8_t ttl; /* of copies; 0: as they are */
 	struct membership *membership;
 	struct group_leg *legs[MC_LEGS];
 	size_t n_legs, join_failed;
@@ -238,6 +243,10 @@ void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 	}
 	l->ifindex = link->ifindex;
 	str_copy(l->ifname, link->ifname);
+	l->lan = link->leg.lan;
+	l->n_subnets = 0;
+	for (size_t i = 0; i < link->leg.n_subnets && i < LIMIT_SUBNETS; i++)
+		l->subnets[l->n_subnets++] = link->leg.subnets[i];
 	l->wants = link->leg.wants;
 	l->ip[FAMILY_4] = link->leg.ip4;
 	l->ip[FAMILY_6] = link->leg.ip6;
@@ -377,6 +386,7 @@ int64_t groups_due(const struct groups *g)
 struct rule {
 	const struct group_leg *in, *out;
 	struct ip group;
+	struct membership_filter filter; /* of who wants it */
 };
 
 struct rules {
@@ -411,9 +421,34 @@ static void on_entry(void *arg, const struct membership_entry *e)
 			r->left_out++;
 			continue;
 		}
-		*xgrow(&r->v, r->n, &r->cap) = (struct rule){in, out, e->group};
+		*xgrow(&r->v, r->n, &r->cap) = (struct rule){in, out, e->group, e->filter};
 		r->n++;
 	}
+}
+
+/*
+ * From whom: those that are asked for, and of a network only its own. More than fit into a rule are not told apart.
+ * Return: false: from nobody
+ */
+static bool rule_sources(const struct rule *r, struct buf *b)
+{
+	const struct group_leg *in = r->in;
+	size_t sources = r->filter.n <= FORWARD_LISTED ? r->filter.n : 0, n = 0;
+	char text[PREFIX_STRLEN], ip[IP_STRLEN];
+
+	if (!r->filter.exclude && sources) {
+		for (size_t i = 0; i < sources; i++)
+			if (in->lan || !in->n_subnets ||
+			    prefixes_have_ip(in->subnets, in->n_subnets, &r->filter.sources[i]))
+				buf_printf(b, "%s%s", n++ ? "," : " from=", ip_format(&r->filter.sources[i], ip));
+		return n > 0;
+	}
+	for (size_t i = 0; !in->lan && i < in->n_subnets && i < FORWARD_LISTED; i++)
+		if (in->subnets[i].ip.family == r->group.family)
+			buf_printf(b, "%s%s", n++ ? "," : " from=", prefix_format(&in->subnets[i], text));
+	for (size_t i = 0; i < sources; i++)
+		buf_printf(b, "%s%s", i ? "," : " not=", ip_format(&r->filter.sources[i], ip));
+	return true;
 }
 
 size_t groups_rules(const struct groups *g, struct buf *out)
@@ -424,9 +459,16 @@ size_t groups_rules(const struct groups *g, struct buf *out)
 	if (r.n > 1)
 		qsort(r.v, r.n, sizeof(*r.v), rule_cmp);
 	for (size_t i = 0; i < r.n; i++) {
+		autobuf struct buf sources = {0};
 		char text[IP_STRLEN];
 
-		buf_printf(out, "%s %s %s\n", r.v[i].in->ifname, r.v[i].out->ifname, ip_format(&r.v[i].group, text));
+		if (!rule_sources(&r.v[i], &sources))
+			continue;
+		buf_printf(out, "%s %s %s%s", r.v[i].in->ifname, r.v[i].out->ifname, ip_format(&r.v[i].group, text),
+			   sources.data ? sources.data : "");
+		if (g->ttl)
+			buf_printf(out, " ttl=%u", g->ttl);
+		buf_puts(out, "\n");
 	}
 	free(r.v);
 	return r.left_out;
@@ -448,6 +490,11 @@ size_t groups_join_failed(const struct groups *g, const char **ret_why)
 {
 	*ret_why = g->join_why;
 	return g->join_failed;
+}
+
+void groups_ttl(struct groups *g, uint8_t ttl)
+{
+	g->ttl = ttl;
 }
 
 struct groups *groups_new(groups_send_fn *send, void *arg, enum querier_mode mode)

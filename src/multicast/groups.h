@@ -40,8 +40,12 @@ void groups_mdb(struct groups *g, mono_t now, uint32_t leg, const struct ip *gro
 void groups_timer(struct groups *g, mono_t now);
 int64_t groups_due(const struct groups *g); /* INT64_MAX: no timer */
 
+/** groups_ttl() - That copies leave with; 0: with what they came */
+void groups_ttl(struct groups *g, uint8_t ttl);
 /**
- * groups_rules() - What the kernel is to copy: lines "IN OUT GROUP" by interface names, sorted by IN, then GROUP
+ * groups_rules() - What the kernel is to copy: lines of io/forward_rule.h, sorted by IN, then GROUP
+ *
+ * From a network only what its own subnets send, and only from sources that are asked for.
  * Return: how many did not fit
  */
 size_t groups_rules(const struct groups *g, struct buf *out);

@@ -397,6 +397,12 @@ void filter_merge(struct membership_filter *into, const struct membership_filter
 	}
 }
 
+/* A bridge knows groups and no sources; where reports are heard, they say it better */
+static bool hold_counts(const struct mentry *e, int origin)
+{
+	return e->holds[origin] && !(origin == MEMBERSHIP_MDB && e->reported);
+}
+
 void mentry_filter(const struct mentry *e, struct membership_filter *ret)
 {
 	ret->exclude = e->reported && e->exclude;
@@ -406,7 +412,7 @@ void mentry_filter(const struct mentry *e, struct membership_filter *ret)
 			if (e->exclude == !e->sources[i].until)
 				ret->sources[ret->n++] = e->sources[i].ip;
 	for (int o = 0; o < MEMBERSHIP_ORIGIN_N_; o++)
-		if (e->holds[o])
+		if (hold_counts(e, o))
 			filter_merge(ret, e->holds[o]);
 }
 
@@ -415,7 +421,7 @@ bool mentry_wants(const struct mentry *e, const struct ip *source)
 	const struct msource *s;
 
 	for (int o = 0; o < MEMBERSHIP_ORIGIN_N_; o++)
-		if (e->holds[o] && filter_wants(e->holds[o], source))
+		if (hold_counts(e, o) && filter_wants(e->holds[o], source))
 			return true;
 	if (!e->reported)
 		return false;

@@ -49,6 +49,13 @@ static void leg(struct world *w, uint32_t id, const char *name, bool lan, const 
 	l.leg.ip4 = ip_of(ip);
 	l.leg.ranges = l.ranges;
 	str_copy(l.ifname, name);
+	if (!lan) {
+		assert_int_equal(prefix_parse(ip, &l.subnets[0]), 0);
+		l.subnets[0].len = 24;
+		l.subnets[0] = prefix_mask(l.subnets[0]);
+		l.leg.n_subnets = 1;
+	}
+	l.leg.subnets = l.subnets;
 	if (range)
 		assert_int_equal(prefix_parse(range, &l.ranges[l.leg.n_ranges++]), 0);
 	groups_leg_set(w->g, w->now, &l);
@@ -92,14 +99,45 @@ static void test_bridges(void **state)
 
 	rules(w, "");
 	groups_mdb(w->g, w->now, 2, both, ARRAY_LEN(both)); /* 239.2.2.2 is not among its ranges */
-	rules(w, "br-b br-a 239.1.2.3\neth0 br-a 239.1.2.3\n");
+	rules(w, "br-b br-a 239.1.2.3 from=172.31.0.0/24\neth0 br-a 239.1.2.3\n");
 	groups_mdb(w->g, w->now, 3, both, ARRAY_LEN(both)); /* 239.2.2.2 does not come from br-a */
-	rules(w, "br-a br-b 239.1.2.3\nbr-b br-a 239.1.2.3\n"
+	rules(w, "br-a br-b 239.1.2.3 from=172.30.0.0/24\nbr-b br-a 239.1.2.3 from=172.31.0.0/24\n"
 		 "eth0 br-a 239.1.2.3\neth0 br-b 239.1.2.3\neth0 br-b 239.2.2.2\n");
 	groups_mdb(w->g, w->now, 3, both, 0);
-	rules(w, "br-b br-a 239.1.2.3\neth0 br-a 239.1.2.3\n");
+	rules(w, "br-b br-a 239.1.2.3 from=172.31.0.0/24\neth0 br-a 239.1.2.3\n");
 	groups_leg_remove(w->g, w->now, 2);
 	rules(w, "");
+}
+
+static void report(struct world *w, uint32_t leg, const char *ip, enum gmp_record_type type, const char *source)
+{
+	struct ip from = ip_of(ip), s = ip_of(source);
+	struct gmp_record r = {.type = type, .group = ip_of("239.1.2.5"), .sources = s.b, .n_sources = 1};
+	uint8_t packet[GMP_PACKET];
+	size_t n, len = igmp_report_build(&from, &r, 1, packet, &n);
+
+	assert_null(groups_heard(w->g, w->now, leg, AF_INET, packet, len));
+}
+
+/* Only from who is asked for, and only what can come from there */
+static void test_sources(void **state)
+{
+	struct world *w = *state;
+	struct ip group = ip_of("239.1.2.5");
+
+	groups_ttl(w->g, 4);
+	report(w, 1, "192.0.2.50", GMP_TO_INCLUDE, "172.30.0.9");
+	rules(w, "br-a eth0 239.1.2.5 from=172.30.0.9 ttl=4\n"); /* it is not of br-b */
+	groups_ttl(w->g, 0);
+	report(w, 1, "192.0.2.50", GMP_TO_EXCLUDE, "172.30.0.8");
+	rules(w, "br-a eth0 239.1.2.5 from=172.30.0.0/24 not=172.30.0.8\n"
+		 "br-b eth0 239.1.2.5 from=172.31.0.0/24 not=172.30.0.8\n");
+	groups_leg_remove(w->g, w->now, 1);
+	/* the bridge knows no sources; reports from there do, when they are heard */
+	groups_mdb(w->g, w->now, 2, &group, 1);
+	rules(w, "br-b br-a 239.1.2.5 from=172.31.0.0/24\n");
+	report(w, 2, "172.30.0.2", GMP_TO_INCLUDE, "172.31.0.9");
+	rules(w, "br-b br-a 239.1.2.5 from=172.31.0.9\n");
 }
 
 static void test_lan(void **state)
@@ -112,7 +150,7 @@ static void test_lan(void **state)
 	const char *why;
 
 	assert_null(groups_heard(w->g, w->now, 1, AF_INET, packet, len));
-	rules(w, "br-a eth0 239.1.2.4\nbr-b eth0 239.1.2.4\n");
+	rules(w, "br-a eth0 239.1.2.4 from=172.30.0.0/24\nbr-b eth0 239.1.2.4 from=172.31.0.0/24\n");
 	assert_true(groups_join_failed(w->g, &why) > 0); /* on interfaces that are not there */
 	packet[len - 1] ^= 1;
 	assert_non_null(groups_heard(w->g, w->now, 1, AF_INET, packet, len));
@@ -142,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_bridges, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_querier, setup, teardown),
 	};
