@@ -18,6 +18,7 @@
 
 static const struct kernel_option {
 	const char *option, *why;
+	bool optional;
 } kernel_options[] = {
 	{"CONFIG_NET_NS", "a router namespace per VNI"},
 	{"CONFIG_VETH", "legs into the stacks, NICs into the containers"},
@@ -40,15 +41,20 @@ static const struct kernel_option {
 	{"CONFIG_UNIX", "the Docker Engine's socket"},
 	{"CONFIG_INOTIFY_USER", "the state directory is watched"},
 	{"CONFIG_MEMFD_CREATE", "firewall transactions are handed over in memory"},
+	{"CONFIG_NF_TABLES_NETDEV", "needed by the next two", true},
+	{"CONFIG_NFT_FWD_NETDEV", "the shortcut of DATAPATH leg past the bridge: without it a leg is slower", true},
+	{"CONFIG_NFT_DUP_NETDEV", "multicast groups of routable addresses are copied", true},
+	{"CONFIG_WIREGUARD", "ENCRYPTION=wireguard; without it by wireguard-go, slower", true},
 };
 
 struct table *kernel_options_table(void)
 {
-	static const struct column columns[] = {{"option", "OPTION", 0}, {"why", "WHY", 0}};
+	static const struct column columns[] = {{"option", "OPTION", 0}, {"needed", "NEEDED", 0}, {"why", "WHY", 0}};
 	struct table *t = table_new(columns, ARRAY_LEN(columns));
 
 	for (size_t i = 0; i < ARRAY_LEN(kernel_options); i++) {
 		cell_str(t, kernel_options[i].option);
+		cell_str(t, kernel_options[i].optional ? "optional" : "always");
 		cell_str(t, kernel_options[i].why);
 	}
 	return t;
@@ -107,8 +113,9 @@ static void kernel_read(struct doctor *d, const char *why_not_tried)
 		if (option_is_set(config.data, kernel_options[i].option))
 			continue;
 		missing++;
-		doctor_add(d, "kernel", CHECK_WARNING, "Take a kernel that has it; as root, doctor tries it.",
-			   "%s is not set: %s", kernel_options[i].option, kernel_options[i].why);
+		doctor_add(d, "kernel", kernel_options[i].optional ? CHECK_INFO : CHECK_WARNING,
+			   "Take a kernel that has it; as root, doctor tries it.", "%s is not set: %s",
+			   kernel_options[i].option, kernel_options[i].why);
 	}
 	if (missing == 0)
 		doctor_add(d, "kernel", CHECK_OK, NULL, "all %zu options are set (%s)", ARRAY_LEN(kernel_options),
@@ -236,10 +243,13 @@ static const struct kernel_try {
 };
 
 #define NFT_CHAIN(rule) "table inet drdoctor {\nchain c {\ntype filter hook prerouting priority -310\n" rule "\n}\n}\n"
-#define NFT_AGE		"Linux 4.18 or later, and nft 0.9 or later."
+#define NFT_INGRESS(rule) \
+	"table netdev drdoctor {\nchain c {\ntype filter hook ingress device lo priority 0\n" rule "\n}\n}\n"
+#define NFT_AGE "Linux 4.18 or later, and nft 0.9 or later."
 
 static const struct nft_try {
 	const char *what, *input, *cure;
+	bool optional;
 } nft_tries[] = {
 	{"nft table of family inet", NFT_CHAIN(""),
 	 "Kernel options CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (modprobe nf_tables)."},
@@ -252,6 +262,10 @@ static const struct nft_try {
 	{"nft sets of prefixes",
 	 "table inet drdoctor {\nset s {\ntype ipv4_addr\nflags interval\nelements = { 192.0.2.0/24 }\n}\n}\n",
 	 NFT_AGE},
+	{"nft fwd, by which a leg takes the shortcut past the bridge (slower without)", NFT_INGRESS("fwd to lo"),
+	 "Kernel options CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_FWD_NETDEV (modprobe nft_fwd_netdev).", true},
+	{"nft dup, by which multicast groups are copied (docker-router.multicast)", NFT_INGRESS("dup to lo"),
+	 "Kernel options CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_DUP_NETDEV (modprobe nft_dup_netdev).", true},
 };
 
 static size_t netlink_tries(struct doctor *d, int ns)
@@ -295,9 +309,9 @@ static size_t nft_tries_run(struct doctor *d, int ns)
 		if (doctor_run(d, argv, ns, nft_tries[i].input, &r, &err) < 0)
 			return failed; /* no nft (doctor_programs() says so), or no time */
 		if (r.status != 0) {
-			failed++;
-			doctor_add(d, "kernel", CHECK_ERROR, nft_tries[i].cure, "%s: %s", nft_tries[i].what,
-				   run_first_line(&r, text, sizeof(text)));
+			failed += !nft_tries[i].optional;
+			doctor_add(d, "kernel", nft_tries[i].optional ? CHECK_INFO : CHECK_ERROR, nft_tries[i].cure,
+				   "%s: %s", nft_tries[i].what, run_first_line(&r, text, sizeof(text)));
 		}
 		run_result_done(&r);
 	}
