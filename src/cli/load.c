@@ -122,6 +122,9 @@ void down_problems(const struct state_files *f, struct problems *ret)
 		if (all)
 			return;
 	}
+	if (f->host.refused[0])
+		problems_add(ret, "settings", "Correct them, then systemctl reload docker-router, or send it SIGHUP.",
+			     "they stay as they were: %s", f->host.refused);
 	for (size_t i = 0; i < f->host.n_roles; i++) {
 		const struct host_role *r = &f->host.roles[i];
 		char object[32];

@@ -195,6 +195,7 @@ static void on_sighup(void *arg, int signum)
 	notify_reloading(h->notify);
 	if (host_config(h, &c, &err) != 0) {
 		log_error("settings stay as they were", kv_str("why", err.text));
+		str_copy(h->state.refused, err.text);
 	} else {
 		log_set_level(c.log_level);
 		supervisor_set_roles(h->supervisor, c.roles);
@@ -203,7 +204,9 @@ static void on_sighup(void *arg, int signum)
 			log_warning("STATE_DIR and RUN_DIR are read at start only");
 		config_done(&c);
 		log_info("settings re-read");
+		h->state.refused[0] = '\0';
 	}
+	host_write(h);
 	supervisor_signal(h->supervisor, signum);
 	notify_send(h->notify, "READY=1");
 }

@@ -21,6 +21,8 @@ json_t *host_state_to_json(const struct host_state *s)
 	if (s->key_file[0])
 		json_put_str(o, "key_file", s->key_file);
 	json_put_str(o, "release", s->release);
+	if (s->refused[0])
+		json_put_str(o, "refused", s->refused);
 	for (size_t i = 0; i < s->n_roles; i++) {
 		const struct host_role *r = &s->roles[i];
 		json_t * or = json_object();
@@ -68,7 +70,8 @@ int host_state_from_json(const json_t *root, struct host_state *ret, struct err 
 	    (r = json_optional(json_get_str(root, "run_dir", s.run_dir, sizeof(s.run_dir), err))) < 0 ||
 	    (r = json_optional(json_get_str(root, "netns", s.netns, sizeof(s.netns), err))) < 0 ||
 	    (r = json_optional(json_get_str(root, "key_file", s.key_file, sizeof(s.key_file), err))) < 0 ||
-	    (r = json_optional(json_get_str(root, "release", s.release, sizeof(s.release), err))) < 0)
+	    (r = json_optional(json_get_str(root, "release", s.release, sizeof(s.release), err))) < 0 ||
+	    (r = json_optional(json_get_str(root, "refused", s.refused, sizeof(s.refused), err))) < 0)
 		goto broken;
 	s.pid = (int32_t)pid;
 	const json_t *array = json_object_get(root, "roles");

@@ -3,7 +3,7 @@
  * host.json: which roles run, written by `host`.
  *
  *	{"version":1,"last_update":"...","pid":100,"instance":"89abcdef","run_dir":"/run/docker-router/89abcdef","key_file":"","netns":"net:[4026531840]",
- *	 "release":"0.1.0","roles":[{"role":"router","pid":103,"state":"running","since":"...","restarts":0,"last_exit":""}]}
+ *	 "release":"0.1.0","refused":"","roles":[{"role":"router","pid":103,"state":"running","since":"...","restarts":0,"last_exit":""}]}
  */
 #ifndef STATE_HOST_H
 #define STATE_HOST_H
@@ -27,6 +27,7 @@ struct host_state {
 	int32_t pid;
 	char instance[16], run_dir[256], netns[32], release[16];
 	char key_file[256]; /* CLUSTER_KEY_FILE, so that the verbs find it too; "": none */
+	char refused[256];  /* why the settings were not taken at the last SIGHUP; "": they were */
 	struct host_role roles[16];
 	size_t n_roles;
 };

@@ -28,6 +28,7 @@ fi
 ip link set dev lo up
 
 T=$(mktemp -d /tmp/docker-router-host.XXXXXX)
+: >"$T/conf"
 n_tests=0 n_failed=0
 cleanup() {
 	trap - EXIT
@@ -61,7 +62,7 @@ within() { # SECONDS CMD...: until it is true
 }
 
 host() { # OPTION...: start one in the background
-	env -u STACK_ID -u VNI CONFIG= INTERFACE=lo "$DOCKER_ROUTER" host --state-dir "$T/state" --run-dir="$T/run" "$@" \
+	env -u STACK_ID -u VNI "CONFIG=$T/conf" INTERFACE=lo "$DOCKER_ROUTER" host --state-dir "$T/state" --run-dir="$T/run" "$@" \
 		>>"$T/host.log" 2>&1 &
 	HOST=$!
 }
@@ -175,6 +176,19 @@ before=$(pid_of router)
 kill -HUP "$HOST"
 ok "SIGHUP re-reads" within 3 said "host: settings re-read"
 ok "and restarts nobody" test "$before" = "$(pid_of router)"
+told_in_status() { # TEXT
+	"$DOCKER_ROUTER" status --state-dir "$T/state" | grep -q "settings.*$1"
+}
+echo 'peer_timeout: soon' >"$T/conf"
+kill -HUP "$HOST"
+ok "settings that are refused stay as they were" within 5 said "settings stay as they were"
+ok "and status says so" within 5 told_in_status soon
+: >"$T/conf"
+kill -HUP "$HOST"
+not_told() {
+	! told_in_status soon
+}
+ok "until they are good" within 5 not_told
 
 stop() {
 	kill -TERM "$HOST"

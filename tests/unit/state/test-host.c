@@ -9,7 +9,8 @@
 static const char example[] =
 	"{\"version\":1,\"last_update\":\"2024-01-15T10:30:00Z\",\"pid\":100,\"instance\":\"89abcdef\",\"run_dir\":"
 	"\"/run/docker-router/"
-	"89abcdef\",\"netns\":\"net:[4026531840]\",\"release\":\"0.1.0\",\"roles\":[{\"role\":\"router\","
+	"89abcdef\",\"netns\":\"net:[4026531840]\",\"release\":\"0.1.0\",\"refused\":\"x\",\"roles\":[{\"role\":"
+	"\"router\","
 	"\"pid\":103,\"state\":\"running\",\"since\":\"2024-01-15T10:00:00Z\",\"restarts\":2,\"last_exit\":\"signal "
 	"9\"}]}";
 
