@@ -114,27 +114,27 @@ static void user_name(uid_t uid, char *ret, size_t size)
 		snprintf(ret, size, "uid %u", (unsigned)uid);
 }
 
-static bool all(uint64_t capabilities)
-{
-	/* the last few are younger than some kernels */
-	uint64_t most = (UINT64_C(1) << (ARRAY_LEN(capability_names) - 5)) - 1;
-
-	return (capabilities & most) == most;
-}
+#define FEW 8 /* so many that are lacking are told instead of those that are there */
+/* the last few are younger than some kernels */
+#define MOST ((UINT64_C(1) << (ARRAY_LEN(capability_names) - 5)) - 1)
 
 void privileges_text(const struct privileges *p, struct buf *out)
 {
 	char user[64];
+	uint64_t lacking = MOST & ~p->capabilities, tell = p->capabilities;
 	const char *before = ", ";
 
 	user_name(p->uid, user, sizeof(user));
 	buf_puts(out, user);
 	if (p->capabilities == 0)
 		buf_puts(out, ", no capability");
-	else if (all(p->capabilities))
+	if (__builtin_popcountll(lacking) <= FEW) {
 		buf_puts(out, ", all capabilities");
-	for (size_t i = 0; !all(p->capabilities) && i < ARRAY_LEN(capability_names); i++) {
-		if (!(p->capabilities & UINT64_C(1) << i))
+		before = " but ";
+		tell = lacking;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(capability_names); i++) {
+		if (!(tell & UINT64_C(1) << i))
 			continue;
 		buf_printf(out, "%s%s", before, capability_names[i]);
 		before = "+";

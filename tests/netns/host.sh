@@ -177,7 +177,7 @@ kill -HUP "$HOST"
 ok "SIGHUP re-reads" within 3 said "host: settings re-read"
 ok "and restarts nobody" test "$before" = "$(pid_of router)"
 told_in_status() { # TEXT
-	"$DOCKER_ROUTER" status --state-dir "$T/state" | grep -q "settings.*$1"
+	grep -q "settings.*$1" <<<"$("$DOCKER_ROUTER" status --state-dir "$T/state")"
 }
 echo 'peer_timeout: soon' >"$T/conf"
 kill -HUP "$HOST"

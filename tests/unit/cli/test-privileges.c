@@ -33,6 +33,8 @@ static void test_parse(void **state)
 		"root, net_admin, no_new_privs");
 	text_is(STATUS("0", "0000000000003000", "0000000000003000", "NoNewPrivs:\t1\nSeccomp:\t0\n"),
 		"root, net_admin+net_raw, no_new_privs");
+	text_is(STATUS("0", "000001fffeffffff", "000001ffffffffff", "NoNewPrivs:\t0\n"),
+		"root, all capabilities but sys_resource");
 	text_is(STATUS("0", "000001ffffffffff", "000001ffffffffff", "NoNewPrivs:\t0\n"), "root, all capabilities");
 	text_is(STATUS("0", "0000003fffffffff", "0000003fffffffff", "NoNewPrivs:\t0\nSeccomp:\t0\n"),
 		"root, all capabilities");
