@@ -25,7 +25,7 @@ paths() { # FILE
 	grep -oE '\]\([^)#:]+\)' "$1" | sed 's,^](\(.*\))$,\1,'
 }
 
-for doc in README.md ARCHITECTURE.md CONTRIBUTING.md tests/README.md docs/decisions/*.md examples/*/README.md; do
+for doc in README.md ARCHITECTURE.md CONTRIBUTING.md tests/README.md docs/*.md docs/decisions/*.md examples/*/README.md; do
 	[ -f "$doc" ] || continue
 	dir=$(dirname "$doc")
 	for p in $(paths "$doc" | sort -u); do
