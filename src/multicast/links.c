@@ -90,6 +90,9 @@ static void network_link(const struct inv_multicast *m, const struct interfaces 
 	l->leg.wants =
 		(m->label.ssdp ? MC_SSDP : 0) | (m->label.mdns ? MC_MDNS : 0) | (m->label.n_groups ? MC_GROUPS : 0);
 	multicast_label_print(&m->label, l->label);
+	l->leg.routed = m->label.routed;
+	l->leg.n_types = m->label.n_types;
+	memcpy(l->leg.types, m->label.types, sizeof(l->leg.types));
 	memcpy(l->ranges, m->label.groups, sizeof(l->ranges));
 	l->leg.n_ranges = m->label.n_groups;
 	for (size_t i = 0; i < m->network.n_subnets; i++)
@@ -162,9 +165,10 @@ static bool prefixes_same(const struct prefix *a, size_t n_a, const struct prefi
 
 bool link_same(const struct link *a, const struct link *b)
 {
-	return link_is(a, b) && a->leg.wants == b->leg.wants && str_eq(a->leg.name, b->leg.name) &&
-	       str_eq(a->ifname, b->ifname) && ip_cmp(&a->leg.ip4, &b->leg.ip4) == 0 &&
-	       ip_cmp(&a->leg.ip6, &b->leg.ip6) == 0 && ip_cmp(&a->leg.ip6_wide, &b->leg.ip6_wide) == 0 &&
+	return link_is(a, b) && a->leg.wants == b->leg.wants && str_eq(a->label, b->label) &&
+	       str_eq(a->leg.name, b->leg.name) && str_eq(a->ifname, b->ifname) &&
+	       ip_cmp(&a->leg.ip4, &b->leg.ip4) == 0 && ip_cmp(&a->leg.ip6, &b->leg.ip6) == 0 &&
+	       ip_cmp(&a->leg.ip6_wide, &b->leg.ip6_wide) == 0 &&
 	       prefixes_same(a->subnets, a->leg.n_subnets, b->subnets, b->leg.n_subnets) &&
 	       prefixes_same(a->ranges, a->leg.n_ranges, b->ranges, b->leg.n_ranges);
 }

@@ -20,8 +20,6 @@ struct mdns {
 	struct guard *guard;
 	struct askers askers;
 	struct legs legs;
-	char *types[MDNS_TYPES];
-	size_t n_types;
 	struct prefix *hidden;
 	size_t n_hidden;
 	uint64_t counts[MDNS_COUNT_N_];
@@ -52,32 +50,9 @@ void mdns_free(struct mdns *m)
 	if (!m)
 		return;
 	legs_done(&m->legs);
-	for (size_t i = 0; i < m->n_types; i++)
-		free(m->types[i]);
 	free(m->hidden);
 	guard_free(m->guard);
 	free(m);
-}
-
-int mdns_types(struct mdns *m, const char *const *types, size_t n, size_t *ret_bad)
-{
-	char service[MDNS_NAME_BYTES];
-
-	for (size_t i = 0; i < n; i++)
-		if (i >= MDNS_TYPES || strlen(types[i]) >= 64 || !mdns_service(types[i], service) ||
-		    !str_eq(service, types[i])) {
-			*ret_bad = i;
-			return -EINVAL;
-		}
-	for (size_t i = 0; i < m->n_types; i++)
-		free(m->types[i]);
-	for (size_t i = 0; i < n; i++) {
-		m->types[i] = xstrdup(types[i]);
-		for (char *p = m->types[i]; *p; p++)
-			*p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
-	}
-	m->n_types = n;
-	return 0;
 }
 
 void mdns_hide(struct mdns *m, const struct prefix *prefixes, size_t n)
@@ -142,6 +117,11 @@ static bool packet_check(const uint8_t *b, size_t len)
 	return rc == 0;
 }
 
+static bool types_pass(const struct mc_leg *l, const uint8_t *b, size_t len)
+{
+	return mdns_types_pass(b, len, (const char(*)[LIMIT_MDNS_TYPE])l->types, l->n_types);
+}
+
 /* What is told elsewhere, in @b. Return: false: nothing */
 static bool packet_rewrite(struct mdns *m, uint32_t leg, uint8_t *b, size_t len, struct mc_actions *out)
 {
@@ -166,7 +146,7 @@ static void reflect(struct mdns *m, mono_t now, const struct mc_leg *in, struct 
 		const struct mc_leg *l = &m->legs.v[i];
 		uint32_t port = 0;
 
-		if (!leg_reaches(in, l) || !leg_has_family(l, group->ip.family))
+		if (!leg_reaches(in, l) || !leg_has_family(l, group->ip.family) || !types_pass(l, b, len))
 			continue;
 		if (asker && !(port = asker_port(&m->askers, asker, l->id))) {
 			mc_drop(out, in->id, "too many sockets for queries");
@@ -264,7 +244,7 @@ void mdns_input(struct mdns *m, mono_t now, const struct mc_packet *p, struct mc
 		mc_drop(out, p->leg, "not to the group");
 		return;
 	}
-	if (!mdns_types_pass(p->data, p->len, (const char *const *)m->types, m->n_types)) {
+	if (!types_pass(in, p->data, p->len)) {
 		mc_drop(out, p->leg, "another type of service");
 		return;
 	}

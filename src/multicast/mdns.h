@@ -8,7 +8,7 @@
  *	a question that wants its answer for itself  asks for one to the group: we would get the answer, nobody else
  *	a query from another port than 5353          goes on from a socket of its own; answers to that go back to who
  *asked addresses that the other side cannot reach   are blanked (mdns_packet.h): link-local ones, and prefixes given
- *	types of service                             that are not among those wanted, when some are given
+ *	types of service                             that are not among those of both legs, when some are given
  *
  * Copies and storms: guard.h. The same words within a second are said once, which is what the RFC wants of everybody
  * (sections 7.3 and 7.4).
@@ -21,7 +21,6 @@
 
 #include "multicast/multicast.h"
 
-#define MDNS_TYPES     32
 #define MDNS_HIDDEN    256
 #define MDNS_LEGACY_US (4 * USEC_PER_SEC)
 #define MDNS_TTL       255 /* RFC 6762 section 11 */
@@ -35,9 +34,6 @@ struct mdns;
 struct mdns *mdns_new(uint64_t random);
 void mdns_free(struct mdns *m);
 
-/** mdns_types() - Only these types of service, "_ipp._tcp"; none: all. Return: 0; -EINVAL: the n-th, @ret_bad, is none
- */
-int mdns_types(struct mdns *m, const char *const *types, size_t n, size_t *ret_bad) MUST_USE;
 /** mdns_hide() - Prefixes of addresses that are not to be told on other legs, the first MDNS_HIDDEN */
 void mdns_hide(struct mdns *m, const struct prefix *prefixes, size_t n);
 

@@ -173,7 +173,7 @@ bool mdns_service(const char *name, char ret[static MDNS_NAME_BYTES])
 	return false;
 }
 
-static bool type_listed(const char *service, const char *const *types, size_t n)
+static bool type_listed(const char *service, const char (*types)[LIMIT_MDNS_TYPE], size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (str_eq(types[i], service))
@@ -181,7 +181,7 @@ static bool type_listed(const char *service, const char *const *types, size_t n)
 	return false;
 }
 
-bool mdns_types_pass(const uint8_t *b, size_t len, const char *const *types, size_t n)
+bool mdns_types_pass(const uint8_t *b, size_t len, const char (*types)[LIMIT_MDNS_TYPE], size_t n)
 {
 	struct mdns_walk w;
 	struct mdns_item item;

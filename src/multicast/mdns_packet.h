@@ -7,6 +7,7 @@
 #define MULTICAST_MDNS_PACKET_H
 
 #include "base/addr.h"
+#include "state/limits.h"
 
 #define MDNS_BYTES	9000 /* RFC 6762 section 17 */
 #define MDNS_RECORDS	512  /* questions and records that are looked at; with more it is no sound packet */
@@ -67,6 +68,6 @@ bool mdns_service(const char *name, char ret[static MDNS_NAME_BYTES]);
  *
  * Names of hosts alone pass, and so does the question which types there are.
  */
-bool mdns_types_pass(const uint8_t *b, size_t len, const char *const *types, size_t n);
+bool mdns_types_pass(const uint8_t *b, size_t len, const char (*types)[LIMIT_MDNS_TYPE], size_t n);
 
 #endif

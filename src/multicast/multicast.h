@@ -51,6 +51,9 @@ struct mc_leg {
 	struct ip ip6_wide;    /* one that is more than link-local, or none */
 	const struct prefix *subnets; /* on that link; copied. What is not of them is not believed to come from there */
 	size_t n_subnets;
+	bool routed;				       /* the LAN reaches what it announces as it is */
+	char types[LIMIT_MDNS_TYPES][LIMIT_MDNS_TYPE]; /* of mDNS that pass, lower case; none: all */
+	size_t n_types;
 	const struct prefix *ranges; /* of MC_GROUPS; copied. 224.0.0.0/4 and ff00::/8 for `all` */
 	size_t n_ranges;
 };

@@ -217,8 +217,8 @@ bool role_on_map(void *arg, uint32_t from, const struct endpoint *inside, uint32
 	const struct link *a = link_of(r, from), *b = link_of(r, to);
 	int rc;
 
-	/* containers reach the LAN by themselves */
-	if (!a || !b || a->leg.lan)
+	/* containers reach the LAN by themselves, and the LAN a network that it has a route to */
+	if (!a || !b || a->leg.lan || (a->leg.routed && b->leg.lan))
 		return false;
 	rc = proxy_map(r->proxy, &a->leg, inside, &b->leg, ret_outside);
 	if (rc < 0) {

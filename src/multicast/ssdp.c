@@ -52,6 +52,8 @@ struct ssdp *ssdp_new(const struct ssdp_config *config, uint64_t random)
 				    .leg_burst = LEG_BURST};
 
 	s->conf = *config;
+	if (!s->conf.ttl)
+		s->conf.ttl = SSDP_TTL;
 	s->router = hash64("router", 6, random);
 	s->guard = guard_new(&conf);
 	return s;
@@ -300,9 +302,9 @@ static void forward(struct ssdp *s, mono_t now, const struct mc_leg *in, const s
 		}
 		guard_sent(s->guard, now, l->id, hash);
 		if (asker)
-			mc_send_by(out, l->id, port, &p->dst, SSDP_TTL, b.data, b.len);
+			mc_send_by(out, l->id, port, &p->dst, s->conf.ttl, b.data, b.len);
 		else
-			mc_send(out, l->id, SSDP_PORT, &p->dst, SSDP_TTL, b.data, b.len);
+			mc_send(out, l->id, SSDP_PORT, &p->dst, s->conf.ttl, b.data, b.len);
 		sent++;
 	}
 	if (sent)
@@ -358,7 +360,7 @@ void ssdp_look(struct ssdp *s, mono_t now, uint32_t leg, const struct ip *who, s
 		while (m.n_path < SSDP_PATH - 1)
 			m.path[m.n_path++] = s->router;
 		ssdp_write(&m, s->router, NULL, &b);
-		mc_send_by(out, leg, port, &to, SSDP_TTL, b.data, b.len);
+		mc_send_by(out, leg, port, &to, s->conf.ttl, b.data, b.len);
 	}
 }
 

@@ -39,6 +39,7 @@ struct ip ssdp_group_ip(enum ssdp_group group);
 struct ssdp_config {
 	mc_map_fn *map;
 	void *arg;
+	uint8_t ttl; /* of what goes to the group; 0: SSDP_TTL */
 };
 
 struct ssdp;

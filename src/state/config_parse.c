@@ -189,6 +189,20 @@ int parse_name(const struct option *o, struct config *c, const char *value)
 	return name_valid(value) ? parse_text(o, c, value) : -EINVAL;
 }
 
+int parse_multicast_hide(const struct option *o, struct config *c, const char *value)
+{
+	struct prefix p[LIMIT_HIDE] = {0};
+	size_t n = 0;
+	for (char element[PREFIX_STRLEN]; list_next(&value, element, sizeof(element)); n++) {
+		if (n >= LIMIT_HIDE || prefix_parse(element, &p[n]) < 0 || ip_is_multicast(&p[n].ip))
+			return -EINVAL;
+		p[n] = prefix_mask(p[n]);
+	}
+	memcpy(c->multicast_hide, p, sizeof(p));
+	c->n_multicast_hide = n;
+	return 0;
+}
+
 int parse_subnets(const struct option *o, struct config *c, const char *value)
 {
 	struct prefix p[LIMIT_SUBNETS] = {0};

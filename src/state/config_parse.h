@@ -37,6 +37,7 @@ option_parse_fn parse_datapath;
 option_parse_fn parse_mapping;
 option_parse_fn parse_encryption;
 option_parse_fn parse_multicast_querier;
+option_parse_fn parse_multicast_hide;
 option_parse_fn parse_goodbye;
 option_parse_fn parse_flag;
 option_parse_fn parse_roles;

@@ -30,6 +30,9 @@
 #define LIMIT_NAMES	       65536 /* in all */
 #define LIMIT_NAME_ADDRESSES   64    /* of one name */
 #define LIMIT_GROUP_RANGES     16    /* of one network's label */
+#define LIMIT_HIDE	       32    /* prefixes of MULTICAST_HIDE */
+#define LIMIT_MDNS_TYPES       16    /* the same */
+#define LIMIT_MDNS_TYPE	       24    /* "_googlecast._tcp": 15 letters at most (RFC 6335), and what is around them */
 #define EPOCHS		       16    /* of a router container, see struct inv_stack */
 
 #endif

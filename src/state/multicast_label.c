@@ -30,10 +30,45 @@ static int group_add(struct multicast_label *l, const struct prefix *group)
 	return 0;
 }
 
+static int text_cmp(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* "_ipp._tcp", RFC 6335 section 5.1: letters, digits and '-', at most 15 */
+static bool type_read(const char *word, char ret[static LIMIT_MDNS_TYPE])
+{
+	size_t n = strlen(word), name = n > 6 ? n - 6 : 0;
+
+	if (name < 1 || name > 15 || word[0] != '_' ||
+	    (!str_eq(word + n - 5, "._tcp") && !str_eq(word + n - 5, "._udp")))
+		return false;
+	for (size_t i = 0; i <= n; i++)
+		ret[i] = (char)(word[i] >= 'A' && word[i] <= 'Z' ? word[i] - 'A' + 'a' : word[i]);
+	for (size_t i = 1; i <= name; i++)
+		if (!(ret[i] >= 'a' && ret[i] <= 'z') && !(ret[i] >= '0' && ret[i] <= '9') && ret[i] != '-')
+			return false;
+	return true;
+}
+
+static int type_add(struct multicast_label *l, const char *type)
+{
+	l->mdns = true;
+	for (size_t i = 0; i < l->n_types; i++)
+		if (str_eq(l->types[i], type))
+			return 0;
+	if (l->n_types >= LIMIT_MDNS_TYPES)
+		return -E2BIG;
+	str_copy(l->types[l->n_types], type);
+	l->n_types++;
+	return 0;
+}
+
 static int word_add(struct multicast_label *l, const char *word, struct err *err)
 {
 	static const struct prefix all[] = {{{AF_INET, {224}}, 4}, {{AF_INET6, {0xff}}, 8}};
 	autobuf struct buf given = {0};
+	char type[LIMIT_MDNS_TYPE];
 	struct prefix p;
 	int rc = 0;
 
@@ -42,6 +77,16 @@ static int word_add(struct multicast_label *l, const char *word, struct err *err
 		l->ssdp = true;
 	} else if (str_eq(word, "mdns")) {
 		l->mdns = true;
+	} else if (str_eq(word, "routed")) {
+		l->routed = true;
+	} else if (word[0] == '_') {
+		if (!type_read(word, type))
+			return err_set(
+				err, -EINVAL,
+				"\"%s\" is no type of service such as _ipp._tcp; allowed are " MULTICAST_LABEL_TEXT,
+				given.data);
+		if (type_add(l, type) < 0)
+			return err_set(err, -E2BIG, "more than %d types of service", LIMIT_MDNS_TYPES);
 	} else if (str_eq(word, "all")) {
 		l->ssdp = l->mdns = true;
 		l->n_groups = 0;
@@ -82,8 +127,12 @@ int multicast_label_parse(const char *value, struct multicast_label *ret, struct
 	}
 	if (!any)
 		return err_set(err, -EINVAL, "is empty; allowed are " MULTICAST_LABEL_TEXT);
+	if (!l.ssdp && !l.mdns && !l.n_groups)
+		return err_set(err, -EINVAL, "says how, and not what; allowed are " MULTICAST_LABEL_TEXT);
 	if (l.n_groups > 1)
 		qsort(l.groups, l.n_groups, sizeof(l.groups[0]), group_cmp);
+	if (l.n_types > 1)
+		qsort(l.types, l.n_types, sizeof(l.types[0]), text_cmp);
 	*ret = l;
 	return 0;
 }
@@ -97,21 +146,29 @@ const char *multicast_label_print(const struct multicast_label *l, char out[stat
 		at += (size_t)snprintf(out, MULTICAST_LABEL_STRLEN, "ssdp");
 	if (l->mdns)
 		at += (size_t)snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%smdns", at ? "," : "");
+	for (size_t i = 0; i < l->n_types; i++)
+		at += (size_t)snprintf(out + at, MULTICAST_LABEL_STRLEN - at, ",%s", l->types[i]);
 	for (size_t i = 0; i < l->n_groups; i++) {
 		char text[PREFIX_STRLEN];
 
 		at += (size_t)snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%s%s", at ? "," : "",
 				       prefix_format(&l->groups[i], text));
 	}
+	if (l->routed)
+		snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%srouted", at ? "," : "");
 	return out;
 }
 
 bool multicast_label_same(const struct multicast_label *a, const struct multicast_label *b)
 {
-	if (a->ssdp != b->ssdp || a->mdns != b->mdns || a->n_groups != b->n_groups)
+	if (a->ssdp != b->ssdp || a->mdns != b->mdns || a->routed != b->routed || a->n_types != b->n_types ||
+	    a->n_groups != b->n_groups)
 		return false;
 	for (size_t i = 0; i < a->n_groups; i++)
 		if (prefix_cmp(&a->groups[i], &b->groups[i]) != 0)
+			return false;
+	for (size_t i = 0; i < a->n_types; i++)
+		if (!str_eq(a->types[i], b->types[i]))
 			return false;
 	return true;
 }

@@ -41,6 +41,10 @@ static void test_good(void **state)
 	good("  ssdp ", "ssdp");
 	good("239.1.2.3", "239.1.2.3/32");
 	good("ff05::/16,239.255.0.1/16", "239.255.0.0/16,ff05::/16");
+	good("_ipp._tcp", "mdns,_ipp._tcp");
+	good("ssdp,_IPP._tcp,mdns,_googlecast._tcp,_ipp._tcp", "ssdp,mdns,_googlecast._tcp,_ipp._tcp");
+	good("routed,_a-really-long1._udp,239.1.2.3", "mdns,_a-really-long1._udp,239.1.2.3/32,routed");
+	good("ssdp routed", "ssdp,routed");
 	good("all", "ssdp,mdns,224.0.0.0/4,ff00::/8");
 	good("239.1.0.0/16,all", "ssdp,mdns,224.0.0.0/4,ff00::/8");
 	good("239.1.0.0/16,239.1.2.0/24", "239.1.0.0/16");
@@ -52,6 +56,12 @@ static void test_bad(void **state)
 
 	bad("", -EINVAL, "empty");
 	bad(" , ", -EINVAL, "empty");
+	bad("routed", -EINVAL, "says how, and not what");
+	bad("_ipp", -EINVAL, "\"_ipp\" is no type of service");
+	bad("_._tcp", -EINVAL, "no type of service");
+	bad("_ipp._tcp.local", -EINVAL, "no type of service");
+	bad("_i.pp._tcp", -EINVAL, "no type of service");
+	bad("_sixteen-letters1._tcp", -EINVAL, "no type of service");
 	bad("sspd", -EINVAL, "\"sspd\" is unknown");
 	bad("ssdp;mdns", -EINVAL, "\"ssdp;mdns\"");
 	bad("SSDP", -EINVAL, "allowed are ssdp, mdns");
