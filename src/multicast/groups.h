@@ -20,8 +20,8 @@
 #include "multicast/membership.h"
 #include "multicast/querier.h"
 
-#define GROUPS_RULES  1024 /* pairs of group and leg that are copied */
-#define GROUPS_JOINED 512  /* groups of a leg that are asked for there */
+#define GROUPS_RULES  896 /* with REACH_RULES, FORWARD_RULES_MAX; pairs of group and leg that are copied */
+#define GROUPS_JOINED 512 /* groups of a leg that are asked for there */
 
 struct groups;
 

@@ -58,7 +58,11 @@ static void addresses_take(struct link *l, const struct interfaces *ifs)
 		bool narrow = ip_is_link_local(ip);
 		struct ip *to = ip->family == AF_INET ? &l->leg.ip4 : narrow ? &l->leg.ip6 : &l->leg.ip6_wide;
 
-		if (a->index != l->ifindex || (!a->usable && !narrow))
+		if (a->index != l->ifindex)
+			continue;
+		if (l->n_own < ARRAY_LEN(l->own))
+			l->own[l->n_own++] = *ip;
+		if (!a->usable && !narrow)
 			continue;
 		if (a->second_rate && ip_is_none(&second) && to == &l->leg.ip6_wide)
 			second = *ip;
@@ -163,12 +167,22 @@ static bool prefixes_same(const struct prefix *a, size_t n_a, const struct prefi
 	return true;
 }
 
+static bool ips_same(const struct ip *a, size_t n_a, const struct ip *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (ip_cmp(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
+
 bool link_same(const struct link *a, const struct link *b)
 {
 	return link_is(a, b) && a->leg.wants == b->leg.wants && str_eq(a->label, b->label) &&
 	       str_eq(a->leg.name, b->leg.name) && str_eq(a->ifname, b->ifname) &&
 	       ip_cmp(&a->leg.ip4, &b->leg.ip4) == 0 && ip_cmp(&a->leg.ip6, &b->leg.ip6) == 0 &&
-	       ip_cmp(&a->leg.ip6_wide, &b->leg.ip6_wide) == 0 &&
+	       ip_cmp(&a->leg.ip6_wide, &b->leg.ip6_wide) == 0 && ips_same(a->own, a->n_own, b->own, b->n_own) &&
 	       prefixes_same(a->subnets, a->leg.n_subnets, b->subnets, b->leg.n_subnets) &&
 	       prefixes_same(a->ranges, a->leg.n_ranges, b->ranges, b->leg.n_ranges);
 }

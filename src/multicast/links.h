@@ -9,11 +9,15 @@
 #include "multicast/multicast.h"
 #include "state/inventory.h"
 
+#define LIMIT_OWN 32
+
 /** struct link - A leg with what the I/O needs of it. What makes it the same leg: ifindex and network */
 struct link {
 	struct mc_leg leg; /* its id is 0 until it is given one */
 	int ifindex;
 	char ifname[16], network_id[LIMIT_ID], label[MULTICAST_LABEL_STRLEN];
+	struct ip own[LIMIT_OWN]; /* all addresses that the host has there */
+	size_t n_own;
 	struct prefix subnets[LIMIT_SUBNETS], ranges[LIMIT_GROUP_RANGES]; /* where leg points to */
 };
 

@@ -140,6 +140,7 @@ static void role_done(struct role *r)
 	broker_free(r->broker);
 	groups_free(r->groups);
 	buf_done(&r->rules);
+	buf_done(&r->ways);
 	proxy_free(r->proxy);
 	wire_free(r->wire);
 	if (r->ssdp)

@@ -8,6 +8,7 @@
 #define MULTICAST_ROLE_H
 
 #include "io/broker.h"
+#include "multicast/advertise.h"
 #include "multicast/groups.h"
 #include "multicast/links.h"
 #include "multicast/mdns.h"
@@ -55,10 +56,14 @@ struct role {
 	struct groups *groups;
 	struct broker *broker; /* NULL: nobody started us, groups are not routed */
 	struct buf rules;      /* that the kernel has, as far as we know */
-	bool rules_known, rules_asked;
+	bool rules_known, rules_asked, ways_asked;
 	char rules_error[200];
-	size_t rules_left_out;
-	struct links links; /* in use */
+	size_t rules_left_out, ways_left_out;
+	struct buf ways;      /* those of reach.h that the kernel refused, */
+	char ways_error[200]; /* and why; they are tried again when they differ */
+	struct advertise advertise;
+	uint32_t advertise_leg; /* the LAN where that is */
+	struct links links;	/* in use */
 	uint32_t last_leg;
 	struct tally *tallies; /* of the links, at the same index */
 	size_t cap_tallies;
@@ -104,6 +109,8 @@ mc_map_fn role_on_map;
 void role_rules_soon(struct role *r);
 void role_on_rules(void *arg);
 void role_on_mdb(void *arg);
+/** role_advertise() - Tell the LAN the ways to routed networks, where that is wanted; later it sends what is due */
+void role_advertise(struct role *r);
 
 /** role_write_soon() - multicast.json differs, and is written within @delay_us */
 void role_write_soon(struct role *r, int64_t delay_us);

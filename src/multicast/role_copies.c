@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "multicast/mdb.h"
+#include "multicast/reach.h"
 
 #define RULES_RETRY_US (1 * USEC_PER_SEC)
 
@@ -29,12 +30,37 @@ static void on_rules_done(void *arg, int code, int fd, const char *text)
 		role_rules_soon(r); /* they may be others by now */
 		return;
 	}
+	if (r->ways_asked) {
+		/* a kernel without nft's fwd still copies */
+		str_print(r->ways_error, "%.190s", text[0] ? text : strerror(-code));
+		log_warning("routed networks have no way past the firewall", kv_str("why", r->ways_error));
+		r->rules_known = false;
+		timer_start(r->rules_timer, RULES_US);
+		return;
+	}
 	if (!r->rules_error[0])
 		log_warning("groups are not routed, trying again", kv_str("why", text));
 	str_print(r->rules_error, "%.190s", text[0] ? text : strerror(-code));
 	r->rules_known = false;
 	timer_start(r->rules_timer, RULES_RETRY_US);
 	role_write_soon(r, WRITE_US);
+}
+
+/* Return: are there any, and were the same not refused? */
+static bool ways_add(struct role *r, struct buf *rules)
+{
+	autobuf struct buf ways = {0};
+
+	buf_puts(&ways, "");
+	r->ways_left_out = reach_rules(&r->links, &ways);
+	if (r->ways_error[0] && r->ways.data && str_eq(ways.data, r->ways.data))
+		return false;
+	r->ways_error[0] = '\0';
+	buf_clear(&r->ways);
+	buf_append(&r->ways, ways.data, ways.len + 1);
+	buf_append(rules, ways.data, ways.len);
+	buf_puts(rules, "");
+	return ways.len > 0;
 }
 
 void role_on_rules(void *arg)
@@ -48,6 +74,8 @@ void role_on_rules(void *arg)
 		return;
 	buf_puts(&now, "");
 	r->rules_left_out = groups_rules(r->groups, &now);
+	r->ways_asked = ways_add(r, &now);
+	lines_sort(&now);
 	if (r->rules_known && str_eq(now.data, r->rules.data)) {
 		buf_done(&now);
 		return;
@@ -96,4 +124,28 @@ void role_on_mdb(void *arg)
 	free(groups);
 	mdb_done(&m);
 	role_rules_soon(r);
+}
+
+void role_advertise(struct role *r)
+{
+	struct prefix ways[ADVERTISE_PREFIXES];
+	uint8_t packet[ADVERTISE_BYTES];
+	const struct link *lan = NULL;
+	struct ip to;
+	size_t len;
+
+	for (size_t i = 0; i < r->links.n; i++)
+		if (r->links.v[i]->leg.lan && !ip_is_none(&r->links.v[i]->leg.ip6))
+			lan = r->links.v[i];
+	if (!r->config.multicast_advertise || ip_parse("ff02::1", &to) < 0)
+		return;
+	if (!lan || lan->leg.id != r->advertise_leg)
+		r->advertise = (struct advertise){0};
+	if (!lan)
+		return;
+	r->advertise_leg = lan->leg.id;
+	advertise_set(&r->advertise, mono_now(), ways, reach_prefixes(&r->links, ways, ARRAY_LEN(ways)));
+	len = advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet);
+	if (len && wire_send(r->wire, lan->leg.id, &to, packet, len) < 0)
+		log_debug("router advertisement not sent");
 }

@@ -122,6 +122,7 @@ void role_on_look(void *arg)
 		links_done(&want);
 		interfaces_done(&ifs);
 		role_starts(r);
+		role_advertise(r);
 		role_actions(r);
 		r->looked = true;
 		timer_start(r->mdb, 0);

@@ -42,7 +42,8 @@ static const struct link *link_of(const struct role *r, uint32_t leg)
 
 static void due_set(struct role *r)
 {
-	int64_t dues[] = {ssdp_due(r->ssdp), mdns_due(r->mdns), groups_due(r->groups), starts_due(&r->starts)};
+	int64_t dues[] = {ssdp_due(r->ssdp), mdns_due(r->mdns), groups_due(r->groups), starts_due(&r->starts),
+			  advertise_due(&r->advertise)};
 	int64_t due = INT64_MAX, now = mono_now().us;
 
 	for (size_t i = 0; i < ARRAY_LEN(dues); i++)
@@ -163,6 +164,7 @@ void role_on_due(void *arg)
 	struct role *r = arg;
 
 	starts_do(r, mono_now());
+	role_advertise(r);
 	ssdp_timer(r->ssdp, mono_now(), &r->of_ssdp);
 	mdns_timer(r->mdns, mono_now(), &r->of_mdns);
 	groups_timer(r->groups, mono_now());

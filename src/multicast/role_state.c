@@ -5,6 +5,7 @@
 #include "multicast/role.h"
 
 #include "base/log.h"
+#include "multicast/reach.h"
 
 #define WRITE_RETRY_US (5 * USEC_PER_SEC)
 
@@ -125,6 +126,13 @@ static void state_groups(const struct role *r, struct multicast_state *s)
 	membership_entries(groups_membership(r->groups), state_entry, s);
 	if (r->rules_error[0])
 		problems_add(&s->problems, "groups", "", "not routed: %s", r->rules_error);
+	if (r->ways_error[0])
+		problems_add(&s->problems, "routed networks",
+			     "See docker-router explain multicast for the rules by hand.",
+			     "no way past this host's firewall: %s", r->ways_error);
+	if (r->ways_left_out)
+		problems_add(&s->problems, "routed networks", "", "%zu ways beyond the %d that are opened",
+			     r->ways_left_out, REACH_RULES);
 	if (r->rules_left_out)
 		problems_add(&s->problems, "groups", "Narrow the ranges in docker-router.multicast.",
 			     "%zu pairs of group and network beyond the %d that are routed", r->rules_left_out,
