@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{"router", "router", true, "make the VXLAN devices, routes and firewall that the peers ask for"},
 	{"names", "names", true, "answer containers who is called what, on all hosts"},
 	{"multicast", "multicast", true, "what the LAN and containers discover of each other: SSDP, mDNS"},
+	{"attach", "attach", true, "give containers NICs on bridges and on the LAN, and DHCP for them"},
 	{"status", "cli", false, "what runs, what was made, what is wrong"},
 	{"peers", "cli", false, "the stacks of other hosts, and when they were last heard"},
 	{"routes", "cli", false, "the prefixes that lead to other stacks, and those refused"},

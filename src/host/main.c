@@ -26,8 +26,9 @@
 #include "state/host.h"
 #include "state/identity.h"
 
-#define HOST_LOCK      "host.lock"
-#define HOST_ALL       (FOR_ALL | FOR_HOST | FOR_INVENTORY | FOR_DISCOVERY | FOR_ROUTER | FOR_NAMES | FOR_MULTICAST)
+#define HOST_LOCK "host.lock"
+#define HOST_ALL \
+	(FOR_ALL | FOR_HOST | FOR_INVENTORY | FOR_DISCOVERY | FOR_ROUTER | FOR_NAMES | FOR_MULTICAST | FOR_ATTACH)
 #define WRITE_WAIT_US  (10 * USEC_PER_MSEC) /* several roles that start together are one change */
 #define WRITE_RETRY_US (2 * USEC_PER_SEC)
 

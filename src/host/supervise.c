@@ -117,6 +117,8 @@ static int role_spawn(struct role *role, struct err *err)
 		ops = BROKER_OPS_NAMES;
 	else if (str_eq(role->name, "multicast"))
 		ops = BROKER_OPS_MULTICAST;
+	else if (str_eq(role->name, "attach"))
+		ops = BROKER_OPS_ATTACH;
 	if (ops) {
 		int pair[2];
 

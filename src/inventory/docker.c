@@ -66,7 +66,7 @@ static void labels_parse(const json_t *o, struct docker_labels *ret)
 			continue;
 		l = xgrow(&ret->v, ret->n, &ret->cap);
 		l->key = xstrndup(key, 256);
-		l->value = xstrndup(json_is_string(value) ? json_string_value(value) : "", 256);
+		l->value = xstrndup(json_is_string(value) ? json_string_value(value) : "", 1024);
 		ret->n++;
 	}
 }
@@ -389,6 +389,31 @@ static void dns_parse(struct docker_container *c, const json_t *array)
 	}
 }
 
+/* NETWORKWAIT=1: it waits for a file that says that its network is ready */
+static bool wants_flag(const json_t *env)
+{
+	static const char name[] = "NETWORKWAIT=";
+
+	for (size_t i = 0; i < json_array_size(env); i++) {
+		const char *s = json_string_value(json_array_get(env, i));
+
+		if (s && strncmp(s, name, strlen(name)) == 0 && s[strlen(name)])
+			return true;
+	}
+	return false;
+}
+
+static void compose_parse(struct docker_container *c, const json_t *labels)
+{
+	uint64_t number;
+
+	str_copy(c->project, text(labels, "com.docker.compose.project"));
+	if (!name_valid(c->project))
+		c->project[0] = '\0';
+	if (parse_u64(text(labels, "com.docker.compose.container-number"), 1, UINT32_MAX, &number) == 0)
+		c->number = (uint32_t)number;
+}
+
 struct docker_container *docker_container_parse(const json_t *o, struct err *err)
 {
 	const json_t *settings = json_object_get(o, "NetworkSettings");
@@ -410,6 +435,10 @@ struct docker_container *docker_container_parse(const json_t *o, struct err *err
 	if (!name_valid(c->service))
 		c->service[0] = '\0';
 	labels_parse(labels, &c->labels);
+	compose_parse(c, labels);
+	c->host_network = str_eq(mode, "host");
+	c->shares_network = strncmp(mode, "container:", 10) == 0;
+	c->wants_flag = wants_flag(json_object_get(json_object_get(o, "Config"), "Env"));
 	dns_parse(c, json_object_get(json_object_get(o, "HostConfig"), "Dns"));
 	if (sandbox[0] == '/' && strlen(sandbox) < sizeof(c->sandbox))
 		str_copy(c->sandbox, sandbox);

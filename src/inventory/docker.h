@@ -13,8 +13,8 @@
 #include "base/base.h"
 #include "state/limits.h"
 
-#define DOCKER_LABELS	   32 /* of ours, kept per object */
-#define DOCKER_ATTACHMENTS 64 /* networks of one container */
+#define DOCKER_LABELS	   128 /* of ours, kept per object: 16 NICs have up to 10 each, and some are left out */
+#define DOCKER_ATTACHMENTS 64  /* networks of one container */
 
 /** struct docker_label - One label below "docker-router." */
 struct docker_label {
@@ -62,6 +62,10 @@ struct docker_container {
 	char sandbox[256]; /* "" unknown */
 	int32_t pid;	   /* 0 unknown: it was listed, not inspected */
 	bool running, paused;
+	bool host_network, shares_network; /* network_mode: host, container:... */
+	bool wants_flag;		   /* NETWORKWAIT is set in its environment */
+	char project[LIMIT_NAME];	   /* Compose project, or "" */
+	uint32_t number;		   /* of the service's containers, 0 unknown */
 	enum docker_health health;
 	struct ip dns[LIMIT_DNS]; /* HostConfig.Dns; what is no address is passed over */
 	size_t n_dns;

@@ -47,6 +47,7 @@ struct engine {
 	struct endpoint_address address;
 	struct config_network *config_networks;
 	size_t n_config_networks;
+	struct nic_requests config_attach;
 
 	enum phase phase;
 	enum engine_state state;
@@ -77,7 +78,8 @@ static void engine_tell(struct engine *e)
 
 static struct model_config engine_config(const struct engine *e)
 {
-	return (struct model_config){.networks = e->config_networks, .n_networks = e->n_config_networks};
+	return (struct model_config){
+		.networks = e->config_networks, .n_networks = e->n_config_networks, .attach = &e->config_attach};
 }
 
 /* During a listing what comes belongs to the new set. */
@@ -580,6 +582,9 @@ static void config_copy(struct engine *e, const struct model_config *config)
 	e->config_networks = xcalloc(config->n_networks + 1, sizeof(*e->config_networks));
 	if (config->n_networks)
 		memcpy(e->config_networks, config->networks, config->n_networks * sizeof(*e->config_networks));
+	nic_requests_done(&e->config_attach);
+	if (config->attach)
+		nic_requests_copy(config->attach, &e->config_attach);
 }
 
 int engine_new(uv_loop_t *loop, struct http *http, const char *endpoint, const struct model_config *config,
@@ -619,6 +624,7 @@ void engine_free(struct engine *e)
 	timer_free(e->relist);
 	docker_set_done(&e->now);
 	free(e->config_networks);
+	nic_requests_done(&e->config_attach);
 	endpoint_address_done(&e->address);
 	free(e);
 }
@@ -630,7 +636,10 @@ const char *engine_endpoint(const struct engine *e)
 
 static bool config_same(const struct engine *e, const struct model_config *config)
 {
-	if (e->n_config_networks != config->n_networks)
+	static const struct nic_requests none;
+
+	if (e->n_config_networks != config->n_networks ||
+	    !nic_requests_same(&e->config_attach, config->attach ? config->attach : &none))
 		return false;
 	for (size_t i = 0; i < config->n_networks; i++) {
 		const struct config_network *a = &e->config_networks[i], *b = &config->networks[i];

@@ -34,7 +34,9 @@ struct role {
 	bool have_written, write_failed;
 	int64_t last_write_us, pending_since_us; /* pending_since_us 0: nothing is pending */
 	struct timer *write_timer;
-	struct dirwatch *watch;
+	struct nic_requests requests; /* of the config file, of ATTACH_UCI, of plugs.json: in this order */
+	struct problems request_problems;
+	struct dirwatch *watch, *uci_watch;
 	struct sigwatch *sighup, *sigterm, *sigint;
 };
 
@@ -42,7 +44,8 @@ struct role {
 
 static struct model_config role_networks(const struct role *r)
 {
-	return (struct model_config){.networks = r->config.networks, .n_networks = r->config.n_networks};
+	return (struct model_config){
+		.networks = r->config.networks, .n_networks = r->config.n_networks, .attach = &r->requests};
 }
 
 static void role_build(const struct role *r, struct inventory *ret)
@@ -53,6 +56,8 @@ static void role_build(const struct role *r, struct inventory *ret)
 	for (size_t i = 0; i < r->n_engines; i++)
 		engine_view(r->engines[i], &sources[i]);
 	model_build(sources, r->n_engines, &config, ret);
+	for (size_t i = 0; i < r->request_problems.n; i++)
+		problems_add(&ret->problems, r->request_problems.v[i].object, "", "%s", r->request_problems.v[i].text);
 	model_carry_over(&r->before, ret);
 	free(sources);
 }
@@ -117,11 +122,78 @@ static void on_changed(void *arg)
 	timer_start(r->write_timer, at_us > now_us ? at_us - now_us : 0);
 }
 
+/* ---- NICs for containers that are named ---- */
+
+static void uci_read(struct role *r)
+{
+	autobuf struct buf text = {0};
+	struct err err;
+	int rc = file_read(AT_FDCWD, r->config.attach_uci, LIMIT_UCI_BYTES, NULL, &text, &err);
+
+	if (rc == -ENOENT || rc == -ENOTDIR)
+		return; /* no OpenWrt */
+	if (rc == 0)
+		rc = uci_nics_parse(r->config.attach_uci, text.data ? text.data : "", text.len, &r->requests,
+				    &r->request_problems, &err);
+	if (rc < 0)
+		problems_add(&r->request_problems, r->config.attach_uci, "", "%s", err.text);
+}
+
+static void requests_read(struct role *r)
+{
+	struct file_owner owner = owner_of_root(&r->dir);
+	struct err err;
+
+	nic_requests_done(&r->requests);
+	problems_done(&r->request_problems);
+	nic_requests_copy(&r->config.attach, &r->requests);
+	uci_read(r);
+	int rc = plugs_read(r->dir.fd, &owner, &r->requests, &r->request_problems, &err);
+	if (rc < 0 && rc != -ENOENT)
+		problems_add(&r->request_problems, STATE_PLUGS, "", "%s", err.text);
+}
+
+static void requests_changed(struct role *r)
+{
+	struct model_config config;
+
+	requests_read(r);
+	config = role_networks(r);
+	for (size_t i = 0; i < r->n_engines; i++)
+		engine_configure(r->engines[i], &config);
+	on_changed(r);
+}
+
+static void on_uci_dir(void *arg, const char *name)
+{
+	struct role *r = arg;
+	const char *slash = strrchr(r->config.attach_uci, '/');
+
+	if (!name || str_eq(name, slash ? slash + 1 : r->config.attach_uci))
+		requests_changed(r);
+}
+
+static void uci_watch(struct role *r)
+{
+	autofree char *dir = xstrdup(r->config.attach_uci);
+	char *slash = strrchr(dir, '/');
+
+	dirwatch_free(r->uci_watch);
+	r->uci_watch = NULL;
+	if (!slash || slash == dir)
+		return;
+	*slash = '\0';
+	if (access(dir, F_OK) < 0 || dirwatch_new(&r->loop, dir, on_uci_dir, r, &r->uci_watch, NULL) < 0)
+		r->uci_watch = NULL; /* SIGHUP does it too */
+}
+
 /* Somebody else deleted, replaced or changed our file: what we know is still true. */
 static void on_state_dir(void *arg, const char *name)
 {
 	struct role *r = arg;
 
+	if (!name || str_eq(name, STATE_PLUGS))
+		requests_changed(r);
 	if (!r->have_written || (name && !str_eq(name, STATE_INVENTORY)))
 		return;
 	struct file_mark now = file_mark_get(r->dir.fd, STATE_INVENTORY);
@@ -149,7 +221,8 @@ static struct engine *engine_take(struct role *r, const char *endpoint)
 /* Follow the engines of the config: those that stay go on undisturbed. */
 static int role_engines(struct role *r, const struct config *config, struct err *err)
 {
-	struct model_config networks = {.networks = config->networks, .n_networks = config->n_networks};
+	struct model_config networks = {
+		.networks = config->networks, .n_networks = config->n_networks, .attach = &r->requests};
 	struct engine **engines = xcalloc(config->n_docker_hosts + 1, sizeof(struct engine *));
 	int rc = 0;
 
@@ -191,10 +264,13 @@ static void on_sighup(void *arg, int signum)
 		log_warning("STATE_DIR cannot change while running", kv_str("stays", r->config.state_dir));
 	str_copy(config.state_dir, r->config.state_dir);
 	role_log_init(&config);
+	struct config before = r->config;
+	r->config = config;
+	requests_read(r);
+	uci_watch(r);
 	if (role_engines(r, &config, &err) < 0)
 		log_error("an engine of the new config is left out", kv_str("why", err.text));
-	config_done(&r->config);
-	r->config = config;
+	config_done(&before);
 	log_info("config read again", kv_int("engines", (int64_t)r->n_engines),
 		 kv_int("networks", (int64_t)config.n_networks));
 	on_changed(r);
@@ -261,6 +337,8 @@ static int role_open(struct role *r, struct err *err)
 	r->sigint = sigwatch_new(&r->loop, SIGINT, on_sigterm, r);
 	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, err) < 0)
 		log_warning("STATE_DIR cannot be watched", kv_str("why", err->text));
+	requests_read(r);
+	uci_watch(r);
 	return role_engines(r, &r->config, err);
 }
 
@@ -271,6 +349,9 @@ static void role_done(struct role *r)
 	free(r->engines);
 	http_free(r->http);
 	dirwatch_free(r->watch);
+	dirwatch_free(r->uci_watch);
+	nic_requests_done(&r->requests);
+	problems_done(&r->request_problems);
 	timer_free(r->write_timer);
 	sigwatch_free(r->sighup);
 	sigwatch_free(r->sigterm);

@@ -4,6 +4,7 @@
  */
 #include "inventory/model.h"
 
+#include "inventory/attach.h"
 #include "state/names.h"
 
 #define LABEL_VNI	"docker-router.vni"
@@ -220,6 +221,8 @@ bool model_container_matters(const struct docker_container *c, const struct dock
 	char stack[LIMIT_NAME];
 	uint32_t vni;
 
+	if (attach_wanted(c, config ? config->attach : NULL))
+		return true;
 	for (size_t i = 0; i < c->n_attachments; i++) {
 		const struct docker_attachment *a = &c->attachments[i];
 		const struct docker_network *n = docker_set_network(set, a->network_id, a->network_name);
@@ -546,7 +549,10 @@ void model_build(const struct model_source *sources, size_t n, const struct mode
 		source_networks(s, config, joined, ret);
 		source_containers(sources, i, joined, ret);
 		source_multicast(s, config, ret);
+		for (size_t k = 0; k < s->set->n_containers; k++)
+			attach_add(s->set->containers[k], config ? config->attach : NULL, ret);
 	}
+	attach_add_missing(config ? config->attach : NULL, ret);
 	config_check(sources, n, config, &ret->problems);
 	inventory_sort(ret);
 }
@@ -627,6 +633,20 @@ static void carry_multicast(const struct inv_multicast *from, struct inventory *
 	}
 }
 
+/* It does not say which engine has it; with several of them each may, until its own has answered */
+static void carry_attach(const struct inventory *before, struct inventory *inv)
+{
+	for (size_t i = 0; i < before->n_attach; i++) {
+		const struct inv_attach *a = &before->attach[i];
+		bool there = !a->running;
+
+		for (size_t k = 0; !there && k < inv->n_attach; k++)
+			there = str_eq(inv->attach[k].container.id, a->container.id);
+		if (!there)
+			inventory_attach_copy(inv, a);
+	}
+}
+
 static bool has_network(const struct inventory *inv, const char *id)
 {
 	for (size_t i = 0; i < inv->n_stacks; i++) {
@@ -669,6 +689,7 @@ void model_carry_over(const struct inventory *before, struct inventory *inv)
 			    !multicast_find(inv, m->network.id))
 				carry_multicast(m, inv);
 		}
+		carry_attach(before, inv);
 	}
 	inventory_sort(inv);
 }

@@ -26,6 +26,7 @@ struct model_source {
 struct model_config {
 	const struct config_network *networks;
 	size_t n_networks;
+	const struct nic_requests *attach; /* NICs of containers that are named; or NULL */
 };
 
 /**

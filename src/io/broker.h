@@ -49,7 +49,22 @@ enum broker_op {
 	BROKER_WIREGUARD_SOCKET, /* wireguard only: -> unix socket, connected to it (its UAPI) */
 	BROKER_FORWARD, /* host: only: make the kernel copy multicast; the lines of forward_rule.h come as a memfd. The
 			   table stays when the role ends; no line removes it. Answers as BROKER_NFT */
+	BROKER_NIC_SYSCTL, /* ct: only: IPv6 of the interface IFACE, any but lo, as arg says: enum broker_nic */
+	BROKER_FLAG,   /* ct: only: make (arg 1) or take away (0) the file of NETWORKWAIT, also when the container has
+			  stopped since; see ct_file.h */
+	BROKER_RESOLV, /* ct: only: the memfd's text into its resolv.conf; arg 1: also where Docker's resolver is in
+			  it -> code 1: left alone */
+	BROKER_DHCP,   /* ct: only: a DHCP client on IFACE; lines for it come as a memfd: dhcp_child.h -> socket that
+			  events come from, and its number as text */
+	BROKER_DHCP_STOP, /* host: only: end the client with the number arg / 2; arg % 2: and release its lease */
 	BROKER_OP_N_
+};
+
+enum broker_nic {
+	BROKER_NIC_NO_IPV6 = 1,	 /* none at all; else it is switched on */
+	BROKER_NIC_RA = 2,	 /* believe router advertisements: routes */
+	BROKER_NIC_AUTOCONF = 4, /* and make addresses of them */
+	BROKER_NIC_ALL = 7
 };
 
 enum broker_flags { BROKER_CREATE = 1 };
@@ -61,13 +76,20 @@ enum broker_dns {
 /* What a role may ask for: bits 1 << broker_op */
 #define BROKER_OPS_NAMES     (1u << BROKER_DNS | 1u << BROKER_DNS_RULE)
 #define BROKER_OPS_MULTICAST (1u << BROKER_FORWARD)
-#define BROKER_OPS_ROUTER    (((1u << BROKER_OP_N_) - 1) & ~(BROKER_OPS_NAMES | BROKER_OPS_MULTICAST))
+#define BROKER_OPS_ATTACH_OWN \
+	(1u << BROKER_NIC_SYSCTL | 1u << BROKER_FLAG | 1u << BROKER_RESOLV | 1u << BROKER_DHCP | 1u << BROKER_DHCP_STOP)
+#define BROKER_OPS_ROUTER \
+	(((1u << BROKER_OP_N_) - 1) & ~(BROKER_OPS_NAMES | BROKER_OPS_MULTICAST | BROKER_OPS_ATTACH_OWN))
+/* and of these two, only for containers */
+#define BROKER_OPS_ATTACH (BROKER_OPS_ATTACH_OWN | 1u << BROKER_OPEN | 1u << BROKER_NETLINK | BROKER_CONTAINERS)
+#define BROKER_CONTAINERS (1u << 31)
 
 struct broker_ns {
 	char name[96];	   /* as above */
 	char sandbox[256]; /* ct: only */
 	int32_t pid;	   /* ct: only, 0: unknown */
-	char iface[16];	   /* BROKER_IPV6_ON, BROKER_WIREGUARD, BROKER_WIREGUARD_SOCKET only */
+	char iface[16];	   /* BROKER_IPV6_ON, BROKER_WIREGUARD, BROKER_WIREGUARD_SOCKET, BROKER_NIC_SYSCTL, BROKER_DHCP
+			      only */
 };
 
 /** broker_fn - An answer. @code 0 or -errno; @fd (taken by the callee) or -1; @text: stderr, list or error message */
@@ -82,7 +104,7 @@ void broker_free(struct broker *b); /* no more callbacks */
  * broker_call() - Ask; answers come in any order, each calls its @fn once, from the loop
  * @ns:     NULL for BROKER_LIST
  * @arg_n:  netlink protocol for BROKER_NETLINK, broker_flags for BROKER_OPEN, broker_dns for BROKER_DNS, else 0
- * @send_fd: memfd for BROKER_NFT (borrowed), else -1
+ * @send_fd: memfd for BROKER_NFT and others (borrowed), else -1
  *
  * When the broker goes away every open call is answered with -ECONNRESET.
  */

@@ -8,8 +8,9 @@
 #include "base/addr.h"
 #include "io/broker_wire.h"
 
-static const char *const op_names[] = {"open", "netlink",  "nft",	"remove",	    "list",   "ipv6-on",
-				       "dns",  "dns-rule", "wireguard", "wireguard-socket", "forward"};
+static const char *const op_names[] = {"open", "netlink",  "nft",	"remove",	    "list",    "ipv6-on",
+				       "dns",  "dns-rule", "wireguard", "wireguard-socket", "forward", "nic-sysctl",
+				       "flag", "resolv",   "dhcp",	"dhcp-stop"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -61,6 +62,18 @@ static bool iface_ok(const char *s)
 		return false;
 	for (s += 2; *s; s++)
 		if (*s < '0' || *s > '9')
+			return false;
+	return true;
+}
+
+/* What the kernel takes for an interface, and no name that stands for something else below /proc/sys */
+static bool nic_ok(const char *s)
+{
+	if (!*s || *s == '-' || str_eq(s, ".") || str_eq(s, "..") || str_eq(s, "lo") || str_eq(s, "all") ||
+	    str_eq(s, "default"))
+		return false;
+	for (; *s; s++)
+		if (*s <= ' ' || *s > '~' || strchr("/:%\"\\", *s))
 			return false;
 	return true;
 }
@@ -142,10 +155,11 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 	const char *op = op_names[ask->op];
 	bool ok = false, ours = ask->target == TARGET_VNI || ask->target == TARGET_WIREGUARD;
 
-	if (has_fd != (ask->op == BROKER_NFT || ask->op == BROKER_FORWARD))
+	if (has_fd !=
+	    (ask->op == BROKER_NFT || ask->op == BROKER_FORWARD || ask->op == BROKER_RESOLV || ask->op == BROKER_DHCP))
 		return err_set(err, -EINVAL, "%s: %s", op, has_fd ? "takes no descriptor" : "needs a descriptor");
 	if (ask->ns.iface[0] && ask->op != BROKER_IPV6_ON && ask->op != BROKER_WIREGUARD &&
-	    ask->op != BROKER_WIREGUARD_SOCKET)
+	    ask->op != BROKER_WIREGUARD_SOCKET && ask->op != BROKER_NIC_SYSCTL && ask->op != BROKER_DHCP)
 		return err_set(err, -EINVAL, "%s: takes no interface", op);
 	switch (ask->op) {
 	case BROKER_OPEN:
@@ -179,6 +193,20 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		break;
 	case BROKER_FORWARD:
 		ok = ask->arg == 0 && ask->target == TARGET_HOST;
+		break;
+	case BROKER_NIC_SYSCTL:
+		ok = ask->arg >= 0 && ask->arg <= BROKER_NIC_ALL && ask->target == TARGET_CONTAINER &&
+		     nic_ok(ask->ns.iface);
+		break;
+	case BROKER_FLAG:
+	case BROKER_RESOLV:
+		ok = (ask->arg == 0 || ask->arg == 1) && ask->target == TARGET_CONTAINER;
+		break;
+	case BROKER_DHCP:
+		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER && nic_ok(ask->ns.iface);
+		break;
+	case BROKER_DHCP_STOP:
+		ok = ask->arg >= 0 && ask->target == TARGET_HOST;
 		break;
 	case BROKER_OP_N_:
 		break;

@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "io/broker_wire.h"
 #include "io/child.h"
+#include "io/ct_file.h"
+#include "io/dhcp_child.h"
 #include "io/dns_rule.h"
 #include "io/file.h"
 #include "io/forward_rule.h"
@@ -42,6 +44,11 @@ struct nft_job {
 	struct child *child;
 };
 
+struct flag {
+	char name[sizeof(((struct broker_ns *)0)->name)];
+	int dir;
+};
+
 struct broker_server {
 	uv_loop_t *loop;
 	struct seqpacket *link;
@@ -49,6 +56,9 @@ struct broker_server {
 	unsigned ops; /* that are done for this client */
 	int host_ns;
 	struct wireguard_child *wireguard;
+	struct dhcp_children *dhcp;
+	struct flag *flags; /* that were made: their directories, for when the container has stopped */
+	size_t n_flags, cap_flags;
 	struct nft_job **jobs; /* in the order they came */
 	size_t n_jobs, cap_jobs;
 };
@@ -234,7 +244,8 @@ static int open_container(const struct broker_server *s, const struct broker_ask
 	} else {
 		rc = err_set(err, -ENOENT, "%s: neither sandbox nor pid is known", ask->ns.name);
 	}
-	if (fd < 0 && ask->ns.pid > 0) {
+	/* a pid is used again: a process that is not in the container's control group is somebody else by now */
+	if (fd < 0 && ask->ns.pid > 0 && ct_pid_is(ask->ns.pid, ask->ns.name + 3)) {
 		str_print(path, "/proc/%d/ns/net", ask->ns.pid);
 		fd = ns_open(path, ask->ns.sandbox[0] ? NULL : err);
 		if (fd < 0 && !ask->ns.sandbox[0])
@@ -284,6 +295,127 @@ static int dns_open(const struct broker_ask *ask, int ns_fd, struct err *err)
 	if (ask->op == BROKER_DNS_RULE)
 		return dns_rule_open(ns_fd, (uint16_t)ask->arg, err);
 	return ask->arg == BROKER_DNS_ASK ? dns_ask_open(ns_fd, err) : dns_listen_open(ns_fd, err);
+}
+
+/* --- what attach wants of a container --- */
+
+static int nic_sysctl(int ns_fd, const struct broker_ask *ask, struct err *err)
+{
+	bool off = ask->arg & BROKER_NIC_NO_IPV6, ra = ask->arg & BROKER_NIC_RA,
+	     autoconf = ask->arg & BROKER_NIC_AUTOCONF;
+	/* 2: also where the container forwards, as routers in containers do */
+	const char *const v[][2] = {
+		{"accept_ra", ra ? "2" : "0"}, {"autoconf", autoconf ? "1" : "0"}, {"disable_ipv6", off ? "1" : "0"}};
+	char name[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		str_print(name, "ipv6/conf/%s/%s", ask->ns.iface, v[i][0]);
+		int rc = ns_sysctl(ns_fd, name, v[i][1], err);
+		if (rc < 0)
+			return rc == -ENOENT && off ? 0 : rc;
+	}
+	return 0;
+}
+
+static struct flag *flag_find(struct broker_server *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_flags; i++)
+		if (str_eq(s->flags[i].name, name))
+			return &s->flags[i];
+	return NULL;
+}
+
+static void flag_forget(struct broker_server *s, struct flag *f)
+{
+	close(f->dir);
+	*f = s->flags[--s->n_flags];
+}
+
+/* A stopped container has no process and no root any more; its directory, kept open, is still there */
+static bool flag_remove_kept(struct broker_server *s, const char *name)
+{
+	struct flag *f = flag_find(s, name);
+
+	if (!f)
+		return false;
+	ct_flag_remove(f->dir);
+	flag_forget(s, f);
+	return true;
+}
+
+static int flag_set(struct broker_server *s, const struct broker_ask *ask, int root, struct err *err)
+{
+	struct flag *f = flag_find(s, ask->ns.name);
+	int dir = ask->arg ? ct_flag_make(root, err) : ct_flag_dir(root, err);
+
+	if (dir < 0)
+		return ask->arg || dir != -ENOENT ? dir : 0;
+	if (!ask->arg) {
+		ct_flag_remove(dir);
+		close(dir);
+		return 0;
+	}
+	if (f)
+		flag_forget(s, f);
+	f = xgrow(&s->flags, s->n_flags, &s->cap_flags);
+	s->n_flags++;
+	str_copy(f->name, ask->ns.name);
+	f->dir = dir;
+	return 0;
+}
+
+/* The text of a memfd, bounded. Return: its length or -errno */
+static ssize_t text_read(int fd, char *ret, size_t max, struct err *err)
+{
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > (off_t)max)
+		return err_set(err, -EINVAL, "the text must come as a memfd of at most %zu bytes", max);
+	n = pread(fd, ret, max, 0);
+	return n < 0 ? err_errno(err, -errno, "read the text") : n;
+}
+
+static int resolv_set(const struct broker_ask *ask, int root, int fd, struct err *err)
+{
+	char text[2048];
+	ssize_t n = text_read(fd, text, sizeof(text), err);
+
+	if (n < 0)
+		return (int)n;
+	/* nothing but what a resolver reads: words of printable characters */
+	for (ssize_t i = 0; i < n; i++)
+		if ((text[i] < ' ' && text[i] != '\n') || text[i] > '~')
+			return err_set(err, -EINVAL, "resolv: byte %zd is not allowed", i);
+	return ct_resolv_write(root, ask->ns.pid, ask->ns.name + 3, text, (size_t)n, ask->arg, err);
+}
+
+/* Return: what to answer, or -errno */
+static int serve_ct_file(struct broker_server *s, const struct broker_ask *ask, int ns_fd, int fd, struct err *err)
+{
+	autoclose int root = ct_root(ask->ns.pid, ns_fd, err);
+
+	if (root < 0)
+		return root;
+	return ask->op == BROKER_FLAG ? flag_set(s, ask, root, err) : resolv_set(ask, root, fd, err);
+}
+
+/* Return: the socket of a new client, its number in @text; or -errno */
+static int serve_dhcp(struct broker_server *s, const struct broker_ask *ask, int ns_fd, int fd, char text[static 16],
+		      struct err *err)
+{
+	char lines[DHCP_ARGS_BYTES];
+	ssize_t n = text_read(fd, lines, sizeof(lines), err);
+	struct dhcp_args args;
+	int rc = n < 0 ? (int)n : dhcp_args_parse(lines, (size_t)n, &args, err), id;
+
+	if (rc < 0)
+		return rc;
+	if (!s->dhcp)
+		s->dhcp = dhcp_children_new(s->loop);
+	rc = dhcp_child_start(s->dhcp, ns_fd, ask->ns.iface, &args, &id, err);
+	snprintf(text, 16, "%d", rc < 0 ? 0 : id);
+	return rc;
 }
 
 /* --- nft --- */
@@ -449,9 +581,15 @@ static int serve_list(struct broker_server *s, uint32_t id, struct err *err)
 /* Carry out what needs a namespace, and reply. Return: -errno and no reply yet */
 static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker_ask *ask, int *fd, struct err *err)
 {
-	autoclose int ns_fd = open_target(s, ask, err);
+	autoclose int ns_fd = -1;
+	char text[16] = "";
 	int rc = 0;
 
+	if (ask->op == BROKER_FLAG && !ask->arg && flag_remove_kept(s, ask->ns.name)) {
+		server_reply(s, id, 0, -1, "");
+		return 0;
+	}
+	ns_fd = open_target(s, ask, err);
 	if (ns_fd < 0)
 		return ns_fd;
 	switch (ask->op) {
@@ -488,6 +626,27 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 			return rc;
 		server_reply(s, id, 0, rc, "");
 		return 0;
+	case BROKER_NIC_SYSCTL:
+		rc = nic_sysctl(ns_fd, ask, err);
+		if (rc == 0)
+			server_reply(s, id, 0, -1, "");
+		break;
+	case BROKER_FLAG:
+	case BROKER_RESOLV:
+		rc = serve_ct_file(s, ask, ns_fd, *fd, err);
+		if (rc >= 0)
+			server_reply(s, id, rc, -1, "");
+		return rc < 0 ? rc : 0;
+	case BROKER_DHCP:
+		rc = serve_dhcp(s, ask, ns_fd, *fd, text, err);
+		if (rc < 0)
+			return rc;
+		server_reply(s, id, 0, rc, text);
+		return 0;
+	case BROKER_DHCP_STOP:
+		dhcp_child_stop(s->dhcp, ask->arg / 2, ask->arg % 2);
+		server_reply(s, id, 0, -1, "");
+		break;
 	case BROKER_REMOVE:
 	case BROKER_LIST:
 	case BROKER_WIREGUARD:
@@ -544,6 +703,8 @@ static void serve(void *arg, const void *data, size_t len, int fd_taken)
 	rc = broker_request_check(data, len, fd >= 0, &ask, &err);
 	if (rc == 0 && !(s->ops & 1u << ask.op))
 		rc = err_set(&err, -EPERM, "operation %d: not for this role", (int)ask.op);
+	if (rc == 0 && s->ops & BROKER_CONTAINERS && ask.target != TARGET_CONTAINER && ask.op != BROKER_DHCP_STOP)
+		rc = err_set(&err, -EPERM, "%s: not for this role", ask.ns.name);
 	if (rc == 0 && ask.op == BROKER_LIST)
 		rc = serve_list(s, id, &err);
 	else if (rc == 0 && ask.op == BROKER_WIREGUARD)
@@ -598,6 +759,10 @@ void broker_server_free(struct broker_server *s)
 	}
 	free(s->jobs);
 	wireguard_child_free(s->wireguard);
+	dhcp_children_free(s->dhcp);
+	while (s->n_flags)
+		flag_forget(s, &s->flags[0]);
+	free(s->flags);
 	seqpacket_free(s->link);
 	close(s->host_ns);
 	free(s);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -377,4 +378,21 @@ int dir_make(const char *path, mode_t mode, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "make directory %s: something else is there", p);
 	return 0;
+}
+
+void file_limit_raise(size_t want)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
+		return;
+	if (limit.rlim_max < want) {
+		struct rlimit more = {want, want}; /* root may */
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return;
+	}
+	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_debug("cannot raise the number of open files", kv_str("why", strerror(errno)));
 }

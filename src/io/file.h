@@ -65,6 +65,9 @@ int dirwatch_new(uv_loop_t *loop, const char *path, dirwatch_fn *fn, void *arg, 
 		 struct err *err) MUST_USE;
 void dirwatch_free(struct dirwatch *w);
 
+/** file_limit_raise() - Let this process have @want files open, or as many as it may */
+void file_limit_raise(size_t want);
+
 /** dir_make() - mkdir -p with @mode for what is made; 0 also when it is there. */
 int dir_make(const char *path, mode_t mode, struct err *err) MUST_USE;
 

@@ -6,7 +6,6 @@
  */
 #include <malloc.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "base/log.h"
 #include "names/container.h"
@@ -424,25 +423,6 @@ static void on_sigterm(void *arg, int signum)
 
 /* --- start and end --- */
 
-/* Three descriptors a container, and a thousand are the usual bound */
-static void files_raise(void)
-{
-	struct rlimit limit;
-	rlim_t want = 3 * LIMIT_CONTAINERS + 256;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
-		return;
-	if (limit.rlim_max < want) {
-		struct rlimit more = {want, want}; /* root may */
-
-		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-			return;
-	}
-	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_debug("cannot raise the number of open files", kv_str("why", strerror(errno)));
-}
-
 static int role_open(struct role *r, struct err *err)
 {
 	const char *given = getenv(BROKER_FD_ENV);
@@ -461,7 +441,7 @@ static int role_open(struct role *r, struct err *err)
 		return rc;
 	if (geteuid() == 0 && r->dir.fallback)
 		log_warning("there is no user docker-router, running as nobody");
-	files_raise();
+	file_limit_raise(3 * LIMIT_CONTAINERS + 256); /* three a container, and a thousand are the usual bound */
 	for (; r->n_stubs < r->config.n_names_listen; r->n_stubs++)
 		r->stubs[r->n_stubs] = stub_new(&r->serve, &r->config.names_listen[r->n_stubs]);
 	rc = privileges_drop(r->dir.uid, r->dir.gid, NULL, 0, 0, err);

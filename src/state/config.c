@@ -22,9 +22,9 @@ static const struct option options[] = {
 	 "How much is logged: error, warning, info, debug.", FOR_ALL, parse_log_level},
 	{"LOG_FORMAT", "FORMAT", "text", "text or json", "How it is logged: text, or json with one object a line.",
 	 FOR_ALL, parse_log_format},
-	{"ROLES", "LIST", "inventory,discovery,router,names,multicast",
-	 "some of inventory, discovery, router, names, multicast, with commas", "The roles that host starts.", FOR_HOST,
-	 parse_roles},
+	{"ROLES", "LIST", "inventory,discovery,router,names,multicast,attach",
+	 "some of inventory, discovery, router, names, multicast, attach, with commas", "The roles that host starts.",
+	 FOR_HOST, parse_roles},
 	{"DOCKER_HOST", "LIST", "unix:///var/run/docker.sock",
 	 "unix:///path or tcp://host:port, at most 16 of them with commas",
 	 "The Docker Engines to ask, with commas: unix:///path, tcp://host:port (HTTP).", FOR_INVENTORY | FOR_CLI,
@@ -157,6 +157,9 @@ static const struct option options[] = {
 	{"MULTICAST_ADVERTISE", "WHEN", "off", "on or off",
 	 "Whether routers' advertisements tell the LAN the IPv6 route to networks that are routed: on or off.",
 	 FOR_MULTICAST | FOR_CLI, parse_flag, FIELD(multicast_advertise)},
+	{"ATTACH_UCI", "FILE", "/etc/config/docker", "a path of at most 255 bytes",
+	 "OpenWrt's settings of Docker, whose sections config container say which NICs a container gets.",
+	 FOR_INVENTORY, parse_text, FIELD(attach_uci)},
 	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
 	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
 };
@@ -402,6 +405,7 @@ int config_load(int role, const char *command, int argc, char **argv, char **env
 	*ret = *c;
 	*ret_rest = rest;
 	c->networks = NULL;
+	c->attach = (struct nic_requests){0};
 out:
 	if (r == 1) {
 		printf("Usage: docker-router %s [OPTION...]\n\nOptions, each with the environment variable that does "
@@ -416,6 +420,7 @@ out:
 
 void config_done(struct config *c)
 {
+	nic_requests_done(&c->attach);
 	free(c->networks);
 	c->networks = NULL;
 	c->n_networks = c->cap_networks = 0;

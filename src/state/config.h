@@ -10,6 +10,10 @@
  *	discovery_mode: multicast
  *	networks:
  *	  br-container: {vni: 1000, stack: openwrt}     # a Docker network's name or its bridge's
+ *	attach:
+ *	  web:                                          # a container's name
+ *	    nics: br-lan:eth1
+ *	    eth1: {address: dhcp}                       # as the labels docker-router.attach.eth1.*
  */
 #ifndef STATE_CONFIG_H
 #define STATE_CONFIG_H
@@ -19,6 +23,7 @@
 #include "base/log.h"
 #include "state/limits.h"
 #include "state/multicast_label.h"
+#include "state/nic_request.h"
 
 /* who reads an option, for --help */
 enum option_role {
@@ -30,6 +35,7 @@ enum option_role {
 	FOR_CLI = 32,
 	FOR_NAMES = 64,
 	FOR_MULTICAST = 128,
+	FOR_ATTACH = 256,
 };
 
 enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_GOSSIP = 4, MODE_ETCD = 8, MODE_DNS = 16 };
@@ -58,7 +64,7 @@ struct config {
 	char state_dir[256], run_dir[256], config_file[256];
 	enum log_level log_level;
 	enum log_format log_format;
-	/* ROLES: "inventory,discovery,router,names,multicast" by default */
+	/* ROLES: "inventory,discovery,router,names,multicast,attach" by default */
 	char roles[128];
 	/* DOCKER_HOST: endpoints, commas between; unix:///path, tcp://host:port (http), default
 	 * unix:///var/run/docker.sock */
@@ -119,9 +125,11 @@ struct config {
 	struct prefix multicast_hide[LIMIT_HIDE];   /* MULTICAST_HIDE */
 	size_t n_multicast_hide;
 	bool multicast_advertise; /* MULTICAST_ADVERTISE off */
-	/* networks of the file */
+	char attach_uci[256];			    /* ATTACH_UCI /etc/config/docker; read by inventory */
+	/* networks of the file, and NICs of containers */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;
+	struct nic_requests attach;
 };
 
 /**

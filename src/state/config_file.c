@@ -171,6 +171,96 @@ static int networks_read(struct reader *r)
 	return rc;
 }
 
+/* {address: dhcp, mtu: 1400, routes: [10.0.0.0/8 via 192.0.2.1]} */
+static int nic_read(struct reader *r, struct nic_spec *nic)
+{
+	char key[64];
+	int rc;
+	if ((rc = next(r)) < 0)
+		return rc;
+	if (r->event.type != YAML_MAPPING_START_EVENT)
+		return refuse(r, "settings of a NIC are expected, {address: dhcp}");
+	while ((rc = next(r)) == 0 && r->event.type != YAML_MAPPING_END_EVENT) {
+		autobuf struct buf value = {0}, message = {0};
+		struct err why;
+		if ((rc = scalar(r, "the name of a setting is expected", key, sizeof(key))) < 0 || (rc = next(r)) < 0 ||
+		    (rc = value_read(r, &value)) < 0)
+			return rc;
+		if (nic_set(nic, key, value.data ? value.data : "", &why) == 0)
+			continue;
+		str_safe(&message, key);
+		buf_printf(&message, ": %s", why.text);
+		return refuse(r, message.data);
+	}
+	return rc;
+}
+
+/* {nics: "br-lan:eth1", eth1: {...}}; nics comes first, since it says what NICs there are */
+static int attach_container_read(struct reader *r, const char *name, struct nic_specs *specs)
+{
+	struct nic_request *to;
+	char key[NIC_NAME];
+	struct err why;
+	int rc;
+	if ((rc = next(r)) < 0)
+		return rc;
+	if (r->event.type != YAML_MAPPING_START_EVENT)
+		return refuse(r, "nics: BRIDGE:NAME is expected, and settings for each NAME");
+	while ((rc = next(r)) == 0 && r->event.type != YAML_MAPPING_END_EVENT) {
+		if ((rc = scalar(r, "nics, or the name of a NIC is expected", key, sizeof(key))) < 0)
+			return rc;
+		if (str_eq(key, "nics")) {
+			autobuf struct buf value = {0}, message = {0};
+			if ((rc = next(r)) < 0 || (rc = value_read(r, &value)) < 0)
+				return rc;
+			if (nic_list_parse(value.data ? value.data : "", "", specs, &why) < 0) {
+				buf_printf(&message, "nics: %s", why.text);
+				return refuse(r, message.data);
+			}
+			continue;
+		}
+		struct nic_spec *nic = nic_find(specs, key);
+		if (!nic)
+			return refuse(r, "there is no NIC of this name in nics, which must come first");
+		if ((rc = nic_read(r, nic)) < 0)
+			return rc;
+		if (nic_check(nic, &why) < 0)
+			return refuse(r, why.text);
+	}
+	if (rc < 0)
+		return rc;
+	if (!specs->n)
+		return refuse(r, "a container needs nics");
+	if (nic_requests_find(&r->config->attach, name))
+		return refuse(r, "this container is there twice");
+	to = nic_requests_for(&r->config->attach, name, "the config file");
+	if (!to)
+		return refuse(r, "too many containers");
+	for (size_t i = 0; rc == 0 && i < specs->n; i++)
+		rc = nic_request_put(to, &specs->v[i], r->err);
+	return rc;
+}
+
+static int attach_read(struct reader *r)
+{
+	char name[LIMIT_NAME];
+	int rc;
+	if (r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.length == 0)
+		return 0;
+	if (r->event.type != YAML_MAPPING_START_EVENT)
+		return refuse(r, "attach: a mapping of containers' names is expected");
+	while ((rc = next(r)) == 0 && r->event.type != YAML_MAPPING_END_EVENT) {
+		autofree struct nic_specs *specs = xcalloc(1, sizeof(*specs));
+		if ((rc = scalar(r, "the name of a container is expected", name, sizeof(name))) < 0)
+			return rc;
+		if (!name_valid(name))
+			return refuse(r, "this is not the name of a container");
+		if ((rc = attach_container_read(r, name, specs)) < 0)
+			return rc;
+	}
+	return rc;
+}
+
 static int option_read(struct reader *r)
 {
 	char key[64], where[PATH_MAX + 64];
@@ -184,6 +274,8 @@ static int option_read(struct reader *r)
 		return rc;
 	if (str_eq(key, "networks"))
 		return networks_read(r);
+	if (str_eq(key, "attach"))
+		return attach_read(r);
 	buf_puts(&value, "");
 	if ((rc = value_read(r, &value)) < 0)
 		return rc;

@@ -40,6 +40,12 @@ static void stack_done(struct inv_stack *s)
 	free(s->networks);
 }
 
+static void attach_done(struct inv_attach *a)
+{
+	container_done(&a->container);
+	free(a->nics);
+}
+
 void inventory_done(struct inventory *inv)
 {
 	for (size_t i = 0; i < inv->n_engines; i++)
@@ -54,6 +60,9 @@ void inventory_done(struct inventory *inv)
 		free(inv->multicast[i].containers);
 	}
 	free(inv->multicast);
+	for (size_t i = 0; i < inv->n_attach; i++)
+		attach_done(&inv->attach[i]);
+	free(inv->attach);
 	problems_done(&inv->problems);
 	*inv = (struct inventory){0};
 }
@@ -81,6 +90,11 @@ static int multicast_cmp(const void *a, const void *b)
 static int container_cmp(const void *a, const void *b)
 {
 	return strcmp(((const struct inv_container *)a)->id, ((const struct inv_container *)b)->id);
+}
+
+static int attach_cmp(const void *a, const void *b)
+{
+	return container_cmp(&((const struct inv_attach *)a)->container, &((const struct inv_attach *)b)->container);
 }
 
 static int interface_cmp(const void *a, const void *b)
@@ -132,6 +146,7 @@ void inventory_sort(struct inventory *inv)
 		for (size_t j = 0; j < m->n_containers; j++)
 			container_sort(&m->containers[j]);
 	}
+	sort(inv->attach, inv->n_attach, sizeof(*inv->attach), attach_cmp);
 	sort(inv->problems.v, inv->problems.n, sizeof(*inv->problems.v), problem_cmp);
 }
 
@@ -216,11 +231,26 @@ static bool multicast_same(const struct inv_multicast *a, const struct inv_multi
 	return true;
 }
 
+static bool attach_same(const struct inv_attach *a, const struct inv_attach *b)
+{
+	if (!container_same(&a->container, &b->container) || !str_eq(a->owner, b->owner) ||
+	    !str_eq(a->hostname, b->hostname) || a->running != b->running || a->paused != b->paused ||
+	    a->flag != b->flag || !str_eq(a->refused, b->refused) || a->n_nics != b->n_nics)
+		return false;
+	for (size_t i = 0; i < a->n_nics; i++)
+		if (!nic_same(&a->nics[i], &b->nics[i]))
+			return false;
+	return true;
+}
+
 bool inventory_same(const struct inventory *a, const struct inventory *b)
 {
 	if (a->n_engines != b->n_engines || a->n_stacks != b->n_stacks || a->n_multicast != b->n_multicast ||
-	    a->problems.n != b->problems.n)
+	    a->n_attach != b->n_attach || a->problems.n != b->problems.n)
 		return false;
+	for (size_t i = 0; i < a->n_attach; i++)
+		if (!attach_same(&a->attach[i], &b->attach[i]))
+			return false;
 	for (size_t i = 0; i < a->n_multicast; i++)
 		if (!multicast_same(&a->multicast[i], &b->multicast[i]))
 			return false;
@@ -348,6 +378,22 @@ static json_t *multicast_to_json(const struct inv_multicast *m)
 	return o;
 }
 
+static json_t *attach_to_json(const struct inv_attach *a)
+{
+	json_t *o = json_object(), *nics = json_array();
+	json_put(o, "container", container_to_json(&a->container));
+	json_put_str(o, "owner", a->owner);
+	json_put_str(o, "hostname", a->hostname);
+	json_put(o, "running", json_boolean(a->running));
+	json_put(o, "paused", json_boolean(a->paused));
+	json_put(o, "flag", json_boolean(a->flag));
+	json_put_str(o, "refused", a->refused);
+	for (size_t i = 0; i < a->n_nics; i++)
+		json_array_append_new(nics, nic_to_json(&a->nics[i]));
+	json_put(o, "nics", nics);
+	return o;
+}
+
 json_t *inventory_to_json(const struct inventory *inv)
 {
 	json_t *o = json_object(), *engines = json_array(), *stacks = json_array();
@@ -364,6 +410,12 @@ json_t *inventory_to_json(const struct inventory *inv)
 		for (size_t i = 0; i < inv->n_multicast; i++)
 			json_array_append_new(multicast, multicast_to_json(&inv->multicast[i]));
 		json_put(o, "multicast", multicast);
+	}
+	if (inv->n_attach) {
+		json_t *attach = json_array();
+		for (size_t i = 0; i < inv->n_attach; i++)
+			json_array_append_new(attach, attach_to_json(&inv->attach[i]));
+		json_put(o, "attach", attach);
 	}
 	json_put(o, "problems", problems_to_json(&inv->problems));
 	return o;
@@ -599,6 +651,73 @@ static void multicasts_from_json(const json_t *root, struct inventory *inv)
 	}
 }
 
+/* @a may hold allocations also on failure */
+static int attach_from_json(const json_t *o, struct inv_attach *a, struct problems *problems, struct err *err)
+{
+	int r = container_from_json(json_object_get(o, "container"), &a->container, problems, err);
+	if (r < 0)
+		return err_wrap(err, "container");
+	if ((r = json_required(json_get_str(o, "owner", a->owner, sizeof(a->owner), err), "owner", err)) < 0 ||
+	    (r = json_optional(json_get_str(o, "hostname", a->hostname, sizeof(a->hostname), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "refused", a->refused, sizeof(a->refused), err))) < 0 ||
+	    (r = json_required(json_get_bool(o, "running", &a->running, err), "running", err)) < 0 ||
+	    (r = json_optional(json_get_bool(o, "paused", &a->paused, err))) < 0 ||
+	    (r = json_optional(json_get_bool(o, "flag", &a->flag, err))) < 0)
+		return r;
+	/* it becomes an argument of the DHCP client */
+	if (a->hostname[0] && (!label_valid(a->hostname) || strchr(a->hostname, '.') || a->hostname[0] == '-'))
+		return err_set(err, -EINVAL, "hostname is no label of a DNS name");
+	const json_t *array = json_get_array(o, "nics", problems, a->container.name);
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		struct err why = {0};
+		if (a->n_nics >= LIMIT_NICS)
+			return err_set(err, -EINVAL, "more than %d NICs", LIMIT_NICS);
+		struct nic_spec *nic = xgrow(&a->nics, a->n_nics, &a->cap_nics);
+		r = nic_from_json(json_array_get(array, i), nic, &why);
+		for (size_t k = 0; r == 0 && k < a->n_nics; k++)
+			if (str_eq(a->nics[k].name, nic->name))
+				r = err_set(&why, -EINVAL, "its name is there twice");
+		if (r < 0)
+			problems_add(problems, a->container.name, "", "nics[%zu] is left out: %s", i, why.text);
+		else
+			a->n_nics++;
+	}
+	return 0;
+}
+
+static void attaches_from_json(const json_t *root, struct inventory *inv)
+{
+	const json_t *array = json_get_array(root, "attach", &inv->problems, STATE_INVENTORY);
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		struct err why = {0};
+		if (inv->n_attach >= LIMIT_CONTAINERS) {
+			problems_add(&inv->problems, STATE_INVENTORY, "", "more than %d containers with NICs",
+				     LIMIT_CONTAINERS);
+			return;
+		}
+		struct inv_attach *a = xgrow(&inv->attach, inv->n_attach, &inv->cap_attach);
+		if (attach_from_json(json_array_get(array, i), a, &inv->problems, &why) < 0) {
+			problems_add(&inv->problems, STATE_INVENTORY, "", "attach[%zu] is left out: %s", i, why.text);
+			attach_done(a);
+			*a = (struct inv_attach){0};
+			continue;
+		}
+		inv->n_attach++;
+	}
+}
+
+struct inv_attach *inventory_attach_copy(struct inventory *inv, const struct inv_attach *a)
+{
+	struct inv_attach *to = xgrow(&inv->attach, inv->n_attach, &inv->cap_attach);
+	inv->n_attach++;
+	*to = *a;
+	to->container.interfaces = NULL;
+	to->container.n_interfaces = to->container.cap_interfaces = 0;
+	to->nics = a->n_nics ? xmemdup(a->nics, a->n_nics * sizeof(*a->nics)) : NULL;
+	to->cap_nics = a->n_nics;
+	return to;
+}
+
 static void stacks_from_json(const json_t *root, struct inventory *inv)
 {
 	const json_t *array = json_get_array(root, "stacks", &inv->problems, STATE_INVENTORY);
@@ -640,6 +759,7 @@ int inventory_from_json(const json_t *root, struct inventory *ret, struct err *e
 	}
 	stacks_from_json(root, &inv);
 	multicasts_from_json(root, &inv);
+	attaches_from_json(root, &inv);
 	inventory_sort(&inv);
 	*ret = inv;
 	return 0;

@@ -13,6 +13,9 @@
  *	     "health":"none","dns":["172.17.0.1"],"elsewhere":true,"interfaces":[{"network":"<network
  *id>","mac":"02:..","addresses":["10.71.0.2"], "aliases":["web"]}]}]}],
  *	 "multicast":[{"network":{as above},"label":"ssdp,239.1.0.0/16","containers":[as above]}],
+ *	 "attach":[{"container":{as
+ *above},"owner":"shop/web/1","hostname":"web","running":true,"paused":false,"flag":false,
+ *	   "refused":"","nics":[{"parent":"br-lan","name":"eth1","kind":"veth","address":"dhcp"}]}],
  *	 "problems":[{"object":"network x","text":"...","cure":"..."}]}
  *
  * A stack is (stack_id, vni) here; several networks with the same two labels are one stack. A container stands in every
@@ -23,6 +26,7 @@
 
 #include "state/json.h"
 #include "state/multicast_label.h"
+#include "state/nic.h"
 
 enum engine_state { ENGINE_CONNECTING, ENGINE_CONNECTED, ENGINE_LOST, ENGINE_STATE_N_ };
 
@@ -85,6 +89,19 @@ struct inv_multicast {
 	size_t n_containers, cap_containers;
 };
 
+/** struct inv_attach - A container that is to have NICs, whether it is of a stack or not */
+struct inv_attach {
+	struct inv_container
+		container; /* no interfaces; of one that does not run, id and name are what it is called by */
+	char owner[2 * LIMIT_NAME + 16]; /* nic_owner() */
+	char hostname[64];		 /* for DHCP: a DNS label, or "" */
+	bool running, paused;
+	bool flag;	   /* it waits for ATTACH_FLAG_PATH */
+	char refused[128]; /* why it can have none, or "" */
+	struct nic_spec *nics;
+	size_t n_nics, cap_nics;
+};
+
 struct inventory {
 	wall_t last_update;
 	struct inv_engine *engines;
@@ -93,6 +110,8 @@ struct inventory {
 	size_t n_stacks, cap_stacks;
 	struct inv_multicast *multicast; /* sorted by network id */
 	size_t n_multicast, cap_multicast;
+	struct inv_attach *attach; /* sorted by container's id */
+	size_t n_attach, cap_attach;
 	struct problems problems;
 };
 
@@ -109,6 +128,8 @@ json_t *inventory_to_json(const struct inventory *inv);
  * is kept; only what is not an inventory at all is refused
  */
 int inventory_from_json(const json_t *root, struct inventory *ret, struct err *err) MUST_USE;
+/** inventory_attach_copy() - One more in @inv, with NICs of its own */
+struct inv_attach *inventory_attach_copy(struct inventory *inv, const struct inv_attach *a);
 int inventory_read(int dirfd, const struct file_owner *owner, struct inventory *ret, struct err *err) MUST_USE;
 int inventory_write(int dirfd, const struct inventory *inv, struct err *err) MUST_USE;
 

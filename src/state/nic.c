@@ -18,7 +18,7 @@ bool nic_name_valid(const char *name)
 {
 	size_t n = strlen(name);
 
-	if (n < 1 || n >= NIC_NAME || str_eq(name, ".") || str_eq(name, "..") || str_eq(name, "lo") ||
+	if (n < 1 || n >= NIC_NAME || name[0] == '-' || str_eq(name, ".") || str_eq(name, "..") || str_eq(name, "lo") ||
 	    str_eq(name, "all") || str_eq(name, "default"))
 		return false;
 	for (const char *c = name; *c; c++)

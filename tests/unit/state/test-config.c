@@ -42,7 +42,7 @@ static void test_defaults(void **state)
 	assert_int_equal(l->code, 0);
 	assert_string_equal(l->c.state_dir, "/var/lib/docker-router");
 	assert_string_equal(l->c.run_dir, "/run/docker-router");
-	assert_string_equal(l->c.roles, "inventory,discovery,router,names,multicast");
+	assert_string_equal(l->c.roles, "inventory,discovery,router,names,multicast,attach");
 	assert_int_equal(l->c.n_docker_hosts, 1);
 	assert_string_equal(l->c.docker_hosts[0], "unix:///var/run/docker.sock");
 	assert_int_equal(l->c.log_level, LOG_LEVEL_INFO);
