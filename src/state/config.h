@@ -125,7 +125,7 @@ struct config {
 	struct prefix multicast_hide[LIMIT_HIDE];   /* MULTICAST_HIDE */
 	size_t n_multicast_hide;
 	bool multicast_advertise; /* MULTICAST_ADVERTISE off */
-	char attach_uci[256];			    /* ATTACH_UCI /etc/config/docker; read by inventory */
+	char attach_uci[256];	  /* ATTACH_UCI /etc/config/docker; read by inventory */
 	/* networks of the file, and NICs of containers */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;
