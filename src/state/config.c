@@ -363,7 +363,7 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(err, -EINVAL, "DISCOVERY_PORT=%u: allowed is any port but VXLAN_PORT",
 			       c->discovery_port);
 	if (*c->stack_id && !c->vni)
-		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI: both are needed, or none", c->stack_id);
+		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI (1 to 16777215): both are needed, or none", c->stack_id);
 	if (c->vni && !*c->stack_id)
 		return err_set(err, -EINVAL, "VNI=%u is given without STACK_ID: both are needed, or none", c->vni);
 	if (c->encryption == ENCRYPTION_WIREGUARD && !*c->cluster_key_file)
