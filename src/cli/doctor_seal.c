@@ -6,10 +6,9 @@
 #include "cli/doctor.h"
 #include "state/keyring.h"
 
-#define HINT_KEY                                                                                        \
-	"On one host: mkdir -p /etc/docker-router; (umask 077; docker-router keygen "                   \
-	">/etc/docker-router/cluster.key)\n"                                                            \
-	"Copy the file to the others and set CLUSTER_KEY_FILE=/etc/docker-router/cluster.key on all.\n" \
+#define HINT_KEY                                                                                                   \
+	"On one host: (umask 077; docker-router keygen >cluster.key); copy the file to the others. On all, while " \
+	"docker-router runs: docker-router key add <cluster.key\n"                                                 \
 	"Until then open the discovery and VXLAN ports to hosts that you trust only."
 
 static int ring_read(const struct doctor *d, struct keyring *ret, struct err *err)

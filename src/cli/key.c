@@ -8,6 +8,8 @@
 
 #include "cli/cli.h"
 #include "cli/down.h"
+#include "state/identity.h"
+#include "state/join.h"
 #include "state/keyring.h"
 
 int verb_keygen(struct cli *c)
@@ -199,6 +201,19 @@ static int key_run(const struct cli *c, const struct state_files *f, const char 
 	return 0;
 }
 
+/* Where the key goes that no CLUSTER_KEY_FILE has a place for */
+static int key_folder(const struct cli *c, struct err *err)
+{
+	struct state_dir dir;
+	int rc = state_dir_open(c->config.state_dir, &dir, err);
+
+	if (rc < 0)
+		return rc;
+	rc = join_key_folder(dir.fd, err);
+	state_dir_done(&dir);
+	return rc;
+}
+
 int verb_key(struct cli *c)
 {
 	bool list = str_eq(c->arg, "list"), add = str_eq(c->arg, "add");
@@ -217,8 +232,19 @@ int verb_key(struct cli *c)
 		return EXIT_FAILED;
 	state_files_load(&c->dir, &f);
 	const char *path = key_file_path(c, &f);
+	char made[512];
+
+	if (!path[0] && add && f.code[FILE_HOST] == 0) { /* the first key of a host without CLUSTER_KEY_FILE */
+		if (key_folder(c, &err) < 0) {
+			fprintf(stderr, "docker-router key: %s\n", err.text);
+			state_files_done(&f);
+			return EXIT_FAILED;
+		}
+		join_key_path("", c->config.state_dir, made, sizeof(made));
+		path = made;
+	}
 	if (!path[0]) {
-		fputs("docker-router key: which file? No host runs here with a CLUSTER_KEY_FILE: name it with "
+		fputs("docker-router key: which file? No host runs here: start it first, or name the file with "
 		      "--cluster-key-file\n",
 		      stderr);
 		status = EXIT_USAGE;

@@ -54,12 +54,12 @@ static const struct verb verbs[] = {
 	 "check what the overlay depends on; name cause and cure",
 	 "Ends with 1 when a check says error. As root it tries more: kernel features in a namespace of its own, and\n"
 	 "whether VXLAN gets through to the peers. It changes nothing and takes 5 seconds at most.\n"},
-	{"keygen", verb_keygen, NULL, 0, FOR_CLI, "print a new key file, for CLUSTER_KEY_FILE",
+	{"keygen", verb_keygen, NULL, 0, FOR_CLI, "print a new key, for all hosts of a cluster",
 	 "With the same key file on all hosts, discovery is sealed: only members take part, and nobody else can read "
 	 "along.\n"
-	 "  mkdir -p /etc/docker-router; (umask 077; docker-router keygen >/etc/docker-router/cluster.key)\n"
-	 "Then copy that file to the other hosts and set CLUSTER_KEY_FILE on all. How to change it: docker-router key "
-	 "--help.\n"},
+	 "  (umask 077; docker-router keygen >cluster.key)\n"
+	 "Then copy that file to the other hosts, and on all: docker-router key add <cluster.key. How to change it: "
+	 "docker-router key --help.\n"},
 	{"key", verb_key, "add|use|remove|list", 0, FOR_CLI, "change the keys of a cluster, and tell discovery",
 	 "  add [FILE]   put the keys of FILE (or stdin) behind those that are there: they open\n"
 	 "  use ID       let this key seal from now on\n"
@@ -67,7 +67,7 @@ static const struct verb verbs[] = {
 	 "  list         ids and fingerprints, never keys\n"
 	 "For another key on all hosts: add it everywhere, then use it everywhere, then remove the old one "
 	 "everywhere.\n"
-	 "The file is that of the host that runs here, or --cluster-key-file FILE.\n",
+	 "The file is that of the host that runs here (made by add where it has none), or --cluster-key-file FILE.\n",
 	 "[FILE|ID]"},
 	{"join", verb_join, "[HOST[:PORT]]", OPT_TOKEN_FILE, FOR_CLI, "join a cluster of the mode gossip",
 	 "HOST is any member that can be reached; a token names some. Needs root. Writes the keys of the token to "

@@ -297,6 +297,24 @@ void core_wireguard(struct core *core, struct core_now now, const struct wg_say 
 	}
 }
 
+bool core_is_sealed(const struct core *core)
+{
+	return core->config.sealed;
+}
+
+void core_sealed(struct core *core, struct core_now now, bool sealed)
+{
+	if (core->config.sealed == sealed)
+		return;
+	core->config.sealed = sealed;
+	/* parts that came in clear are not to be ended by one that is sealed */
+	parts_forget(core);
+	for (size_t i = 0; i < core->n_locals; i++) {
+		if (!core->locals[i]->leaving)
+			announce_local(core, core->locals[i], i, now.mono.us);
+	}
+}
+
 void announce_stop(struct core *core, struct core_now now)
 {
 	size_t nth = 0;

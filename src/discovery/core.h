@@ -106,6 +106,9 @@ void core_names(struct core *core, struct core_now now, struct name_stack *stack
 void core_addresses(struct core *core, struct core_now now, const struct core_addresses *addresses);
 /** core_wireguard() - What is told of our WireGuard device, if datagrams are sealed; key "": there is none */
 void core_wireguard(struct core *core, struct core_now now, const struct wg_say *w);
+/** core_sealed() - Discovery has a key now, or has none any more. What was half heard before is forgotten */
+void core_sealed(struct core *core, struct core_now now, bool sealed);
+bool core_is_sealed(const struct core *core);
 /** core_routes() - Routes of this host that are neither ours nor a default route, in any order */
 void core_routes(struct core *core, struct core_now now, const struct prefix *routes, size_t n);
 /** core_datagram() - @by_group: it was sent to the multicast group, not to us alone. @data may be cut off by the socket

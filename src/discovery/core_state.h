@@ -206,6 +206,8 @@ int64_t feed_seen_us(const struct core *core, const struct entry *e);
 /** message_unite() - Put a part to the others. Return: true when *m holds the whole */
 bool message_unite(struct core *core, int64_t now_us, const struct endpoint *from, struct wire_msg *m);
 
+/** parts_forget() - All that are open */
+void parts_forget(struct core *core);
 /** message_add() - Put the lists of @part to those of @whole. Return: false when they are too long */
 bool message_add(struct wire_msg *whole, const struct wire_msg *part);
 

@@ -402,6 +402,8 @@ static void text_found(void *arg, const struct dns_found *f)
 		r = -ENOKEY; /* in clear, and we have a key: a stranger's */
 	} else {
 		r = dns_text_get(f->text, f->text_len, &p, &err);
+		if (r == 0) /* anybody could put his own there */
+			p.wireguard = (struct wg_say){0};
 	}
 	if (r == -ENOKEY)
 		t->h->unreadable++;

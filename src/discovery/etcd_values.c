@@ -235,6 +235,8 @@ static void peer_told(struct etcd *e, const struct peer *key, const char *name, 
 		etcd_say(e, LOG_LEVEL_DEBUG, "a value in etcd is no peer", name);
 		return;
 	}
+	if (!e->keys.n) /* anybody could put his own there */
+		p.wireguard = (struct wg_say){0};
 	if (str_eq(p.stack_id, key->stack_id) && str_eq(p.host_id, key->host_id) && p.vni == key->vni)
 		e->events.put(e->events.arg, &p);
 	else

@@ -41,7 +41,8 @@ struct gossip_client {
 	size_t n_keys, cap_keys;
 	struct gossip_paths paths;
 	bool told, stopping, stopped;
-	bool full; /* not all of our facts found room */
+	bool full;   /* not all of our facts found room */
+	bool sealed; /* there was a key the last time we looked */
 	struct log_limit lines;
 	int64_t looked_us;
 	size_t n_problems;
@@ -562,9 +563,48 @@ static int client_start(void *mode, const struct mode_env *env, struct err *err)
 	struct gossip_client *c = mode;
 
 	client_make(c, env);
+	c->sealed = guard_key_id(env->guard)[0] != '\0';
 	client_join(c);
 	client_self(c);
 	return 0;
+}
+
+static void export_member(void *arg, const struct gossip_member *m)
+{
+	struct discovery *d = arg;
+	struct cluster_member *to = xgrow(&d->gossip.members, d->gossip.n_members, &d->gossip.cap_members);
+
+	id_text(&m->id, to->host_id);
+	to->address = m->address;
+	to->incarnation = m->incarnation;
+	to->status = (enum member_status)m->status;
+	d->gossip.n_members++;
+}
+
+/*
+ * The first key: members that were heard in clear must prove themselves, and what they told is not to be passed on
+ * under our seal. So we begin as after a restart, with their addresses alone.
+ */
+static void client_anew(struct gossip_client *c)
+{
+	const struct endpoint nowhere = {.port = 0};
+	struct discovery d = {0};
+	struct err err;
+
+	if (!c->gossip)
+		return;
+	(void)!gossip_net_bind(c->net, &nowhere, &err); /* which ends all streams */
+	c->incarnation = gossip_incarnation(c->gossip) + 1;
+	gossip_members(c->gossip, export_member, &d);
+	free(c->loaded);
+	c->loaded = d.gossip.members;
+	c->n_loaded = d.gossip.n_members;
+	gossip_free(c->gossip);
+	c->gossip = NULL;
+	c->self_known = false;
+	c->n_keys = 0;
+	client_bind(c);
+	client_self(c);
 }
 
 /* Other keys: what was tried with the old ones is tried again */
@@ -573,6 +613,9 @@ static void client_keys(void *mode)
 	struct gossip_client *c = mode;
 	const struct join_list none = {.n = 0};
 
+	if (!c->sealed)
+		client_anew(c);
+	c->sealed = true;
 	timer_stop(c->join_timer);
 	gossip_joins_set(c->joins, &none);
 	client_join(c);
@@ -590,7 +633,6 @@ static void client_file(void *mode, const char *name)
 		return;
 	}
 	timer_start(c->join_timer, JOIN_KEYS_US);
-	guard_reload(c->env->guard);
 }
 
 static void client_leave(struct gossip_client *c)
@@ -676,18 +718,6 @@ static void client_free(void *mode)
 }
 
 /* --- what is known --- */
-
-static void export_member(void *arg, const struct gossip_member *m)
-{
-	struct discovery *d = arg;
-	struct cluster_member *to = xgrow(&d->gossip.members, d->gossip.n_members, &d->gossip.cap_members);
-
-	id_text(&m->id, to->host_id);
-	to->address = m->address;
-	to->incarnation = m->incarnation;
-	to->status = (enum member_status)m->status;
-	d->gossip.n_members++;
-}
 
 static void client_export(const void *mode, struct discovery *d)
 {

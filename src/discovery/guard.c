@@ -18,6 +18,8 @@
 #define CURED_US      (45 * USEC_PER_SEC)
 #define CLEAR_TEXT    "speaks without a seal, and is not heard: it has no CLUSTER_KEY_FILE"
 #define NO_KEY_TEXT   "seals with another key than ours (%s), and is not heard"
+#define KEYLESS_TEXT  "discovery is sealed there, with key %s, and not here: the two do not hear each other"
+#define KEYLESS_CURE  "Make this host a member: docker-router join; or copy its key file and set CLUSTER_KEY_FILE."
 #define TOLD_US	      (600 * USEC_PER_SEC) /* as long as the core tells a problem */
 #define TALK_US	      (10 * USEC_PER_MSEC) /* between two questions or answers, when many in a row are wanted */
 #define TALK_BURST_US (256 * TALK_US)
@@ -121,13 +123,15 @@ static void keys_apply(struct guard *g, const char *text, size_t len)
 {
 	struct keyring ring;
 	struct err err = {0};
+	bool first = !guard_key_id(g)[0];
 
 	if (keyring_parse(text, len, &ring, &err) < 0) {
 		log_error("the keys stay as they were", kv_str("file", g->path), kv_str("why", err.text));
 		return;
 	}
 	keys_set(g, &ring);
-	log_info("keys read", kv_int("keys", (int64_t)ring.n), kv_str("seals", guard_key_id(g)));
+	log_info(first ? "discovery is sealed from now on" : "keys read", kv_int("keys", (int64_t)ring.n),
+		 kv_str("seals", guard_key_id(g)));
 	keyring_done(&ring);
 	g->changed(g->arg);
 }
@@ -214,7 +218,7 @@ int guard_new(uv_loop_t *loop, const struct guard_config *config, struct guard *
 		return err_wrap(err, "CLUSTER_KEY_FILE");
 	g = xcalloc(1, sizeof(*g));
 	*g = (struct guard){.loop = loop,
-			    .path = xstrdup(none && !config->keep ? "" : config->path),
+			    .path = xstrdup(config->path),
 			    .host_id = xstrdup(config->host_id),
 			    .live_us = config->live_us,
 			    .changed = config->changed,
@@ -223,7 +227,9 @@ int guard_new(uv_loop_t *loop, const struct guard_config *config, struct guard *
 	*ret = g;
 	if (none) {
 		log_warning("discovery is not sealed: anybody on the network can join, and take part",
-			    kv_str("cure", "docker-router keygen, and CLUSTER_KEY_FILE on all hosts"));
+			    kv_str("cure",
+				   "docker-router keygen | docker-router key add, on one host; then token there and "
+				   "join on the others"));
 	} else {
 		keys_set(g, &ring);
 		log_info("discovery is sealed", kv_int("keys", (int64_t)ring.n), kv_str("seals", guard_key_id(g)));
@@ -384,9 +390,7 @@ static bool open_without_key(struct guard *g, struct core *core, int64_t now_us,
 		return true;
 	core_refuse(core, now_us, COUNT_KEY, from, "sealed with key %s, and there is no CLUSTER_KEY_FILE here", id);
 	if (tell_of(g, now_us, &from->ip, SEAL_NO_KEY, id))
-		core_note(core, now_us, ip_format(&from->ip, ip),
-			  "Copy its key file to this host and set CLUSTER_KEY_FILE.",
-			  "discovery is sealed there, with key %s, and not here: the two do not hear each other", id);
+		core_note(core, now_us, ip_format(&from->ip, ip), KEYLESS_CURE, KEYLESS_TEXT, id);
 	return false;
 }
 
@@ -400,11 +404,19 @@ void guard_no_key(struct guard *g, struct core *core, struct core_now now, const
 	} else if (guard_key_id(g)[0]) {
 		tell_clear(g, core, now.mono.us, from);
 	} else if (tell_of(g, now.mono.us, &from->ip, SEAL_NO_KEY, key_id)) {
-		core_note(core, now.mono.us, ip_format(&from->ip, ip),
-			  "Copy its key file to this host and set CLUSTER_KEY_FILE.",
-			  "discovery is sealed there, with key %s, and not here: the two do not hear each other",
-			  key_id);
+		core_note(core, now.mono.us, ip_format(&from->ip, ip), KEYLESS_CURE, KEYLESS_TEXT, key_id);
 	}
+}
+
+void guard_keyed(struct guard *g, struct core *core)
+{
+	char ip[IP_STRLEN];
+
+	for (size_t i = 0; i < ARRAY_LEN(g->told); i++) {
+		if (g->told[i].what == SEAL_NO_KEY && g->told[i].key_id[0])
+			core_note_end(core, ip_format(&g->told[i].ip, ip), KEYLESS_TEXT, g->told[i].key_id);
+	}
+	memset(g->told, 0, sizeof(g->told));
 }
 
 /* Questions and answers are caused by others: so many a second, and no more */

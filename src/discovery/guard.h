@@ -18,8 +18,7 @@ struct guard;
 
 struct guard_config {
 	const char *path; /* "": no key */
-	bool optional;	  /* where there is no such file there is no key; it may appear */
-	bool keep;	  /* then it is looked for again on guard_reload() */
+	bool optional;	  /* where there is no such file there is no key; guard_reload() looks for it again */
 	const char *host_id;
 	int64_t live_us;  /* how long a peer that was heard counts */
 	loop_fn *changed; /* the keys were read again */
@@ -33,6 +32,9 @@ void guard_free(struct guard *g); /* NULL is fine */
 void guard_reload(struct guard *g);
 /** guard_key_id() - Of the key that seals, "" without */
 const char *guard_key_id(const struct guard *g);
+
+/** guard_keyed() - The first key is there: what was told of others for want of one is over */
+void guard_keyed(struct guard *g, struct core *core);
 
 /** guard_value_keys() - For what lies in a store; others after @changed */
 const struct value_keys *guard_value_keys(const struct guard *g, enum value_purpose purpose);

@@ -415,6 +415,9 @@ static void on_state_dir(void *arg, const char *name)
 	if (!name || str_eq(name, STATE_NAMES))
 		names_file_seen(r->names);
 	modes_file(&r->modes, name);
+	/* the verb `join` writes the keys before it writes this */
+	if (!name || str_eq(name, STATE_JOIN))
+		guard_reload(r->guard);
 	if (!name || str_eq(name, STATE_WIREGUARD))
 		role_read_wireguard(r);
 	if (name && !str_eq(name, STATE_INVENTORY))
@@ -525,7 +528,13 @@ static void on_key(void *arg)
 {
 	struct role *r = arg;
 
+	bool first = r->core && !core_is_sealed(r->core);
+
 	role_write_soon(r);
+	if (first) { /* before the modes: what they learned in clear they must not tell it once more */
+		guard_keyed(r->guard, r->core);
+		core_sealed(r->core, role_now(), true);
+	}
 	modes_keys(&r->modes);
 	role_drain(r);
 }
@@ -535,7 +544,6 @@ static int role_guard(struct role *r, struct err *err)
 	char path[512];
 	struct guard_config config = {.path = path,
 				      .optional = !r->config.cluster_key_file[0],
-				      .keep = r->config.modes & MODE_GOSSIP,
 				      .host_id = r->host_id,
 				      .live_us = r->config.peer_timeout_s * USEC_PER_SEC,
 				      .changed = on_key,

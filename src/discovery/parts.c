@@ -65,6 +65,12 @@ static struct partial *partial_open(struct core *core, int64_t now_us, const str
 	return p;
 }
 
+void parts_forget(struct core *core)
+{
+	while (core->n_partials)
+		partial_drop(core, core->n_partials - 1);
+}
+
 bool message_add(struct wire_msg *whole, const struct wire_msg *part)
 {
 	if (whole->n_subnets + part->n_subnets > LIMIT_SUBNETS || whole->n_mapped + part->n_mapped > LIMIT_SUBNETS ||

@@ -25,6 +25,7 @@
 #include "router/wg_own.h"
 #include "state/config.h"
 #include "state/identity.h"
+#include "state/join.h"
 
 #define REPLAN_DELAY_US 1000		      /* one plan for a burst of events */
 #define RETRY_MIN_US	(250 * USEC_PER_MSEC) /* what failed is tried again, ever less often */
@@ -136,6 +137,10 @@ static void on_file(void *arg, const char *name)
 		read_inventory(r);
 	if (!name || str_eq(name, STATE_DISCOVERY))
 		read_discovery(r);
+	if (r->wg && (!name || str_eq(name, STATE_JOIN))) { /* the verb `join` writes the keys before it writes this */
+		wg_own_reload(&r->dir, &r->config, r->wg);
+		plan_later(r);
+	}
 	if (r->written && (!name || str_eq(name, STATE_ROUTER))) {
 		struct file_mark mark = file_mark_get(r->dir.fd, STATE_ROUTER);
 		if (!file_mark_same(&mark, &r->mark)) { /* removed, or somebody else's now */

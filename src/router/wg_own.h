@@ -10,9 +10,10 @@
 #include "router/wireguard.h"
 #include "state/config.h"
 
-/** wg_own_load() - At the start. @ret NULL: ENCRYPTION is none, and wireguard.json is taken away */
+/** wg_own_load() - At the start. The ring may be empty, where CLUSTER_KEY_FILE is not set: `join` brings it. @ret NULL:
+ * ENCRYPTION is none, and wireguard.json is taken away */
 int wg_own_load(const struct state_dir *d, const struct config *c, struct wg_own **ret, struct err *err) MUST_USE;
-/** wg_own_reload() - After SIGHUP: the keys again. What cannot be read stays as it was, and that is said */
+/** wg_own_reload() - After SIGHUP and `join`: the keys again. What cannot be read stays as it was, and that is said */
 void wg_own_reload(const struct state_dir *d, const struct config *c, struct wg_own *w);
 void wg_own_free(struct wg_own *w); /* wiped; NULL is fine */
 /** wg_own_remember() - What an earlier run told the device, from router.json */

@@ -174,6 +174,14 @@ void wireguard_tell(const struct desired_input *in, struct desired *ret)
 	size_t n;
 	const struct peer **hosts = hosts_collect(in->discovery, &n);
 
+	if (in->wg && !in->wg->ring.n) {
+		struct rs_pending *t = xgrow(&ret->state.pending, ret->state.n_pending, &ret->state.cap_pending);
+		ret->state.n_pending++;
+		t->operation = xstrdup("WireGuard");
+		t->why = xstrdup("there is no cluster key yet: docker-router join, or on the first host docker-router "
+				 "keygen | docker-router key add");
+		n = 0; /* of all others it is the same */
+	}
 	for (size_t i = 0; i < n; i++) {
 		const struct peer *p = hosts[i];
 		char ip[IP_STRLEN];

@@ -59,11 +59,14 @@ static const struct option options[] = {
 	 "Members to join by in mode gossip, with commas: nas.lan,192.0.2.2:4791. One that can be reached is enough.",
 	 FOR_DISCOVERY, parse_gossip_join},
 	{"CLUSTER_KEY_FILE", "FILE", "", "a path of at most 255 bytes",
-	 "Keys that discovery is sealed with; the same on all hosts. Without it anybody on the network can join.",
+	 "Keys that discovery is sealed with; the same on all hosts. Where it is not set: STATE_DIR/keys/cluster.key, "
+	 "if "
+	 "`join` or `key add` has made it. Without keys anybody on the network can join.",
 	 FOR_DISCOVERY | FOR_ROUTER | FOR_CLI, parse_text, FIELD(cluster_key_file)},
 	{"ENCRYPTION", "KIND", "none", "none or wireguard",
-	 "How traffic between hosts is encrypted: none, or wireguard, which needs CLUSTER_KEY_FILE. The same on all "
-	 "hosts.",
+	 "How traffic between hosts is encrypted: none, or wireguard, which needs a cluster key: CLUSTER_KEY_FILE, or "
+	 "what "
+	 "`join` brings. The same on all hosts.",
 	 FOR_DISCOVERY | FOR_ROUTER, parse_encryption},
 	{"WIREGUARD_PORT", "PORT", "51820", "a port from 1 to 65535", "UDP port of WireGuard.", FOR_ROUTER,
 	 parse_number, FIELD(wireguard_port), 1, UINT16_MAX},
@@ -366,10 +369,6 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI (1 to 16777215): both are needed, or none", c->stack_id);
 	if (c->vni && !*c->stack_id)
 		return err_set(err, -EINVAL, "VNI=%u is given without STACK_ID: both are needed, or none", c->vni);
-	if (c->encryption == ENCRYPTION_WIREGUARD && !*c->cluster_key_file)
-		return err_set(err, -EINVAL,
-			       "ENCRYPTION=wireguard needs CLUSTER_KEY_FILE: public keys that come unsealed could be "
-			       "anybody's");
 	if (c->encryption == ENCRYPTION_WIREGUARD && (*c->stack_id || c->vni))
 		return err_set(
 			err, -EINVAL,

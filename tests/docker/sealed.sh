@@ -119,9 +119,14 @@ knows h1 '' || fail "h1 knows $(peers_of h1)"
 service_of h2 router start
 wait_until "h2 is back" 10 knows h1 two
 
-step "the third becomes a member, with its own key file by hand"
-install -m 600 "$FILES/second.key" "$FILES/h3.key"
-service_of h3 router start CLUSTER_KEY_FILE="$FILES/h3.key"
+step "the third becomes a member, by a key that is added while it runs"
+service_of h3 router start
+h3_runs() { [ "$(role_pid h3 discovery)" != 0 ]; }
+wait_until "host.json of h3 tells of discovery" 10 h3_runs
+unsealed=$(role_pid h3 discovery)
+on h3 docker-router key add "$FILES/second.key" >/dev/null
+must_equal "mode of the file that this made" "600 root 700 root" \
+	"$(stat -c '%a %U' "$DIR/h3/state/keys/cluster.key" "$DIR/h3/state/keys" | xargs)"
 wait_until "h1 names the wrong key of h3" 10 problem_on h1 '192.0.2.3 seals with another key'
 must_contain "doctor of h1" '192.0.2.3: seals with another key' "$(on h1 docker-router doctor || true)"
 on h3 docker-router key add "$FILES/first.key" >/dev/null
@@ -130,6 +135,7 @@ second=$(on h3 docker-router key list --format json | jq -r '.keys[1].id')
 on h3 docker-router key remove "$second" >/dev/null
 wait_until "h1 knows both" 10 knows h1 "three two"
 wait_until "h3 knows both" 10 knows h3 "one two"
+must_equal "discovery of h3" "$unsealed" "$(role_pid h3 discovery)"
 reach_ping h3 three 10.71.0.10
 
 step "another key, under a flow, while the third is away"

@@ -487,6 +487,7 @@ struct world {
 	struct dns_question q[DNS_PARALLEL_MAX];
 	char names[DNS_PARALLEL_MAX][DNS_NAME_BYTES]; /* of those: theirs are borrowed */
 	size_t n_q;
+	char key[WG_KEY_TEXT]; /* of the last peer that was put */
 };
 
 static void told(struct world *w, const char *what, const char *who)
@@ -499,6 +500,7 @@ static void told(struct world *w, const char *what, const char *who)
 static void on_put(void *arg, const struct peer *p)
 {
 	told(arg, "put", p->stack_id);
+	str_copy(((struct world *)arg)->key, p->wireguard.key);
 }
 static void on_drop(void *arg, const struct peer *p)
 {
@@ -767,6 +769,31 @@ static void test_sealed(void **state)
 	dns_free(w.dns);
 }
 
+/* A public key of WireGuard in a record that is not sealed is nobody's */
+static void test_wireguard(void **state)
+{
+	struct peer p = peer_of(OTHER, "shop", 1);
+	struct world w;
+
+	p.wireguard =
+		(struct wg_say){.key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=", .port = 51820, .n_ring = 1};
+	str_copy(p.wireguard.ring[0], "1a2b3c4d");
+	world_open(&w, false, false);
+	listing(&w, 60, "dr-2.r.example", NULL);
+	text(&w, "dr-2.r.example", &p, false);
+	log_is(&w, "begin put:shop end");
+	assert_string_equal(w.key, "");
+	/* with a key such a record is not read at all, and a sealed one brings it */
+	dns_keys(w.dns, w.now, true);
+	text(&w, "dr-2.r.example", &p, false);
+	assert_string_equal(w.key, "");
+	assert_true(problem_is(&w, "cannot be read"));
+	dns_keys(w.dns, w.now, true);
+	text(&w, "dr-2.r.example", &p, true);
+	assert_string_equal(w.key, p.wireguard.key);
+	dns_free(w.dns);
+}
+
 /* --- our own records --- */
 
 static void self_set(struct world *w, const char *stack, uint64_t seq)
@@ -904,14 +931,14 @@ static void test_earlier(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records),	 cmocka_unit_test(test_cnames),
-		cmocka_unit_test(test_negative), cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_text),	 cmocka_unit_test(test_text_hostile),
-		cmocka_unit_test(test_key),	 cmocka_unit_test(test_update_code),
-		cmocka_unit_test(test_by_hand),	 cmocka_unit_test(test_registered),
-		cmocka_unit_test(test_away),	 cmocka_unit_test(test_sealed),
-		cmocka_unit_test(test_writing),	 cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_earlier),
+		cmocka_unit_test(test_records),	  cmocka_unit_test(test_cnames),
+		cmocka_unit_test(test_negative),  cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_text),	  cmocka_unit_test(test_text_hostile),
+		cmocka_unit_test(test_key),	  cmocka_unit_test(test_update_code),
+		cmocka_unit_test(test_by_hand),	  cmocka_unit_test(test_registered),
+		cmocka_unit_test(test_away),	  cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_wireguard), cmocka_unit_test(test_writing),
+		cmocka_unit_test(test_lost),	  cmocka_unit_test(test_earlier),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

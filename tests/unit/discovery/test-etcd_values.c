@@ -19,6 +19,7 @@ struct host {
 	const char *id;
 	size_t n_puts, n_names;
 	uint64_t seq, names_seq;
+	char key[WG_KEY_TEXT];
 	bool dropped, names_dropped;
 };
 
@@ -28,6 +29,7 @@ static void on_put(void *arg, const struct peer *peer)
 
 	h->n_puts++;
 	h->seq = peer->seq;
+	str_copy(h->key, peer->wireguard.key);
 	assert_string_equal(peer->stack_id, "shop");
 }
 
@@ -91,6 +93,7 @@ static void host_self(struct host *h, uint64_t seq, size_t n_names)
 	str_copy(p.host_id, h->id);
 	assert_int_equal(ip_parse("192.0.2.2", &p.host_ip), 0);
 	p.vxlan_endpoint = (struct endpoint){.ip = p.host_ip, .port = 4789};
+	p.wireguard = (struct wg_say){.key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=", .port = 51820};
 	str_copy(n.stack_id, "shop");
 	assert_int_equal(ip_parse("10.0.0.2", &ip), 0);
 	n.names = xcalloc(n_names + 1, sizeof(*n.names));
@@ -171,6 +174,7 @@ static void test_names(void **state)
 	assert_int_equal(b.seq, 7);
 	assert_int_equal(b.n_names, 3);
 	assert_int_equal(b.names_seq, 7);
+	assert_string_equal(b.key, ""); /* of WireGuard: only what is sealed may bring one */
 	assert_int_equal(etcd_key_parse("shop/" HOST_A "/1000/names", &key, &names), 0);
 	tell(&b, "shop/" HOST_A "/1000/names", "", 0, true);
 	assert_true(b.names_dropped);
@@ -218,6 +222,7 @@ static void test_sealed(void **state)
 	put_all(&a, &b);
 	assert_int_equal(b.seq, 7);
 	assert_int_equal(b.n_names, 1);
+	assert_int_equal(strlen(b.key), 44);
 	value_put(a.etcd, &a.etcd->records[0], &v);
 	assert_null(strstr(v.data, "shop"));
 	problem_is(&b, NULL);

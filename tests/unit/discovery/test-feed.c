@@ -3,6 +3,7 @@
  * Peers of feeds: checked, merged with what datagrams say, dropped, kept while the feed is away.
  */
 #include "discovery/core.h"
+#include "discovery/facts.h"
 #include "world.h"
 
 static struct peer record(const struct node *n, uint64_t seq, const struct prefix *subnet)
@@ -408,12 +409,169 @@ static void test_self(void **state)
 	free(w.flights);
 }
 
+/* --- public keys of WireGuard: only what came sealed may bring one --- */
+
+static struct wg_say a_key(void)
+{
+	return (struct wg_say){.key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=", .port = 51820};
+}
+
+static const char *key_in_file(struct world *w, struct node *n, const char *stack_id)
+{
+	static struct peer p;
+
+	p = (struct peer){.vni = 0};
+	assert_true(node_knows(w, n, stack_id, &p));
+	return p.wireguard.key;
+}
+
+struct fact {
+	char data[2048];
+	size_t len;
+};
+
+static void fact_keep(void *arg, uint64_t key, const char *data, size_t len)
+{
+	struct fact *f = arg;
+
+	assert_true(len < sizeof(f->data));
+	memcpy(f->data, data, len);
+	f->len = len;
+}
+
+static const void *fact_none(void *arg, const char *host_id, uint64_t key, size_t *ret_len)
+{
+	return NULL;
+}
+
+/* The same record by each feed, to who has no key, who gets one then, and hears it again */
+static void test_wireguard_feeds(void **state)
+{
+	static const enum feed feeds[] = {FEED_ETCD, FEED_DNS, FEED_GOSSIP};
+	const struct fact_store store = {.get = fact_none};
+
+	for (size_t i = 0; i < ARRAY_LEN(feeds); i++) {
+		struct wg_say say = a_key();
+		struct fact fact = {.len = 0};
+		struct err err = {0};
+		struct world w;
+		struct node *a, *b;
+
+		world_init(&w, 11);
+		a = node_etcd(&w, false);
+		a->config.feeds = (uint8_t)(1u << feeds[i]);
+		b = node_add(&w);
+		b->config.multicast = false;
+		b->config.sealed = true; /* or it would tell no key: so does who means harm, without one */
+		node_start(&w, a, NULL);
+		node_start(&w, b, NULL);
+		core_wireguard(b->core, node_now(&w, b), &say);
+		node_drain(&w, b);
+		core_facts(b->core, fact_keep, &fact);
+		assert_non_null(memmem(fact.data, fact.len, say.key, strlen(say.key)));
+		for (unsigned round = 0; round < 2; round++) {
+			struct peer p = record(b, 1000 + round, NULL);
+
+			p.wireguard = say;
+			if (feeds[i] == FEED_GOSSIP)
+				assert_int_equal(core_feed_fact(a->core, node_now(&w, a), feeds[i], &store,
+								b->config.host_id, fact.data, fact.len, &err),
+						 0);
+			else
+				assert_int_equal(core_feed_put(a->core, node_now(&w, a), feeds[i], &p, &err), 0);
+			node_drain(&w, a);
+			assert_string_equal(key_in_file(&w, a, "s2"), round ? say.key : "");
+			core_sealed(a->core, node_now(&w, a), true);
+			node_drain(&w, a);
+			if (round == 0)
+				assert_string_equal(key_in_file(&w, a, "s2"), "");
+		}
+		world_done(&w);
+	}
+}
+
+static bool told_key;
+
+static void key_look(void *arg, const struct peer *p)
+{
+	told_key = p->wireguard.key[0] != '\0';
+}
+
+/* By datagrams; and what is ours is not told as long as nothing is sealed */
+static void test_wireguard_datagrams(void **state)
+{
+	struct wg_say say = a_key();
+	struct world w;
+	struct node *a, *b;
+
+	world_init(&w, 12);
+	a = node_add(&w);
+	b = node_add(&w);
+	b->config.sealed = true;
+	node_start(&w, a, NULL);
+	node_start(&w, b, NULL);
+	core_wireguard(a->core, node_now(&w, a), &say);
+	core_wireguard(b->core, node_now(&w, b), &say);
+	node_drain(&w, b);
+	world_run(&w, 2 * SEC);
+	assert_string_equal(key_in_file(&w, a, "s2"), "");
+	assert_string_equal(key_in_file(&w, b, "s1"), "");
+	core_self(a->core, node_now(&w, a), key_look, NULL);
+	assert_false(told_key);
+	/* a key comes: ours is told at once, theirs is known when they say it again */
+	core_sealed(a->core, node_now(&w, a), true);
+	assert_true(core_is_sealed(a->core));
+	node_drain(&w, a);
+	assert_string_equal(key_in_file(&w, a, "s2"), "");
+	core_self(a->core, node_now(&w, a), key_look, NULL);
+	assert_true(told_key);
+	world_run(&w, 2 * SEC);
+	assert_string_equal(key_in_file(&w, b, "s1"), say.key);
+	world_run(&w, 60 * SEC);
+	assert_string_equal(key_in_file(&w, a, "s2"), say.key);
+	world_done(&w);
+}
+
+/* A message whose first part came in clear is not ended by a second one that is sealed */
+static void test_wireguard_parts(void **state)
+{
+	static const char head[] = "{\"type\":\"ANNOUNCE\",\"version\":1,\"stack_id\":\"s2\",\"host_ip\":\"192.0.2.2\","
+				   "\"vni\":1000,\"timestamp\":1700000000,\"port\":4789,\"seq\":9,\"host_id\":\"%s\"%s,"
+				   "\"part\":%d,\"parts\":2,\"subnets\":[\"10.72.%d.0/24\"]}";
+	struct endpoint from = {.ip = ip4(192, 0, 2, 2), .port = 4790};
+	struct world w;
+	struct node *a, *b;
+	char text[1024];
+
+	world_init(&w, 13);
+	a = node_add(&w);
+	b = node_add(&w);
+	node_start(&w, a, NULL);
+	snprintf(text, sizeof(text), head, b->config.host_id,
+		 ",\"wireguard\":{\"key\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\",\"port\":51820,\"ring\":[]}",
+		 1, 1);
+	core_datagram(a->core, node_now(&w, a), &from, false, text, strlen(text));
+	core_sealed(a->core, node_now(&w, a), true);
+	snprintf(text, sizeof(text), head, b->config.host_id, "", 2, 2);
+	core_datagram(a->core, node_now(&w, a), &from, false, text, strlen(text));
+	node_drain(&w, a);
+	assert_false(node_knows(&w, a, "s2", NULL));
+	snprintf(text, sizeof(text), head, b->config.host_id, "", 1, 1);
+	core_datagram(a->core, node_now(&w, a), &from, false, text, strlen(text));
+	node_drain(&w, a);
+	assert_string_equal(key_in_file(&w, a, "s2"), "");
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_put_drop),    cmocka_unit_test(test_checks), cmocka_unit_test(test_merge),
-		cmocka_unit_test(test_listing),	    cmocka_unit_test(test_names),  cmocka_unit_test(test_self),
-		cmocka_unit_test(test_dns_goodbye), cmocka_unit_test(test_found),
+		cmocka_unit_test(test_put_drop),	cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_merge),		cmocka_unit_test(test_listing),
+		cmocka_unit_test(test_names),		cmocka_unit_test(test_self),
+		cmocka_unit_test(test_dns_goodbye),	cmocka_unit_test(test_found),
+		cmocka_unit_test(test_wireguard_feeds), cmocka_unit_test(test_wireguard_datagrams),
+		cmocka_unit_test(test_wireguard_parts),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
