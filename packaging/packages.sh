@@ -5,7 +5,7 @@
 # any is missing and we are root; says which are missing otherwise. The one list of them.
 set -eu
 
-packages_build="gcc libc6-dev make meson ninja-build pkg-config scdoc libuv1-dev libmnl-dev libjansson-dev
+packages_build="gcc libc6-dev musl-tools make meson ninja-build pkg-config scdoc libuv1-dev libmnl-dev libjansson-dev
 	libcurl4-openssl-dev libc-ares-dev libyaml-dev libcap-ng-dev libsodium-dev libseccomp-dev libcmocka-dev"
 packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump
 	wireguard-go wireguard-tools"

@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{"names", "names", true, "answer containers who is called what, on all hosts"},
 	{"multicast", "multicast", true, "what the LAN and containers discover of each other: SSDP, mDNS"},
 	{"attach", "attach", true, "give containers NICs on bridges and on the LAN, and DHCP for them"},
+	{"init", "init", true, "PID 1 of a container of any image: signals, log files to stdout, wait for the network"},
 	{"status", "cli", false, "what runs, what was made, what is wrong"},
 	{"peers", "cli", false, "the stacks of other hosts, and when they were last heard"},
 	{"routes", "cli", false, "the prefixes that lead to other stacks, and those refused"},
@@ -37,6 +38,8 @@ static const struct command commands[] = {
 	{"key", "cli", false, "add, use, remove and list the keys of the cluster"},
 	{"join", "cli", false, "join a cluster of the mode gossip"},
 	{"token", "cli", false, "print a token, with which a new host can join"},
+	{"hold", "init", false, "hold a network that other containers join"},
+	{"wait-net", "init", false, "wait until an interface is there, for entry points"},
 	{"down", "cli", false, "stop host and remove every trace from the kernel"},
 	{"version", "cli", false, "print the version"},
 };

@@ -31,13 +31,13 @@ int err_errno(struct err *err, int code, const char *fmt, ...)
 {
 	if (!err)
 		return code;
-	char text[sizeof(err->text)], why[64];
+	char text[sizeof(err->text)];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* the GNU form: returns the text, which need not stand in the array */
-	return err_set(err, code, "%s: %s", text, strerror_r(code < 0 ? -code : code, why, sizeof(why)));
+	/* not strerror_r(), which musl has in another form; a text of its own for each thread have both libcs */
+	return err_set(err, code, "%s: %s", text, strerror(code < 0 ? -code : code));
 }
 
 int err_wrap(struct err *err, const char *fmt, ...)

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Moving what is in FIFOs to stdout. See init/pump.h for how.
+ */
+#include "init/pump.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "init/signals.h"
+
+#define SPILL_BYTES (1 << 20)
+/* no limit: a buffer is cut only where one is set */
+#define ALL_BYTES ((size_t)1 << 30)
+/* an ordinary file tells nobody that it grows */
+#define FILE_MS	    200
+#define DROP_BYTES  65536
+#define PUNCH_BYTES (1 << 20)
+
+enum out_kind { OUT_PIPE, OUT_COPY, OUT_SOCKET, OUT_DEAD };
+
+struct work {
+	struct pump_log *log;
+	enum out_kind kind;
+	int out;	  /* maybe opened anew, so that it does not block */
+	size_t spilled;	  /* bytes in the spill */
+	bool is_writable; /* as far as we know */
+	bool is_stuck;	  /* block: the FIFO waits until something went out */
+	off_t punched;
+};
+
+struct pump {
+	struct work *works;
+	size_t n;
+	bool block, draining;
+	char *dropped; /* DROP_BYTES */
+};
+
+int pump_log_init(struct pump_log *p, struct log_file *file, bool block)
+{
+	*p = (struct pump_log){.file = file, .spill = {-1, -1}};
+	if (pipe2(p->spill, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	if (!block)
+		fcntl(p->spill[1], F_SETPIPE_SZ, SPILL_BYTES); /* where it may not: a smaller one */
+	p->state = mmap(NULL, sizeof(*p->state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p->state == MAP_FAILED) {
+		p->state = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void pump_log_done(struct pump_log *p)
+{
+	autoclose_(&p->spill[0]);
+	autoclose_(&p->spill[1]);
+	if (p->state)
+		munmap(p->state, sizeof(*p->state));
+	p->state = NULL;
+}
+
+static size_t waiting(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+static void work_begin(struct work *w, struct pump_log *log)
+{
+	struct stat st;
+	char name[64];
+
+	*w = (struct work){.log = log, .out = log->file->out, .is_writable = true};
+	w->spilled = waiting(log->spill[0]);
+	if (fstat(w->out, &st) < 0)
+		w->kind = OUT_DEAD;
+	else if (S_ISSOCK(st.st_mode))
+		w->kind = OUT_SOCKET;
+	else
+		w->kind = S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) ? OUT_PIPE : OUT_COPY;
+	if (!S_ISCHR(st.st_mode))
+		return;
+	/* a terminal: O_NONBLOCK on the descriptor that others have too would be theirs as well */
+	str_print(name, "/proc/self/fd/%d", w->out);
+	int fd = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	w->out = fd < 0 ? w->out : fd;
+}
+
+/* --- out
+ * -------------------------------------------------------------------------------------------------------------- */
+
+/* what a write or a splice gave. Return: bytes that went; 0 for none now */
+static size_t out_result(struct work *w, ssize_t n)
+{
+	if (n >= 0)
+		return (size_t)n;
+	if (errno == EAGAIN)
+		w->is_writable = false;
+	else if (errno == EINVAL && w->kind == OUT_PIPE)
+		w->kind = OUT_COPY;
+	else if (errno != EINTR)
+		w->kind = OUT_DEAD; /* whoever listened is gone, or the disk is full: as with any program's stdout */
+	return 0;
+}
+
+static void out_copy(struct work *w)
+{
+	struct pump_state *s = w->log->state;
+
+	if (!s->copy && w->spilled) {
+		ssize_t n = read(w->log->spill[0], s->copying, sizeof(s->copying));
+		if (n <= 0) {
+			w->spilled = 0;
+			return;
+		}
+		w->spilled -= (size_t)n < w->spilled ? (size_t)n : w->spilled;
+		s->copied = 0;
+		s->copy = (size_t)n;
+	}
+	const char *p = s->copying + s->copied;
+	size_t len = s->copy - s->copied;
+	s->copied += out_result(w, w->kind == OUT_SOCKET ? send(w->out, p, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+							 : write(w->out, p, len));
+	if (s->copied == s->copy)
+		s->copy = s->copied = 0;
+}
+
+static uint64_t lines_in(const char *p, size_t n)
+{
+	uint64_t lines = 0;
+
+	for (const char *end = p + n; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
+		lines++;
+	return lines;
+}
+
+static void lose(struct pump_state *s, const char *p, size_t n)
+{
+	s->lost_bytes += n;
+	s->lost_lines += lines_in(p, n);
+}
+
+static void out_discard(struct work *w, char *scratch)
+{
+	struct pump_state *s = w->log->state;
+	ssize_t n;
+
+	lose(s, s->copying + s->copied, s->copy - s->copied);
+	s->copy = s->copied = 0;
+	while ((n = read(w->log->spill[0], scratch, DROP_BYTES)) > 0)
+		lose(s, scratch, (size_t)n);
+	w->spilled = 0;
+}
+
+/* the spill is empty: say what was lost. What is written goes into it, and so stays in order. */
+static void drop_tell(struct work *w)
+{
+	struct pump_state *s = w->log->state;
+	char text[sizeof(s->holding) + 512];
+	size_t n = s->held;
+
+	memcpy(text, s->holding, n);
+	if (n && s->lost_bytes && text[n - 1] != '\n')
+		text[n++] = '\n';
+	if (s->lost_bytes)
+		n += (size_t)snprintf(
+			text + n, sizeof(text) - n,
+			"docker-router-init: %.300s: %llu lines (%llu bytes) were lost, since they were not read fast "
+			"enough\n",
+			w->log->file->path, (unsigned long long)s->lost_lines, (unsigned long long)s->lost_bytes);
+	if (n && write(w->log->spill[1], text, n) != (ssize_t)n)
+		return; /* an empty pipe takes it; if not, the next turn tries again */
+	w->spilled += n;
+	s->mode = s->at_line_start || !s->lost_bytes ? PUMP_FLOW : PUMP_SKIP;
+	s->held = 0;
+	s->lost_bytes = s->lost_lines = 0;
+}
+
+static void work_out(struct pump *p, struct work *w)
+{
+	struct pump_state *s = w->log->state;
+
+	while (w->is_writable && w->kind != OUT_DEAD && (w->spilled || s->copy)) {
+		size_t before = w->spilled + s->copy - s->copied;
+		if (w->kind == OUT_PIPE && !s->copy) {
+			size_t n = out_result(w, splice(w->log->spill[0], NULL, w->out, NULL, ALL_BYTES,
+							SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+			w->spilled -= n < w->spilled ? n : w->spilled;
+		} else {
+			out_copy(w);
+		}
+		if (w->spilled + s->copy - s->copied < before)
+			w->is_stuck = false;
+	}
+	if (w->kind == OUT_DEAD)
+		out_discard(w, p->dropped);
+	else if (s->mode == PUMP_DROP && !w->spilled && !s->copy)
+		drop_tell(w);
+}
+
+/* --- in
+ * --------------------------------------------------------------------------------------------------------------- */
+
+static void drop_begin(struct pump_state *s, bool hold)
+{
+	s->mode = PUMP_DROP;
+	s->held = 0;
+	s->held_whole = !hold;
+	s->at_line_start = true; /* nothing is lost yet */
+}
+
+/* throw away @n bytes, but for the first line, the beginning of which may be in the spill */
+static void drop_bytes(struct pump_state *s, const char *p, size_t n)
+{
+	if (n)
+		s->at_line_start = p[n - 1] == '\n';
+	if (!s->held_whole) {
+		const char *end = memchr(p, '\n', n);
+		size_t len = end ? (size_t)(end - p) + 1 : n, room = sizeof(s->holding) - 1 - s->held;
+		if (len > room)
+			len = room;
+		memcpy(s->holding + s->held, p, len);
+		s->held += len;
+		s->held_whole = end || s->held == sizeof(s->holding) - 1;
+		p += len;
+		n -= len;
+	}
+	lose(s, p, n);
+}
+
+static void drop_read(struct pump *p, struct work *w, int fd)
+{
+	ssize_t n = read(fd, p->dropped, DROP_BYTES);
+
+	if (n > 0)
+		drop_bytes(w->log->state, p->dropped, (size_t)n);
+}
+
+/* behind a gap: up to the end of a line it is lost, what follows is passed on */
+static void skip_read(struct pump *p, struct work *w, int fd)
+{
+	struct pump_state *s = w->log->state;
+	ssize_t n = read(fd, p->dropped, PIPE_BUF);
+	const char *end = n > 0 ? memchr(p->dropped, '\n', (size_t)n) : NULL;
+
+	if (n <= 0)
+		return;
+	size_t lost = end ? (size_t)(end - p->dropped) + 1 : (size_t)n;
+	lose(s, p->dropped, lost);
+	if (!end)
+		return;
+	size_t rest = (size_t)n - lost;
+	if (rest && write(w->log->spill[1], p->dropped + lost, rest) != (ssize_t)rest) {
+		drop_begin(s, false);
+		drop_bytes(s, p->dropped + lost, rest);
+		return;
+	}
+	w->spilled += rest;
+	s->mode = PUMP_FLOW;
+}
+
+/* Return: whether anything moved */
+static bool flow(struct pump *p, struct work *w, int fd)
+{
+	struct pump_state *s = w->log->state;
+	size_t n = 0;
+
+	if (w->kind == OUT_PIPE && w->is_writable && !w->spilled && !s->copy) {
+		n = out_result(w, splice(fd, NULL, w->out, NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+		if (n)
+			return true;
+	}
+	ssize_t moved = splice(fd, NULL, w->log->spill[1], NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	if (moved > 0) {
+		w->spilled += (size_t)moved;
+		return true;
+	}
+	if (moved < 0 && errno == EAGAIN && waiting(fd)) { /* the spill is full */
+		if (p->block)
+			w->is_stuck = true;
+		else
+			drop_begin(s, true);
+	}
+	return false;
+}
+
+static void work_fifo(struct pump *p, struct work *w, int fd)
+{
+	if (w->kind == OUT_DEAD || w->log->state->mode == PUMP_DROP)
+		drop_read(p, w, fd);
+	else if (w->log->state->mode == PUMP_SKIP)
+		skip_read(p, w, fd);
+	else
+		flow(p, w, fd);
+}
+
+/* an ordinary file: passed on as far as there is room; what is out gives its space back. Return: is there more? */
+static bool work_file(struct work *w, int fd)
+{
+	struct stat st;
+	off_t at = lseek(fd, 0, SEEK_CUR);
+
+	if (fstat(fd, &st) < 0 || at < 0)
+		return false;
+	if (st.st_size < at)
+		at = lseek(fd, 0, SEEK_SET); /* it was cut */
+	if (w->kind == OUT_DEAD) {
+		lseek(fd, 0, SEEK_END);
+		return false;
+	}
+	if (w->log->state->mode != PUMP_FLOW || at >= st.st_size)
+		return false;
+	ssize_t n = splice(fd, NULL, w->log->spill[1], NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	if (n <= 0)
+		return false;
+	w->spilled += (size_t)n;
+	at += n;
+	if (at - w->punched > PUNCH_BYTES) {
+		/* not every file system can */
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, at) == 0)
+			w->punched = at;
+	}
+	return at < st.st_size;
+}
+
+/* --- the loop
+ * --------------------------------------------------------------------------------------------------------- */
+
+static bool work_is_done(const struct work *w)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < w->log->file->n_sources; i++) {
+		const struct log_source *s = &w->log->file->sources[i];
+		if (s->is_file ? fstat(s->fd, &st) == 0 && lseek(s->fd, 0, SEEK_CUR) < st.st_size : waiting(s->fd) > 0)
+			return false;
+	}
+	return w->kind == OUT_DEAD || (!w->spilled && !w->log->state->copy && w->log->state->mode != PUMP_DROP);
+}
+
+/* what was lost behind the last line that told of it */
+static void work_end(struct work *w)
+{
+	struct pump_state *s = w->log->state;
+
+	if (!s->lost_bytes || w->kind == OUT_DEAD)
+		return;
+	s->held = 0;
+	drop_tell(w);
+	while (w->spilled && w->kind != OUT_DEAD && w->is_writable) {
+		if (w->kind == OUT_PIPE) {
+			size_t n = out_result(
+				w, splice(w->log->spill[0], NULL, w->out, NULL, ALL_BYTES, SPLICE_F_NONBLOCK));
+			w->spilled -= n < w->spilled ? n : w->spilled;
+		} else {
+			out_copy(w);
+		}
+	}
+}
+
+struct seat {
+	struct work *w;
+	int fd;
+	bool is_out;
+};
+
+/* one round of the loop. Return: has a signal come? */
+static bool pump_round(struct pump *p, int signal_fd, struct pollfd *polls, struct seat *seats)
+{
+	size_t n = 1;
+	int timeout = -1;
+
+	polls[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+	for (struct work *w = p->works; w < p->works + p->n; w++) {
+		const struct log_file *f = w->log->file;
+		for (size_t i = 0; i < f->n_sources; i++) {
+			if (f->sources[i].is_file)
+				timeout = work_file(w, f->sources[i].fd) ? 0 : timeout == 0 ? 0 : FILE_MS;
+			else if (!w->is_stuck) {
+				seats[n] = (struct seat){.w = w, .fd = f->sources[i].fd};
+				polls[n++] = (struct pollfd){.fd = f->sources[i].fd, .events = POLLIN};
+			}
+		}
+		work_out(p, w);
+		if (w->spilled || w->log->state->copy) {
+			seats[n] = (struct seat){.w = w, .is_out = true};
+			polls[n++] = (struct pollfd){.fd = w->out, .events = POLLOUT};
+		}
+	}
+	if (poll(polls, n, p->draining && timeout < 0 ? FILE_MS : timeout) <= 0)
+		return false;
+	for (size_t i = 1; i < n; i++) {
+		if (!polls[i].revents)
+			continue;
+		if (seats[i].is_out)
+			seats[i].w->is_writable = true;
+		else
+			work_fifo(p, seats[i].w, seats[i].fd);
+	}
+	return polls[0].revents != 0;
+}
+
+static bool pump_is_done(const struct pump *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!work_is_done(&p->works[i]))
+			return false;
+	return true;
+}
+
+/* Is there a file that nobody writes any more? PID 1 closes it, and starts a pump without. */
+static bool pump_has_over(const struct pump *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		for (size_t j = 0; j < p->works[i].log->file->n_sources; j++)
+			if (log_source_is_over(&p->works[i].log->file->sources[j]))
+				return true;
+	return false;
+}
+
+int pump_run(struct pump_log *logs, size_t n, bool block)
+{
+	size_t most = 1 + n * (LIMIT_LOG_SOURCES + 1);
+	autofree struct work *works = xcalloc(n, sizeof(*works));
+	autofree struct pollfd *polls = xcalloc(most, sizeof(*polls));
+	autofree struct seat *seats = xcalloc(most, sizeof(*seats));
+	autofree char *dropped = xmalloc(DROP_BYTES);
+	struct pump p = {.works = works, .n = n, .block = block, .dropped = dropped};
+	autoclose int signal_fd = signals_fd(SIGNAL_BIT(SIGTERM) | SIGNAL_BIT(SIGUSR1));
+
+	if (signal_fd < 0)
+		return signal_fd;
+	for (size_t i = 0; i < n; i++)
+		work_begin(&works[i], &logs[i]);
+	for (;;) {
+		int s = pump_round(&p, signal_fd, polls, seats) ? signals_read(signal_fd) : 0;
+		if (s == SIGUSR1 || (s == 0 && !p.draining && pump_has_over(&p)))
+			return 0;
+		p.draining = p.draining || s == SIGTERM;
+		if (p.draining && pump_is_done(&p))
+			break;
+	}
+	for (size_t i = 0; i < n; i++)
+		work_end(&works[i]);
+	return 0;
+}
