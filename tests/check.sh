@@ -36,7 +36,7 @@ step() { # NAME CMD...: one test that is a command
 units() { # BUILD NAME: meson's tests, each point of their TAP counted
 	local log=$1/meson-logs/testlog.json
 	rm -f "$log"
-	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3
+	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --setup all --timeout-multiplier 3
 	[ -s "$log" ] || {
 		echo "not ok $2: no tests were run"
 		result not ok "$2"
