@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{"records", "cli", false, "the names that containers can ask for, and what they stand for"},
 	{"resolve", "cli", false, "what a container gets that asks for a name, and why"},
 	{"groups", "cli", false, "what LAN and containers find of each other, who listens to what"},
+	{"explain", "cli", false, "how the LAN reaches containers, with the lines for this host"},
 	{"ping", "cli", false, "the way to a container: hops, latency, loss, path MTU"},
 	{"doctor", "cli", false, "check what can stand in the way, and name cause and cure"},
 	{"keygen", "cli", false, "print a new key, so that only your hosts take part"},

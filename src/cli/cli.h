@@ -12,6 +12,7 @@
 #include "state/host.h"
 #include "state/identity.h"
 #include "state/inventory.h"
+#include "state/multicast.h"
 #include "state/records.h"
 #include "state/router.h"
 
@@ -56,6 +57,7 @@ int verb_stacks(struct cli *c);
 int verb_records(struct cli *c);
 int verb_resolve(struct cli *c);
 int verb_groups(struct cli *c);
+int verb_explain(struct cli *c);
 int verb_ping(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_down(struct cli *c);
@@ -81,8 +83,10 @@ struct state_files {
 	struct discovery discovery;
 	struct router_state router;
 	struct host_state host;
-	struct records records; /* only after state_files_load_records() */
-	int code[FILE_N_];	/* 0, -ENOENT, or why it was not believed */
+	struct records records;		  /* only after state_files_load_records() */
+	struct multicast_state multicast; /* only after state_files_load_multicast(), and when it is there and sound */
+	bool has_multicast;
+	int code[FILE_N_]; /* 0, -ENOENT, or why it was not believed */
 	struct err why[FILE_N_];
 };
 
@@ -92,6 +96,8 @@ int state_dir_view(const char *path, struct state_dir *ret, struct err *err) MUS
 void state_files_load(const struct state_dir *d, struct state_files *ret);
 /** state_files_load_records() - records.json too, which can be large: for the verbs that are about names */
 void state_files_load_records(const struct state_dir *d, struct state_files *f);
+/** state_files_load_multicast() - multicast.json too. Return: 0 or -errno */
+int state_files_load_multicast(const struct state_dir *d, struct state_files *f, struct err *err);
 /** role_wanted() - Is it one of the roles that the host starts? True also when no host.json tells */
 bool role_wanted(const struct state_files *f, const char *role);
 /** role_down() - Does a role not run that the host was to start? Never where nobody supervises (two containers) */

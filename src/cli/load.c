@@ -137,8 +137,19 @@ void down_problems(const struct state_files *f, struct problems *ret)
 	}
 }
 
+int state_files_load_multicast(const struct state_dir *d, struct state_files *f, struct err *err)
+{
+	struct file_owner owner = owner_of_discovery(d); /* the same user: it faces the LAN */
+	int rc = d->fd < 0 ? err_set(err, -ENOENT, "there is no STATE_DIR")
+			   : multicast_state_read(d->fd, &owner, &f->multicast, err);
+
+	f->has_multicast = rc == 0;
+	return rc;
+}
+
 void state_files_done(struct state_files *f)
 {
+	multicast_state_done(&f->multicast);
 	records_done(&f->records);
 	inventory_done(&f->inventory);
 	discovery_done(&f->discovery);
@@ -394,6 +405,7 @@ struct table *problems_table(const struct state_files *f)
 	problems_rows(t, "discovery", &f->discovery.problems);
 	problems_rows(t, "router", &f->router.problems);
 	problems_rows(t, "names", &f->records.problems);
+	problems_rows(t, "multicast", &f->multicast.problems);
 	return t;
 }
 
@@ -464,7 +476,8 @@ void cures_print(struct output *o, const struct state_files *f)
 	}
 	struct problems down = {0};
 	down_problems(f, &down);
-	if (down.n + f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n + f->records.problems.n) {
+	if (down.n + f->inventory.problems.n + f->discovery.problems.n + f->router.problems.n + f->records.problems.n +
+	    f->multicast.problems.n) {
 		output_gap(o);
 		output_line(o, "Problems");
 	}
@@ -473,6 +486,7 @@ void cures_print(struct output *o, const struct state_files *f)
 	problems_print(o, &f->discovery.problems);
 	problems_print(o, &f->router.problems);
 	problems_print(o, &f->records.problems);
+	problems_print(o, &f->multicast.problems);
 	problems_done(&down);
 }
 

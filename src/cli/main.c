@@ -45,6 +45,11 @@ static const struct verb verbs[] = {
 	 "Devices (SSDP) with what they announce and where the LAN reaches it, groups with who wants them where, and "
 	 "what\n"
 	 "was dropped and why.\n"},
+	{"explain", verb_explain, "multicast", 0, FOR_CLI | FOR_MULTICAST,
+	 "how the LAN reaches what it found in containers: the ways there are, with the lines for this host",
+	 "For each network with the label docker-router.multicast, best first: an address on the LAN, a route on the "
+	 "home\n"
+	 "router, a port of this host. Nothing is changed.\n"},
 	{"ping", verb_ping, "NAME|ADDRESS", OPT_COUNT | OPT_SIZE, FOR_CLI,
 	 "the way to a container: each hop, its latency and loss, and the path MTU",
 	 "Sends ICMP echoes from this host through the overlay, one for each hop, and larger ones until they do not "

@@ -324,14 +324,34 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 	}
 }
 
+/* Only where a network has the label */
+static void multicast_print(struct output *o, const struct state_files *f)
+{
+	size_t networks = 0;
+
+	for (size_t i = 0; i < f->multicast.n_legs; i++)
+		networks += !f->multicast.legs[i].lan;
+	if (!f->inventory.n_multicast && !networks)
+		return;
+	if (!f->has_multicast || role_down(f, "multicast") || !role_wanted(f, "multicast"))
+		output_line(o, "Multicast  nothing is relayed: the role multicast does not run");
+	else
+		output_line(o,
+			    "Multicast  %zu network%s with the LAN; %zu device%s, %zu group%s (docker-router groups)",
+			    networks, plural(networks), f->multicast.n_devices, plural(f->multicast.n_devices),
+			    f->multicast.n_groups, plural(f->multicast.n_groups));
+}
+
 int verb_status(struct cli *c)
 {
 	struct state_files f;
+	struct err err;
 	struct output o;
 	size_t found = 0;
 
 	state_files_load(&c->dir, &f);
 	state_files_load_records(&c->dir, &f);
+	(void)state_files_load_multicast(&c->dir, &f, &err); /* a role of its own tells why not */
 	for (int i = 0; i < FILE_ALWAYS_N_; i++)
 		found += f.code[i] != -ENOENT;
 	if (!found) {
@@ -347,6 +367,7 @@ int verb_status(struct cli *c)
 	output_value(&o, "refused", table_json(refused_table(&f, true)));
 	output_value(&o, "problems", table_json(problems_table(&f)));
 	summary_print(c, &o, &f, &n);
+	multicast_print(&o, &f);
 	output_table(&o, "roles", "", NULL, roles_table(c, &f));
 	output_table(&o, "engines", "", NULL, engines_table(&f));
 	if (f.discovery.gossip.port)

@@ -42,6 +42,8 @@ static void state_leg(const struct role *r, size_t at, struct multicast_state *s
 	for (size_t i = 0; i < ARRAY_LEN(ips); i++)
 		if (!ip_is_none(ips[i]))
 			to->addresses[to->n_addresses++] = *ips[i];
+	for (size_t i = 0; i < l->leg.n_subnets && i < LIMIT_SUBNETS; i++)
+		to->subnets[to->n_subnets++] = l->leg.subnets[i];
 	for (int f = 0; f < 2; f++) {
 		const struct querier *q = groups_querier(r->groups, l->leg.id, f ? AF_INET6 : AF_INET);
 

@@ -33,6 +33,8 @@ static json_t *leg_to_json(const struct mcs_leg *l)
 	for (size_t i = 0; i < l->n_addresses; i++)
 		json_array_append_new(addresses, json_string(ip_format(&l->addresses[i], text)));
 	json_put(o, "addresses", addresses);
+	if (l->n_subnets)
+		json_put_prefixes(o, "subnets", l->subnets, l->n_subnets);
 	json_put(o, "querier", json_pack("[ss]", l->querier[0], l->querier[1]));
 	for (size_t i = 0; i < 2; i++)
 		json_array_append_new(
@@ -186,8 +188,9 @@ static int leg_from_json(const json_t *o, struct mcs_leg *l, struct err *err)
 	    (rc = get_str(o, "network", l->network, sizeof(l->network), err)) < 0 ||
 	    (rc = get_str(o, "interface", l->interface, sizeof(l->interface), err)) < 0 ||
 	    (rc = get_str(o, "wants", l->wants, sizeof(l->wants), err)) < 0 ||
-	    (rc = addresses_from_json(o, l, err)) < 0 || (rc = get_count(o, "heard", &l->heard, err)) < 0 ||
-	    (rc = get_count(o, "sent", &l->sent, err)) < 0)
+	    (rc = addresses_from_json(o, l, err)) < 0 ||
+	    (rc = json_optional(json_get_prefixes(o, "subnets", l->subnets, LIMIT_SUBNETS, &l->n_subnets, err))) < 0 ||
+	    (rc = get_count(o, "heard", &l->heard, err)) < 0 || (rc = get_count(o, "sent", &l->sent, err)) < 0)
 		return rc;
 	querier_from_json(o, l);
 	for (size_t i = 0; i < json_array_size(dropped) && i < LIMIT_MC_DROPS; i++) {

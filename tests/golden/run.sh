@@ -35,6 +35,9 @@ session() { # STATE_DIR
 		records web
 		groups
 		groups --format json
+		explain multicast
+		explain multicast --format json
+		explain weather
 		resolve web.shop
 		resolve WEB.Shop@nas.docker-router.internal. --from c2bbbbbb
 		resolve shop --from shop_web_1

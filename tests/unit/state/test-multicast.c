@@ -26,7 +26,8 @@ static void test_round_trip(void **state)
 	static const char text[] =
 		"{\"version\":1,\"last_update\":\"2026-01-01T00:00:00Z\",\"legs\":[{\"leg\":1,\"lan\":true,\"name\":"
 		"\"eth0\","
-		"\"network\":\"\",\"interface\":\"eth0\",\"wants\":\"ssdp\",\"addresses\":[\"192.0.2.1\"],\"querier\":["
+		"\"network\":\"\",\"interface\":\"eth0\",\"wants\":\"ssdp\",\"addresses\":[\"192.0.2.1\"],\"subnets\":["
+		"\"192.0.2.0/24\"],\"querier\":["
 		"\"asking\",\"other\"],\"querier_other\":[\"\",\"fe80::1\"],\"heard\":3,"
 		"\"sent\":4,"
 		"\"dropped\":[{\"why\":\"rate\",\"n\":2}]}],\"devices\":[{\"leg\":1,\"from\":\"192.0.2.9\",\"usn\":"
