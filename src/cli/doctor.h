@@ -82,6 +82,15 @@ void doctor_vxlan_port(struct doctor *d);
 
 /* doctor_multicast.c */
 void doctor_multicast(struct doctor *d);
+/** igmp_has() - Is the IPv4 @group joined on @interface? @proc: text of /proc/net/igmp; pure */
+bool igmp_has(const char *proc, const char *interface, const struct ip *group);
+/** struct firewall_input - What a filter table means for the LAN on its way to our ports */
+struct firewall_input {
+	bool drops;   /* what no rule lets in */
+	bool lets_in; /* a rule is for our ports, or for all */
+};
+/** firewall_input_parse() - @save: text of iptables-save; pure */
+void firewall_input_parse(const char *save, const char *interface, struct firewall_input *ret);
 
 /* doctor_names.c */
 void doctor_names(struct doctor *d);

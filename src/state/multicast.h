@@ -4,7 +4,8 @@
  *
  *	{"version":1,"last_update":"...",
  *	 "legs":[{"leg":1,"lan":false,"name":"media_default","network":"<id>","interface":"br-0123456789ab","wants":"ssdp",
- *	   "addresses":["172.30.0.1"],"subnets":["172.30.0.0/24"],"heard":10,"sent":4,"dropped":[{"why":"rate of one source","n":2}]}],
+ *	   "addresses":["172.30.0.1"],"subnets":["172.30.0.0/24"],
+ *	   "heard":10,"sent":4,"dropped":[{"why":"rate of one source","n":2}]}],
  *	 "devices":[{"leg":1,"from":"172.30.0.2","usn":"uuid:...","location":"http://172.30.0.2:8200/rootDesc.xml",
  *	   "seconds":1795,"heard":3}],
  *	 "services":[{"from":1,"to":2,"inside":"172.30.0.2:8200","outside":"192.0.2.7:61942","connections":3,"open":1,

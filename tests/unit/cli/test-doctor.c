@@ -68,6 +68,48 @@ static void test_firewall(void **state)
 	expect_firewall("", "br-1", false, false, false);
 }
 
+static void expect_input(const char *save, bool drops, bool lets_in)
+{
+	struct firewall_input v;
+
+	firewall_input_parse(save, "eth0", &v);
+	assert_int_equal(v.drops, drops);
+	assert_int_equal(v.lets_in, lets_in);
+}
+
+static void test_input(void **state)
+{
+	expect_input("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", false, false);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n", true,
+		     false);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n", true, false);
+	expect_input(":INPUT DROP [0:0]\n-A FORWARD -j ACCEPT\n-A DOCKER -j ACCEPT\n", true, false);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -p udp -j ACCEPT\n-A INPUT -p icmp -j ACCEPT\n", true, false);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -i eth1 -j ACCEPT\n", true, false);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -i eth0 -j ACCEPT\n", true, true);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 61900:61999 -j ACCEPT\n", true, true);
+	expect_input(":INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 61900:61950 -j ACCEPT\n", true, false);
+	expect_input(":INPUT DROP [0:0]\n-A u -i eth0 -p tcp -m multiport --dports 80,1000:65000 -j ACCEPT\n", true,
+		     true);
+	expect_input("-A INPUT -j REJECT --reject-with icmp-port-unreachable\n", true, false);
+	expect_input("", false, false);
+}
+
+static void test_igmp(void **state)
+{
+	static const char proc[] = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
+				   "1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+				   "2\teth0      :     2      V3\n\t\t\t\tFAFFFFEF     1 0:00000000\t\t1\n"
+				   "\t\t\t\t010000E0     1 0:00000000\t\t0\n";
+	struct ip ssdp = {AF_INET, {239, 255, 255, 250}}, mdns = {AF_INET, {224, 0, 0, 251}};
+
+	assert_true(igmp_has(proc, "eth0", &ssdp)); /* written on a machine of little endian */
+	assert_false(igmp_has(proc, "lo", &ssdp));
+	assert_false(igmp_has(proc, "eth", &ssdp));
+	assert_false(igmp_has(proc, "eth0", &mdns));
+	assert_false(igmp_has("", "eth0", &ssdp));
+}
+
 /* --- a doctor without the rest --- */
 
 struct patient {
@@ -538,6 +580,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_firewall),
+		cmocka_unit_test(test_input),
+		cmocka_unit_test(test_igmp),
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_refuses, setup, teardown),
