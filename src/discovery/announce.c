@@ -7,6 +7,7 @@
 
 #include "discovery/core_state.h"
 #include "discovery/names.h"
+#include "state/peer_text.h"
 
 /* Stacks per step and the time between steps, when many are to be said at once: receivers' buffers are finite */
 #define STEP_STACKS 64
@@ -66,7 +67,8 @@ void announce_message(const struct core *core, const struct local *l, struct wir
 			       .seq = l->seq,
 			       .n_subnets = l->n_subnets,
 			       .n_mapped = l->n_mapped,
-			       .n_avoid = l->n_avoid};
+			       .n_avoid = l->n_avoid,
+			       .n_groups = l->stack.n_groups};
 	if (core->config.sealed)
 		m->wireguard = core->wireguard;
 	str_copy(m->stack_id, l->stack.stack_id);
@@ -77,6 +79,7 @@ void announce_message(const struct core *core, const struct local *l, struct wir
 	memcpy(m->subnets, l->subnets, l->n_subnets * sizeof(m->subnets[0]));
 	memcpy(m->mapped, l->mapped, l->n_mapped * sizeof(m->mapped[0]));
 	memcpy(m->avoid, l->avoid, l->n_avoid * sizeof(m->avoid[0]));
+	memcpy(m->groups, l->stack.groups, l->stack.n_groups * sizeof(m->groups[0]));
 }
 
 static void local_send(struct core *core, struct core_now now, const struct local *l, enum wire_type type,
@@ -205,14 +208,21 @@ static void stack_canonical(struct local_stack *ret, const struct local_stack *s
 	for (size_t i = 0; i < s->n_subnets; i++)
 		ret->subnets[i] = prefix_mask(s->subnets[i]);
 	qsort(ret->subnets, ret->n_subnets, sizeof(ret->subnets[0]), prefix_order);
+	memcpy(ret->groups, s->groups, s->n_groups * sizeof(s->groups[0]));
+	ret->n_groups = groups_tidy(ret->groups, s->n_groups);
 }
 
 static bool stack_same(const struct local_stack *a, const struct local_stack *b)
 {
-	if (a->n_subnets != b->n_subnets || a->epoch != b->epoch || ip_cmp(&a->uplink, &b->uplink) != 0)
+	if (a->n_subnets != b->n_subnets || a->n_groups != b->n_groups || a->epoch != b->epoch ||
+	    ip_cmp(&a->uplink, &b->uplink) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_subnets; i++) {
 		if (prefix_cmp(&a->subnets[i], &b->subnets[i]) != 0)
+			return false;
+	}
+	for (size_t i = 0; i < a->n_groups; i++) {
+		if (prefix_cmp(&a->groups[i], &b->groups[i]) != 0)
 			return false;
 	}
 	return true;

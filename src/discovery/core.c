@@ -243,6 +243,8 @@ static void export_self(const struct core *core, struct discovery *d)
 		memcpy(out->mapped, l->mapped, l->n_mapped * sizeof(l->mapped[0]));
 		out->n_avoid = l->n_avoid;
 		memcpy(out->avoid, l->avoid, l->n_avoid * sizeof(l->avoid[0]));
+		out->n_groups = s->n_groups;
+		memcpy(out->groups, s->groups, s->n_groups * sizeof(s->groups[0]));
 	}
 }
 
@@ -265,7 +267,7 @@ void core_export(struct core *core, struct core_now now, struct discovery *ret)
 		out = &d.peers[d.n_peers++];
 		*out = e->peer;
 		if (e->ghost) /* its addresses are the other one's now */
-			out->n_subnets = out->n_mapped = out->n_avoid = 0;
+			out->n_subnets = out->n_mapped = out->n_avoid = out->n_groups = 0;
 		/* Reckoned from the clock that never jumps: a wall clock that is set does not make peers old */
 		seen_us = feed_seen_us(core, e);
 		seen_us = seen_us > e->heard_us ? seen_us : e->heard_us;

@@ -77,6 +77,8 @@ struct local_stack {
 	uint8_t epoch;
 	size_t n_subnets;
 	struct prefix subnets[LIMIT_SUBNETS];
+	size_t n_groups;
+	struct prefix groups[LIMIT_GROUPS]; /* that somebody in it listens to, of those that go over the overlay */
 };
 
 /** struct core_addresses - Where we are */

@@ -221,6 +221,8 @@ bool message_add(struct wire_msg *whole, const struct wire_msg *part);
  * Return: has anything of the peer changed?
  */
 bool subnets_take(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m, bool say);
+/** groups_take() - Give a peer the groups of @m, as far as they are any. Return: have they changed? */
+bool groups_take(struct peer *peer, struct wire_msg *m);
 /** subnets_copy() - The lists of a peer into @m */
 void subnets_copy(struct wire_msg *m, const struct peer *peer);
 /** subnets_underlay() - Our own networks have changed: look at all subnets again */

@@ -66,7 +66,7 @@ static int stack_whole(const struct fact_store *store, const char *host_id, stru
 {
 	struct wire_msg whole = *m;
 
-	whole.n_subnets = whole.n_mapped = whole.n_avoid = 0;
+	whole.n_subnets = whole.n_mapped = whole.n_avoid = whole.n_groups = 0;
 	for (unsigned part = 1; part <= m->parts; part++) {
 		uint64_t key = fact_key(FACT_STACK, m->stack_id, m->vni, part);
 		size_t len;

@@ -64,7 +64,8 @@ static int record_check(const struct peer *p, struct err *err)
 		return err_set(err, -EINVAL, "host_name is no name");
 	if (ip_cmp(&p->vxlan_endpoint.ip, &p->host_ip) != 0 || p->vxlan_endpoint.port == 0)
 		return err_set(err, -EINVAL, "vxlan_endpoint is not at host_ip");
-	if (p->n_subnets > LIMIT_SUBNETS || p->n_mapped > LIMIT_SUBNETS || p->n_avoid > LIMIT_AVOID)
+	if (p->n_subnets > LIMIT_SUBNETS || p->n_mapped > LIMIT_SUBNETS || p->n_avoid > LIMIT_AVOID ||
+	    p->n_groups > LIMIT_GROUPS)
 		return err_set(err, -EINVAL, "too many subnets");
 	mac = vtep_mac(p->host_id, p->vni);
 	ip = vtep_ip(p->host_id, p->vni);
@@ -180,6 +181,9 @@ int feed_message(struct core *core, struct core_now now, enum feed feed, struct 
 	e = &core->peers.entries[place];
 	e->fed |= bit;
 	e->fed_again |= bit;
+	/* DNS does not know who listens to what: datagrams say it */
+	if (feed == FEED_DNS && (m->n_groups = e->peer.n_groups))
+		memcpy(m->groups, e->peer.groups, m->n_groups * sizeof(m->groups[0]));
 	changed = peer_update(core, now.mono.us, e, m);
 	if (!e->wire && e->peer.source != feed_sources[feed]) {
 		e->peer.source = feed_sources[feed];
@@ -270,7 +274,9 @@ void core_self(const struct core *core, struct core_now now, core_self_fn *fn, v
 				 .mapped = l->mapped,
 				 .n_mapped = (uint16_t)l->n_mapped,
 				 .avoid = l->avoid,
-				 .n_avoid = (uint16_t)l->n_avoid};
+				 .n_avoid = (uint16_t)l->n_avoid,
+				 .groups = l->stack.groups,
+				 .n_groups = (uint16_t)l->stack.n_groups};
 
 		if (l->leaving)
 			continue;

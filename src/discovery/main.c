@@ -14,6 +14,7 @@
 #include "discovery/goodbye.h"
 #include "discovery/mode.h"
 #include "discovery/names_file.h"
+#include "discovery/receivers.h"
 #include "discovery/routes.h"
 #include "discovery/socket.h"
 #include "discovery/stacks.h"
@@ -41,6 +42,7 @@ struct role {
 	struct core *core;
 	struct guard *guard;
 	struct names_file *names;
+	struct receivers *receivers;
 	struct sockets *sockets;
 	struct routes *routes;
 	struct modes modes;
@@ -331,11 +333,23 @@ static void role_stacks(struct role *r)
 	struct local_stack *stacks = xcalloc(r->inventory.n_stacks + 1, sizeof(*stacks));
 	size_t n = stacks_collect(&r->inventory, &r->config, stacks);
 
+	receivers_fill(r->receivers, &r->inventory, stacks, n);
 	if (n > LIMIT_PEERS_PER_SOURCE)
 		log_warning("more stacks than other hosts take from one address", kv_int("stacks", (int64_t)n),
 			    kv_int("taken", LIMIT_PEERS_PER_SOURCE));
 	core_stacks(r->core, role_now(), stacks, n);
 	free(stacks);
+}
+
+/* Other groups are listened to */
+static void on_receivers(void *arg)
+{
+	struct role *r = arg;
+
+	if (!r->have_inventory)
+		return;
+	role_stacks(r);
+	role_drain(r);
 }
 
 static void role_names(struct role *r)
@@ -418,6 +432,8 @@ static void on_state_dir(void *arg, const char *name)
 	/* the verb `join` writes the keys before it writes this */
 	if (!name || str_eq(name, STATE_JOIN))
 		guard_reload(r->guard);
+	if (!name || str_eq(name, STATE_MULTICAST))
+		receivers_file(r->receivers);
 	if (!name || str_eq(name, STATE_WIREGUARD))
 		role_read_wireguard(r);
 	if (name && !str_eq(name, STATE_INVENTORY))
@@ -628,6 +644,7 @@ static int role_start(struct role *r, struct err *err)
 	r->sigint = sigwatch_new(&r->loop, SIGINT, on_sigterm, r);
 	r->sigusr1 = sigwatch_new(&r->loop, SIGUSR1, on_sigusr1, r);
 	role_load(r);
+	r->receivers = receivers_new(&r->loop, &r->dir, on_receivers, r);
 	r->names = names_file_new(&r->loop, &r->dir, r->core);
 	names_file_load(r->names);
 	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, err) < 0)
@@ -642,6 +659,7 @@ static int role_start(struct role *r, struct err *err)
 		log_warning("routes cannot be followed: what they clash with is not mapped", kv_str("why", err->text));
 	/* Stacks first: then the first datagram says all */
 	role_read_wireguard(r);
+	receivers_file(r->receivers);
 	role_read_inventory(r);
 	if (!r->have_inventory)
 		role_stacks(r);
@@ -670,6 +688,7 @@ static void role_done(struct role *r)
 	sockets_free(r->sockets);
 	routes_free(r->routes);
 	names_file_free(r->names);
+	receivers_free(r->receivers);
 	dirwatch_free(r->watch);
 	timer_free(r->core_timer);
 	timer_free(r->write_timer);

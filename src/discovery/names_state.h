@@ -103,9 +103,6 @@ void names_heard_drop(struct core *core, uint32_t place);
 /** names_take() - A whole set of the peer at @place; takes the names. @from: whom to refuse */
 void names_take(struct core *core, int64_t now_us, const struct endpoint *from, uint32_t place, uint64_t seq,
 		struct name_stack *names);
-/** rate_pass() - As bucket_pass(), for another rate */
-bool rate_pass(struct bucket *b, int64_t now_us, int64_t rate, int64_t burst);
-
 void say_timer(struct core *core, struct core_now now);
 int64_t say_due(const struct core *core);
 void say_done(struct names_state *s);

@@ -58,7 +58,7 @@ static struct partial *partial_open(struct core *core, int64_t now_us, const str
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->msg = *m;
-	p->msg.n_subnets = p->msg.n_mapped = p->msg.n_avoid = 0;
+	p->msg.n_subnets = p->msg.n_mapped = p->msg.n_avoid = p->msg.n_groups = 0;
 	p->from = *from;
 	p->since_us = now_us;
 	core->partials[core->n_partials++] = p;
@@ -74,7 +74,7 @@ void parts_forget(struct core *core)
 bool message_add(struct wire_msg *whole, const struct wire_msg *part)
 {
 	if (whole->n_subnets + part->n_subnets > LIMIT_SUBNETS || whole->n_mapped + part->n_mapped > LIMIT_SUBNETS ||
-	    whole->n_avoid + part->n_avoid > LIMIT_AVOID)
+	    whole->n_avoid + part->n_avoid > LIMIT_AVOID || whole->n_groups + part->n_groups > LIMIT_GROUPS)
 		return false;
 	memcpy(&whole->subnets[whole->n_subnets], part->subnets, part->n_subnets * sizeof(part->subnets[0]));
 	whole->n_subnets += part->n_subnets;
@@ -82,6 +82,8 @@ bool message_add(struct wire_msg *whole, const struct wire_msg *part)
 	whole->n_mapped += part->n_mapped;
 	memcpy(&whole->avoid[whole->n_avoid], part->avoid, part->n_avoid * sizeof(part->avoid[0]));
 	whole->n_avoid += part->n_avoid;
+	memcpy(&whole->groups[whole->n_groups], part->groups, part->n_groups * sizeof(part->groups[0]));
+	whole->n_groups += part->n_groups;
 	return true;
 }
 
@@ -101,7 +103,8 @@ bool message_unite(struct core *core, int64_t now_us, const struct endpoint *fro
 		return false;
 	if (!message_add(&p->msg, m)) {
 		core_refuse(core, now_us, COUNT_PART, from,
-			    "more than %d subnets or mapped, or %d to avoid, in all parts", LIMIT_SUBNETS, LIMIT_AVOID);
+			    "more than %d subnets or mapped, %d to avoid, or %d groups, in all parts", LIMIT_SUBNETS,
+			    LIMIT_AVOID, LIMIT_GROUPS);
 		partial_close(core, p);
 		return false;
 	}

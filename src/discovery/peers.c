@@ -36,10 +36,11 @@ static void lists_free(struct entry *e)
 	free(e->peer.subnets);
 	free(e->peer.mapped);
 	free(e->peer.avoid);
+	free(e->peer.groups);
 	free(e->refused);
-	e->peer.subnets = e->peer.avoid = e->refused = NULL;
+	e->peer.subnets = e->peer.avoid = e->peer.groups = e->refused = NULL;
 	e->peer.mapped = NULL;
-	e->peer.n_subnets = e->peer.n_mapped = e->peer.n_avoid = e->n_refused = 0;
+	e->peer.n_subnets = e->peer.n_mapped = e->peer.n_avoid = e->peer.n_groups = e->n_refused = 0;
 	e->hearsay = e->ghost = e->wire = false;
 	e->fed = e->fed_again = 0;
 }

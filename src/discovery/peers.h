@@ -28,6 +28,8 @@ struct bucket {
 	int64_t next_us;
 };
 bool bucket_pass(struct bucket *b, int64_t now_us);
+/** rate_pass() - As bucket_pass(), for another rate */
+bool rate_pass(struct bucket *b, int64_t now_us, int64_t rate, int64_t burst);
 
 struct source {
 	struct ip ip; /* none: a free place */

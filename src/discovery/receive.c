@@ -207,6 +207,9 @@ bool peer_update(struct core *core, int64_t now_us, struct entry *e, struct wire
 	peer->vtep_ip = m->vtep_ip;
 	if (subnets_take(core, now_us, e, m, anew))
 		changed = true;
+	/* receivers come and go: that is no line in the log */
+	if (groups_take(peer, m))
+		core->changed = true;
 	if (anew)
 		core->changed = true;
 	peer->seq = m->seq;
@@ -459,7 +462,7 @@ static bool peer_loadable(const struct core *core, const struct peer *peer)
 
 	if (!name_valid(peer->stack_id) || peer->vni == 0 || peer->vni > VNI_MAX || ip_is_none(&peer->host_ip) ||
 	    ip_is_multicast(&peer->host_ip) || ip_is_unspecified(&peer->host_ip) || peer->n_subnets > LIMIT_SUBNETS ||
-	    peer->n_mapped > LIMIT_SUBNETS || peer->n_avoid > LIMIT_AVOID)
+	    peer->n_mapped > LIMIT_SUBNETS || peer->n_avoid > LIMIT_AVOID || peer->n_groups > LIMIT_GROUPS)
 		return false;
 	if (!peer->host_id[0])
 		return true;
@@ -495,6 +498,7 @@ static void peer_load(struct core *core, struct core_now now, const struct peer 
 	str_copy(e->peer.host_name, name_valid(peer->host_name) ? peer->host_name : "");
 	subnets_copy(&m, peer);
 	subnets_take(core, now.mono.us, e, &m, true);
+	groups_take(&e->peer, &m);
 	e->hearsay = old;
 	e->peer.vxlan_endpoint = peer->vxlan_endpoint;
 	if (ip_cmp(&e->peer.vxlan_endpoint.ip, &peer->host_ip) != 0 || e->peer.vxlan_endpoint.port == 0)

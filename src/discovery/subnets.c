@@ -273,6 +273,12 @@ static bool lists_take(struct core *core, int64_t now_us, struct entry *e, struc
 	return changed;
 }
 
+bool groups_take(struct peer *peer, struct wire_msg *m)
+{
+	m->n_groups = groups_tidy(m->groups, m->n_groups);
+	return prefixes_set(&peer->groups, &peer->n_groups, m->groups, m->n_groups);
+}
+
 bool subnets_take(struct core *core, int64_t now_us, struct entry *e, struct wire_msg *m, bool say)
 {
 	return lists_take(core, now_us, e, m, say, false);
@@ -283,12 +289,15 @@ void subnets_copy(struct wire_msg *m, const struct peer *peer)
 	m->n_subnets = peer->n_subnets;
 	m->n_mapped = peer->n_mapped;
 	m->n_avoid = peer->n_avoid;
+	m->n_groups = peer->n_groups;
 	if (m->n_subnets)
 		memcpy(m->subnets, peer->subnets, m->n_subnets * sizeof(m->subnets[0]));
 	if (m->n_mapped)
 		memcpy(m->mapped, peer->mapped, m->n_mapped * sizeof(m->mapped[0]));
 	if (m->n_avoid)
 		memcpy(m->avoid, peer->avoid, m->n_avoid * sizeof(m->avoid[0]));
+	if (m->n_groups)
+		memcpy(m->groups, peer->groups, m->n_groups * sizeof(m->groups[0]));
 }
 
 /* All that a peer said is looked at again; what was refused before may come with the next announcement */

@@ -206,6 +206,8 @@ static int ours_decode(const json_t *o, struct wire_msg *m, struct err *err)
 		r = mapped_decode(o, m, err);
 	if (r == 0)
 		r = field_may(json_get_prefixes(o, "avoid", m->avoid, LIMIT_AVOID, &m->n_avoid, err));
+	if (r == 0)
+		r = field_may(json_get_prefixes(o, "groups", m->groups, LIMIT_GROUPS, &m->n_groups, err));
 	m->port = (uint16_t)port;
 	m->epoch = (uint8_t)epoch;
 	m->seq = (uint64_t)seq;
@@ -297,17 +299,17 @@ static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, 
 }
 
 /*
- * Subnets, pairs and routes to avoid are one row of items; a part has some that follow one another, and names a list
- * only where it has something of it. Only the list of subnets is always there.
+ * Subnets, pairs, routes to avoid and groups are one row of items; a part has some that follow one another, and names a
+ * list only where it has something of it. Only the list of subnets is always there.
  */
-enum list { LIST_SUBNETS, LIST_MAPPED, LIST_AVOID, LIST_N_ };
-static const char *const list_names[] = {"subnets", "mapped", "avoid"};
+enum list { LIST_SUBNETS, LIST_MAPPED, LIST_AVOID, LIST_GROUPS, LIST_N_ };
+static const char *const list_names[] = {"subnets", "mapped", "avoid", "groups"};
 static_assert(ARRAY_LEN(list_names) == LIST_N_, "one name per list");
-#define LISTS_BYTES 48 /* the names of all lists, their brackets and commas, and the last bracket */
+#define LISTS_BYTES 64 /* the names of all lists, their brackets and commas, and the last bracket */
 
 static size_t items_count(const struct wire_msg *m)
 {
-	return m->type == WIRE_GOODBYE ? 0 : m->n_subnets + m->n_mapped + m->n_avoid;
+	return m->type == WIRE_GOODBYE ? 0 : m->n_subnets + m->n_mapped + m->n_avoid + m->n_groups;
 }
 
 /* Append item @i. Return: which list it is of */
@@ -325,8 +327,13 @@ static enum list item_encode(struct buf *b, const struct wire_msg *m, size_t i)
 			   prefix_format(&m->mapped[i].as, as));
 		return LIST_MAPPED;
 	}
-	buf_printf(b, "\"%s\"", prefix_format(&m->avoid[i - m->n_mapped], s));
-	return LIST_AVOID;
+	i -= m->n_mapped;
+	if (i < m->n_avoid) {
+		buf_printf(b, "\"%s\"", prefix_format(&m->avoid[i], s));
+		return LIST_AVOID;
+	}
+	buf_printf(b, "\"%s\"", prefix_format(&m->groups[i - m->n_avoid], s));
+	return LIST_GROUPS;
 }
 
 static void items_encode(struct buf *b, const struct wire_msg *m, size_t from, size_t to)
@@ -381,7 +388,8 @@ void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg)
 	size_t ends[WIRE_PARTS], at = 0;
 	unsigned parts;
 
-	assert(m->n_subnets <= LIMIT_SUBNETS && m->n_mapped <= LIMIT_SUBNETS && m->n_avoid <= LIMIT_AVOID);
+	assert(m->n_subnets <= LIMIT_SUBNETS && m->n_mapped <= LIMIT_SUBNETS && m->n_avoid <= LIMIT_AVOID &&
+	       m->n_groups <= LIMIT_GROUPS);
 	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
 	if (!m->host_id[0]) {
 		fn(arg, b.data, b.len);

@@ -8,16 +8,17 @@
  *	{"type":"ANNOUNCE","version":1,"stack_id":"shop","host_ip":"192.0.2.1","vni":1000,"timestamp":1700000000,
  *	 "host_id":"32 hex","host_name":"nas","port":4789,"vtep_mac":"02:..","vtep_ip":"fe80::..","seq":17,
  *	 "uplink":"172.30.0.3","epoch":3,"wireguard":{"key":"base64","port":51820,"ring":["1a2b3c4d"]},"part":1,"parts":2,"subnets":["172.18.0.0/16"],
- *	 "mapped":[["172.18.0.0/16","241.7.0.0/16"]],"avoid":["172.17.0.0/16"]}
+ *	 "mapped":[["172.18.0.0/16","241.7.0.0/16"]],"avoid":["172.17.0.0/16"],"groups":["239.1.2.3/32"]}
  *
  * mapped: a subnet of the stack and the prefix by which all others reach it as well; avoid: routes of the host that are
- * in the way of a stack of the VNI. Who does not know them reads the rest.
+ * in the way of a stack of the VNI; groups: multicast that somebody in the stack listens to. Who does not know them
+ * reads the rest.
  *
  * wireguard: see state/wireguard.h; only in datagrams that are sealed. Whether this one was, the core knows.
  *
- * What does not fit is split: every part carries the same seq and all fields, the elements of subnets, mapped and avoid
- * are dealt out. A part is not longer than WIRE_BYTES, since the older programs read into a buffer of that size; only
- * where that makes more than WIRE_PARTS, all parts but the first are so long that they are LIMIT_DATAGRAM when sealed.
+ * What does not fit is split: every part carries the same seq and all fields, the elements of the lists are dealt out.
+ *A part is not longer than WIRE_BYTES, since the older programs read into a buffer of that size; only where that makes
+ *more than WIRE_PARTS, all parts but the first are so long that they are LIMIT_DATAGRAM when sealed.
  *
  * Pure: bytes in, struct out and back. Whether the sender may say what it says is the core's business.
  */
@@ -32,7 +33,7 @@
 
 #define WIRE_VERSION	1
 #define WIRE_BYTES	1024 /* sent; less than LIMIT_DATAGRAM */
-#define WIRE_PARTS	20 /* as much as there can be of the longest kind, beside the longest names and a key, makes 18 */
+#define WIRE_PARTS	28 /* as much as there can be of the longest kind, beside the longest names and a key, makes 24 */
 #define WIRE_HOST_NAME	64   /* bytes, NUL included */
 #define WIRE_VXLAN_PORT 4789 /* of who does not say */
 
@@ -63,6 +64,8 @@ struct wire_msg {
 	struct mapped mapped[LIMIT_SUBNETS]; /* of each pair both are of one family and length */
 	size_t n_avoid;
 	struct prefix avoid[LIMIT_AVOID];
+	size_t n_groups;
+	struct prefix groups[LIMIT_GROUPS]; /* of receivers in the stack; whole addresses */
 };
 
 /**

@@ -35,6 +35,7 @@ void peer_done(struct peer *p)
 	free(p->subnets);
 	free(p->mapped);
 	free(p->avoid);
+	free(p->groups);
 	*p = (struct peer){0};
 }
 
@@ -116,6 +117,8 @@ static json_t *peer_to_json(const struct peer *p)
 	json_put_str(o, "status", peer_status_names[p->status]);
 	json_put_prefixes(o, "subnets", p->subnets, p->n_subnets);
 	put_mapping(o, p->mapped, p->n_mapped, p->avoid, p->n_avoid);
+	if (p->n_groups)
+		json_put_prefixes(o, "groups", p->groups, p->n_groups);
 	if (*p->host_id)
 		json_put_str(o, "host_id", p->host_id);
 	if (*p->host_name)
@@ -161,6 +164,8 @@ static json_t *self_to_json(const struct discovery *d)
 		json_put_int(os, "vni", s->vni);
 		json_put_prefixes(os, "subnets", s->subnets, s->n_subnets);
 		put_mapping(os, s->mapped, s->n_mapped, s->avoid, s->n_avoid);
+		if (s->n_groups)
+			json_put_prefixes(os, "groups", s->groups, s->n_groups);
 		json_put_mac(os, "vtep_mac", &mac);
 		json_put_ip(os, "vtep_ip", &ip);
 		json_array_append_new(stacks, os);
@@ -275,14 +280,14 @@ static int wireguard_from_json(const json_t *o, struct wg_say *ret, struct err *
 	return say && !json_is_null(say) ? wg_say_from_json(say, ret, err) : 0;
 }
 
-/* allocates (subnets, mapped, avoid) on success only */
+/* allocates the lists on success only */
 static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 {
 	struct peer p = {.source = PEER_FILE};
-	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID];
+	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID], groups[LIMIT_GROUPS];
 	struct mapped mapped[LIMIT_SUBNETS];
 	int64_t vni, epoch = 0, seq = 0;
-	size_t n = 0, n_mapped = 0, n_avoid = 0;
+	size_t n = 0, n_mapped = 0, n_avoid = 0, n_groups = 0;
 	int r;
 	if ((r = json_required(json_get_str(o, "stack_id", p.stack_id, sizeof(p.stack_id), err), "stack_id", err)) <
 		    0 ||
@@ -294,6 +299,7 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	    (r = json_optional(json_get_prefixes(o, "subnets", subnets, LIMIT_SUBNETS, &n, err))) < 0 ||
 	    (r = mapped_from_json(o, mapped, &n_mapped, err)) < 0 ||
 	    (r = json_optional(json_get_prefixes(o, "avoid", avoid, LIMIT_AVOID, &n_avoid, err))) < 0 ||
+	    (r = json_optional(json_get_prefixes(o, "groups", groups, LIMIT_GROUPS, &n_groups, err))) < 0 ||
 	    (r = json_optional(json_get_str(o, "host_name", p.host_name, sizeof(p.host_name), err))) < 0 ||
 	    (r = json_optional(json_get_mac(o, "vtep_mac", &p.vtep_mac, err))) < 0 ||
 	    (r = json_optional(json_get_ip(o, "vtep_ip", &p.vtep_ip, err))) < 0 ||
@@ -322,6 +328,9 @@ static int peer_from_json(const json_t *o, struct peer *ret, struct err *err)
 	p.n_avoid = (uint16_t)prefixes_tidy(avoid, n_avoid);
 	if (p.n_avoid)
 		p.avoid = xmemdup(avoid, p.n_avoid * sizeof(*avoid));
+	p.n_groups = (uint16_t)groups_tidy(groups, n_groups);
+	if (p.n_groups)
+		p.groups = xmemdup(groups, p.n_groups * sizeof(*groups));
 	*ret = p;
 	return 0;
 }
@@ -397,9 +406,11 @@ static int self_stack_from_json(const json_t *o, struct self_stack *s, struct er
 	    (r = json_required(json_get_int(o, "vni", 1, VNI_MAX, &vni, err), "vni", err)) < 0 ||
 	    (r = json_optional(json_get_prefixes(o, "subnets", s->subnets, LIMIT_SUBNETS, &s->n_subnets, err))) < 0 ||
 	    (r = mapped_from_json(o, s->mapped, &s->n_mapped, err)) < 0 ||
-	    (r = json_optional(json_get_prefixes(o, "avoid", s->avoid, LIMIT_AVOID, &s->n_avoid, err))) < 0)
+	    (r = json_optional(json_get_prefixes(o, "avoid", s->avoid, LIMIT_AVOID, &s->n_avoid, err))) < 0 ||
+	    (r = json_optional(json_get_prefixes(o, "groups", s->groups, LIMIT_GROUPS, &s->n_groups, err))) < 0)
 		return r;
 	s->n_avoid = prefixes_tidy(s->avoid, s->n_avoid);
+	s->n_groups = groups_tidy(s->groups, s->n_groups);
 	if (!name_valid(s->stack_id))
 		return err_set(err, -EINVAL, "stack_id is not a name of letters, digits, '_', '.' and '-'");
 	s->vni = (uint32_t)vni;

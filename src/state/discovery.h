@@ -8,10 +8,10 @@
  *	 "self":{"host_id":"32 hex","host_name":"pi","host_ip":"192.0.2.1","vxlan_port":4789,"seq":17,
  *	         "key_id":"1a2b3c4d","modes":["multicast"],"stacks":[{"stack_id":"shop","vni":1000,"subnets":["10.71.0.0/24"],
  *	         "mapped":[{"subnet":"172.18.0.0/16","as":"241.7.0.0/16"}],"avoid":["172.17.0.0/16"],
- *	         "vtep_mac":"02:..","vtep_ip":"fe80::.."}]},
+ *	         "groups":["239.1.2.3/32"],"vtep_mac":"02:..","vtep_ip":"fe80::.."}]},
  *	 "peers":[{"stack_id":"stack-a","host_ip":"10.0.1.5","vxlan_endpoint":"10.0.1.5:4789","vni":1000,
  *	           "last_seen":"2024-01-15T10:30:00Z","status":"active",
- *	           "subnets":["10.72.0.0/24"],"mapped":[],"avoid":[],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
+ *	           "subnets":["10.72.0.0/24"],"mapped":[],"avoid":[],"groups":["239.1.2.3/32"],"host_id":"...","host_name":"nas","vtep_mac":"02:..","vtep_ip":"fe80::..",
  *	           "uplink":"172.30.0.3","epoch":3,"wireguard":{...},"seq":4,"source":"multicast"}],
  *	 "gossip":{"port":4791,"incarnation":1700000000,
  *	           "members":[{"host_id":"..","address":"10.0.1.5:4791","incarnation":1700000001,"status":"alive"}]},
@@ -83,6 +83,8 @@ struct peer {
 	uint16_t n_mapped;
 	struct prefix *avoid; /* routes of its host that overlap a subnet or mapped prefix of somebody in the VNI */
 	uint16_t n_avoid;
+	struct prefix *groups; /* that somebody in the stack listens to, over the overlay; sorted, whole addresses */
+	uint16_t n_groups;
 };
 
 struct self_stack {
@@ -94,6 +96,8 @@ struct self_stack {
 	size_t n_mapped;
 	struct prefix avoid[LIMIT_AVOID];
 	size_t n_avoid;
+	struct prefix groups[LIMIT_GROUPS];
+	size_t n_groups;
 };
 
 struct discovery {

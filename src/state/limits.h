@@ -33,6 +33,7 @@
 #define LIMIT_HIDE	       32    /* prefixes of MULTICAST_HIDE */
 #define LIMIT_MDNS_TYPES       16    /* the same */
 #define LIMIT_MDNS_TYPE	       24    /* "_googlecast._tcp": 15 letters at most (RFC 6335), and what is around them */
+#define LIMIT_GROUPS	       64    /* of a stack, that are told to other hosts */
 #define EPOCHS		       16    /* of a router container, see struct inv_stack */
 
 #endif

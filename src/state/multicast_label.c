@@ -64,7 +64,49 @@ static int type_add(struct multicast_label *l, const char *type)
 	return 0;
 }
 
-static int word_add(struct multicast_label *l, const char *word, struct err *err)
+bool overlay_group_valid(const struct ip *group)
+{
+	static const struct ip mdns = {AF_INET, {224, 0, 0, 251}};
+	const struct prefix p = {*group, (uint8_t)ip_bits(group->family)};
+
+	return ip_cmp(group, &mdns) == 0 || (ip_is_multicast(group) && is_routable(&p));
+}
+
+size_t multicast_label_fixed(const struct multicast_label *l, struct ip ret[static MULTICAST_LABEL_FIXED])
+{
+	size_t n = 0;
+
+	if (l->mdns)
+		ret[n++] = (struct ip){AF_INET, {224, 0, 0, 251}};
+	if (l->ssdp)
+		ret[n++] = (struct ip){AF_INET, {239, 255, 255, 250}};
+	if (l->ssdp)
+		ret[n++] = (struct ip){AF_INET6, {0xff, 0x05, [15] = 0x0c}};
+	return n;
+}
+
+bool multicast_label_has(const struct multicast_label *l, const struct ip *group)
+{
+	struct ip fixed[MULTICAST_LABEL_FIXED];
+	size_t n = multicast_label_fixed(l, fixed);
+
+	for (size_t i = 0; i < n; i++)
+		if (ip_cmp(&fixed[i], group) == 0)
+			return true;
+	if (group->family == AF_INET && group->b[0] == 224 && !group->b[1] && !group->b[2])
+		return false;
+	for (size_t i = 0; i < l->n_groups; i++)
+		if (prefix_has_ip(&l->groups[i], group))
+			return overlay_group_valid(group);
+	return false;
+}
+
+/* Where it goes, which the words say together */
+struct where {
+	bool lan, overlay;
+};
+
+static int word_add(struct multicast_label *l, struct where *w, const char *word, struct err *err)
 {
 	static const struct prefix all[] = {{{AF_INET, {224}}, 4}, {{AF_INET6, {0xff}}, 8}};
 	autobuf struct buf given = {0};
@@ -87,6 +129,10 @@ static int word_add(struct multicast_label *l, const char *word, struct err *err
 				given.data);
 		if (type_add(l, type) < 0)
 			return err_set(err, -E2BIG, "more than %d types of service", LIMIT_MDNS_TYPES);
+	} else if (str_eq(word, "lan")) {
+		w->lan = true;
+	} else if (str_eq(word, "overlay")) {
+		w->overlay = true;
 	} else if (str_eq(word, "all")) {
 		l->ssdp = l->mdns = true;
 		l->n_groups = 0;
@@ -109,7 +155,7 @@ static int word_add(struct multicast_label *l, const char *word, struct err *err
 int multicast_label_parse(const char *value, struct multicast_label *ret, struct err *err)
 {
 	struct multicast_label l = {0};
-	bool any = false;
+	struct where where = {0};
 
 	for (const char *s = value; *s;) {
 		size_t len = strcspn(s, ", \t");
@@ -117,18 +163,18 @@ int multicast_label_parse(const char *value, struct multicast_label *ret, struct
 
 		if (len) {
 			snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), s);
-			int rc = word_add(&l, word, err);
+			int rc = word_add(&l, &where, word, err);
 
 			if (rc < 0)
 				return rc;
-			any = true;
 		}
 		s += len + (s[len] != '\0');
 	}
-	if (!any)
-		return err_set(err, -EINVAL, "is empty; allowed are " MULTICAST_LABEL_TEXT);
+	l.overlay = where.overlay;
+	l.no_lan = where.overlay && !where.lan;
 	if (!l.ssdp && !l.mdns && !l.n_groups)
-		return err_set(err, -EINVAL, "says how, and not what; allowed are " MULTICAST_LABEL_TEXT);
+		return err_set(err, -EINVAL, "%s; allowed are " MULTICAST_LABEL_TEXT,
+			       where.lan || l.overlay || l.routed ? "says how, and not what" : "is empty");
 	if (l.n_groups > 1)
 		qsort(l.groups, l.n_groups, sizeof(l.groups[0]), group_cmp);
 	if (l.n_types > 1)
@@ -155,14 +201,16 @@ const char *multicast_label_print(const struct multicast_label *l, char out[stat
 				       prefix_format(&l->groups[i], text));
 	}
 	if (l->routed)
-		snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%srouted", at ? "," : "");
+		at += (size_t)snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%srouted", at ? "," : "");
+	if (l->overlay)
+		snprintf(out + at, MULTICAST_LABEL_STRLEN - at, "%s%soverlay", at ? "," : "", l->no_lan ? "" : "lan,");
 	return out;
 }
 
 bool multicast_label_same(const struct multicast_label *a, const struct multicast_label *b)
 {
-	if (a->ssdp != b->ssdp || a->mdns != b->mdns || a->routed != b->routed || a->n_types != b->n_types ||
-	    a->n_groups != b->n_groups)
+	if (a->ssdp != b->ssdp || a->mdns != b->mdns || a->routed != b->routed || a->overlay != b->overlay ||
+	    a->no_lan != b->no_lan || a->n_types != b->n_types || a->n_groups != b->n_groups)
 		return false;
 	for (size_t i = 0; i < a->n_groups; i++)
 		if (prefix_cmp(&a->groups[i], &b->groups[i]) != 0)

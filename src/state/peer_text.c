@@ -5,6 +5,8 @@
  */
 #include "state/peer_text.h"
 
+#include "state/multicast_label.h"
+
 bool host_id_valid(const char *s)
 {
 	size_t n = 0;
@@ -27,6 +29,15 @@ size_t prefixes_tidy(struct prefix *p, size_t n)
 		if (!kept || prefix_cmp(&p[i], &p[kept - 1]) != 0)
 			p[kept++] = p[i];
 	return kept;
+}
+
+size_t groups_tidy(struct prefix *p, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++)
+		if (p[i].len == ip_bits(p[i].ip.family) && overlay_group_valid(&p[i].ip))
+			p[kept++] = p[i];
+	return prefixes_tidy(p, kept);
 }
 
 static int mapped_sort_cmp(const void *a, const void *b)
@@ -202,6 +213,7 @@ enum key {
 	KEY_SUBNETS,
 	KEY_MAPPED,
 	KEY_AVOID,
+	KEY_GROUPS,
 	KEY_HOST_ID,
 	KEY_HOST_NAME,
 	KEY_VTEP_MAC,
@@ -214,9 +226,10 @@ enum key {
 	KEY_N_
 };
 
-static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	      "last_seen", "status",
-					"subnets",  "mapped",  "avoid",		 "host_id",   "host_name", "vtep_mac",
-					"vtep_ip",  "uplink",  "epoch",		 "wireguard", "seq",	   "source"};
+static const char *const key_names[] = {"stack_id", "host_ip", "vxlan_endpoint", "vni",	   "last_seen", "status",
+					"subnets",  "mapped",  "avoid",		 "groups", "host_id",	"host_name",
+					"vtep_mac", "vtep_ip", "uplink",	 "epoch",  "wireguard", "seq",
+					"source"};
 _Static_assert(ARRAY_LEN(key_names) == KEY_N_, "one name per key");
 
 static int name_find(const char *name, const char *const *names, int n)
@@ -235,9 +248,9 @@ static bool take_name(struct scan *in, const char *const *names, int n, int *ret
 
 struct parsed {
 	struct peer peer;
-	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID];
+	struct prefix subnets[LIMIT_SUBNETS], avoid[LIMIT_AVOID], groups[LIMIT_GROUPS];
 	struct mapped mapped[LIMIT_SUBNETS];
-	size_t n_subnets, n_avoid, n_mapped;
+	size_t n_subnets, n_avoid, n_mapped, n_groups;
 };
 
 static bool take_value(struct scan *in, enum key key, struct parsed *out)
@@ -273,6 +286,8 @@ static bool take_value(struct scan *in, enum key key, struct parsed *out)
 		return take_mapped(in, out->mapped, &out->n_mapped);
 	case KEY_AVOID:
 		return take_prefixes(in, out->avoid, LIMIT_AVOID, &out->n_avoid);
+	case KEY_GROUPS:
+		return take_prefixes(in, out->groups, LIMIT_GROUPS, &out->n_groups);
 	case KEY_HOST_ID:
 		return take_string(in, p->host_id, sizeof(p->host_id)) && host_id_valid(p->host_id);
 	case KEY_HOST_NAME:
@@ -311,7 +326,7 @@ bool peer_from_text(const char *s, size_t len, struct peer *ret)
 	unsigned seen = 0;
 	int key, next = 0;
 	out.peer = (struct peer){.source = PEER_FILE};
-	out.n_subnets = out.n_avoid = out.n_mapped = 0;
+	out.n_subnets = out.n_avoid = out.n_mapped = out.n_groups = 0;
 	if (!take(&in, '{'))
 		return false;
 	do {
@@ -342,6 +357,9 @@ bool peer_from_text(const char *s, size_t len, struct peer *ret)
 	out.peer.n_avoid = (uint16_t)prefixes_tidy(out.avoid, out.n_avoid);
 	if (out.peer.n_avoid)
 		out.peer.avoid = xmemdup(out.avoid, out.peer.n_avoid * sizeof(out.avoid[0]));
+	out.peer.n_groups = (uint16_t)groups_tidy(out.groups, out.n_groups);
+	if (out.peer.n_groups)
+		out.peer.groups = xmemdup(out.groups, out.peer.n_groups * sizeof(out.groups[0]));
 	*ret = out.peer;
 	return true;
 }
@@ -419,6 +437,8 @@ bool peer_to_text(struct buf *b, const struct peer *p)
 		put_mapped(b, p->mapped, p->n_mapped);
 	if (p->n_avoid)
 		put_prefixes(b, KEY_AVOID, p->avoid, p->n_avoid);
+	if (p->n_groups)
+		put_prefixes(b, KEY_GROUPS, p->groups, p->n_groups);
 	if (*p->host_id)
 		put_text(b, ",\"", KEY_HOST_ID, p->host_id);
 	if (*p->host_name)

@@ -23,6 +23,9 @@ bool peer_to_text(struct buf *b, const struct peer *p);
 /** prefixes_tidy() - Sort, drop repetitions. Return: how many are left */
 size_t prefixes_tidy(struct prefix *p, size_t n);
 
+/** groups_tidy() - The same of groups: what goes over no overlay is dropped too, see overlay_group_valid() */
+size_t groups_tidy(struct prefix *p, size_t n);
+
 /** mapped_valid() - Clear host bits. Return: are both prefixes of one family and length, and not everything? */
 bool mapped_valid(struct mapped *m);
 

@@ -68,6 +68,9 @@ static struct wire_msg example(void)
 	m.n_mapped = 2;
 	assert_int_equal(prefix_parse("172.17.0.0/16", &m.avoid[0]), 0);
 	m.n_avoid = 1;
+	assert_int_equal(prefix_parse("239.1.2.3/32", &m.groups[0]), 0);
+	assert_int_equal(prefix_parse("ff05::7/128", &m.groups[1]), 0);
+	m.n_groups = 2;
 	return m;
 }
 
@@ -108,6 +111,9 @@ static void test_round_trip(void **state)
 		assert_int_equal(back.n_avoid, m.type == WIRE_GOODBYE ? 0 : 1);
 		if (m.type != WIRE_GOODBYE)
 			assert_int_equal(prefix_cmp(&back.avoid[0], &m.avoid[0]), 0);
+		assert_int_equal(back.n_groups, m.type == WIRE_GOODBYE ? 0 : 2);
+		for (size_t i = 0; i < back.n_groups; i++)
+			assert_int_equal(prefix_cmp(&back.groups[i], &m.groups[i]), 0);
 		sent_done(&s);
 	}
 }
@@ -118,7 +124,7 @@ static void test_split(void **state)
 	struct wire_msg m = example(), back;
 	struct sent s = {0};
 	struct err err = {0};
-	size_t n = 0, n_mapped = 0, n_avoid = 0;
+	size_t n = 0, n_mapped = 0, n_avoid = 0, n_groups = 0;
 
 	memset(m.stack_id, 'x', sizeof(m.stack_id) - 1);
 	memset(m.host_name, 'y', sizeof(m.host_name) - 1);
@@ -138,7 +144,7 @@ static void test_split(void **state)
 		m.subnets[m.n_subnets].ip.b[15] = (uint8_t)m.n_subnets;
 	}
 	/* subnets alone: no part is longer than the older programs can read */
-	m.n_mapped = m.n_avoid = 0;
+	m.n_mapped = m.n_avoid = m.n_groups = 0;
 	wire_encode(&m, keep, &s);
 	for (size_t i = 0; i < s.n; i++)
 		assert_true(s.len[i] <= WIRE_BYTES);
@@ -150,6 +156,11 @@ static void test_split(void **state)
 	}
 	for (; m.n_avoid < LIMIT_AVOID; m.n_avoid++)
 		m.avoid[m.n_avoid] = m.subnets[m.n_avoid];
+	for (; m.n_groups < LIMIT_GROUPS; m.n_groups++) {
+		m.groups[m.n_groups] = m.subnets[m.n_groups];
+		m.groups[m.n_groups].ip.b[0] = 0xff;
+		m.groups[m.n_groups].ip.b[1] = 0x35;
+	}
 	wire_encode(&m, keep, &s);
 	assert_true(s.len[0] <= WIRE_BYTES);
 	assert_true(s.n > 1);
@@ -164,10 +175,14 @@ static void test_split(void **state)
 			assert_int_equal(prefix_cmp(&back.mapped[j].as, &m.mapped[n_mapped++].as), 0);
 		for (size_t j = 0; j < back.n_avoid; j++)
 			assert_int_equal(prefix_cmp(&back.avoid[j], &m.avoid[n_avoid++]), 0);
+		for (size_t j = 0; j < back.n_groups; j++)
+			assert_int_equal(prefix_cmp(&back.groups[j], &m.groups[n_groups++]), 0);
 	}
 	assert_int_equal(n, LIMIT_SUBNETS);
 	assert_int_equal(n_mapped, LIMIT_SUBNETS);
 	assert_int_equal(n_avoid, LIMIT_AVOID);
+	assert_int_equal(n_groups, LIMIT_GROUPS);
+	assert_in_range(s.n, 24, 24); /* what WIRE_PARTS says of it */
 	sent_done(&s);
 }
 
@@ -267,7 +282,7 @@ static void test_fields(void **state)
 	refuse("\"10.71.0.0/24\"", "24", -EINVAL, "subnets");
 	refuse("[\"10.71.0.0/24\",\"2001:db8:71::/64\"]", "\"10.71.0.0/24\"", -EINVAL, "subnets");
 	refuse("\"subnets\":", "\"part\":3,\"parts\":2,\"subnets\":", -EINVAL, "part");
-	refuse("\"subnets\":", "\"part\":1,\"parts\":21,\"subnets\":", -EINVAL, "parts");
+	refuse("\"subnets\":", "\"part\":1,\"parts\":29,\"subnets\":", -EINVAL, "parts");
 	refuse("\"subnets\":", "\"part\":0,\"parts\":2,\"subnets\":", -EINVAL, "part");
 	refuse("\"subnets\":", "\"type\":\"GOODBYE\",\"subnets\":", -EBADMSG, "");
 	/* fields of a later version, and fields of ours that it may have dropped */
