@@ -26,6 +26,9 @@ static bool entry_key_same(const struct entry *a, const struct entry *b)
 		return a->family == b->family && memcmp(a->dst, b->dst, 16) == 0 && str_eq(a->dev, b->dev);
 	case ENTRY_FDB:
 		return mac_cmp(&a->mac, &b->mac) == 0 && str_eq(a->dev, b->dev);
+	case ENTRY_GROUP:
+		return mac_cmp(&a->mac, &b->mac) == 0 && a->pref == b->pref && a->via_family == b->via_family &&
+		       memcmp(a->via, b->via, 16) == 0 && str_eq(a->dev, b->dev);
 	case ENTRY_ROUTE:
 		return a->family == b->family && a->len == b->len && a->table == b->table && a->pref == b->pref &&
 		       memcmp(a->dst, b->dst, 16) == 0;
@@ -66,10 +69,13 @@ static size_t entry_slot(const struct entry *e, size_t slots)
 		h = mix16(h, e->dst);
 		h = mix(h, e->pref);
 		break;
-	case ENTRY_FDB: {
+	case ENTRY_FDB:
+	case ENTRY_GROUP: {
 		uint64_t m = 0;
 		memcpy(&m, e->mac.b, 6);
 		h = mix(h, m);
+		if (e->type == ENTRY_GROUP)
+			h = mix16(h, e->via);
 		break;
 	}
 	case ENTRY_ROUTE:
@@ -78,7 +84,7 @@ static size_t entry_slot(const struct entry *e, size_t slots)
 	case ENTRY_TYPE_N_:
 		break;
 	}
-	if (e->type != ENTRY_FDB)
+	if (e->type != ENTRY_FDB && e->type != ENTRY_GROUP)
 		h = mix(h, e->family);
 	return (size_t)(((__uint128_t)mix(h, h >> 29) * slots) >> 64);
 }
@@ -239,6 +245,7 @@ void entry_print(struct buf *out, const struct entry *e)
 		buf_printf(out, " lladdr %s dev %s", mac_format(&e->mac, mac), e->dev);
 		return;
 	case ENTRY_FDB:
+	case ENTRY_GROUP:
 		buf_printf(out, "fdb %s dev %s", mac_format(&e->mac, mac), e->dev);
 		if (e->via_family) {
 			buf_puts(out, " dst ");

@@ -15,7 +15,7 @@
 #include "io/child.h"
 #include "router/apply_link.h"
 #include "router/encode.h"
-#include "router/shortcut.h"
+#include "router/nft_netdev.h"
 #include "router/wg_control.h"
 
 #define NFT_AT_ONCE	4
@@ -421,11 +421,15 @@ static void run_shortcut(struct apply *a, const struct op *op)
 	if (op->kind == OP_SHORTCUT_REPLACE)
 		buf_append(&messages, op->nft->raw.data, op->nft->raw.len);
 	else
-		shortcut_remove(&messages);
+		nft_netdev_remove(&messages);
 	code = nl ? nl_transaction(nl, messages.data, messages.len, &err)
 		  : err_set(&err, -ENODEV, "the namespace is not open, or has no nf_tables");
 	/* a container that has just gone gives the first of these too, but not for long enough to be told */
-	if (code == -ENOENT || code == -EOPNOTSUPP)
+	if ((code == -ENOENT || code == -EOPNOTSUPP) && op->net->id.kind == NET_VNI)
+		err_set(&err, code,
+			"%s; multicast over the overlay needs CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_DUP_NETDEV",
+			strerror(-code));
+	else if (code == -ENOENT || code == -EOPNOTSUPP)
 		err_set(&err, code,
 			"%s; needs Linux 5.16 with CONFIG_NETFILTER_EGRESS, CONFIG_NF_TABLES_NETDEV and "
 			"CONFIG_NFT_FWD_NETDEV, or LEG_SHORTCUT=off",

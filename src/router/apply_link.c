@@ -272,6 +272,8 @@ static int link_change(struct observe *o, const struct op *op, struct err *err)
 		rc = link_set_mac(nl, l, &now, err);
 	if (rc == 0 && op->set_master)
 		rc = link_set_master(nl, l, now.ifindex, err);
+	if (rc == 0 && op->set_mcast_router)
+		rc = link_set(nl, l, now.ifindex, ENCODE_SET_MCAST_ROUTER, 0, "set multicast router", err);
 	if (rc == 0 && l->up)
 		link_no_ll(nl, l, now.ifindex);
 	if (rc == 0 && (op->set_up || op->set_mac))

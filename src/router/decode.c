@@ -146,10 +146,15 @@ static void decode_vxlan(const struct nlattr *data, struct link *l)
 
 static void decode_linkinfo(const struct nlattr *info, struct link *l)
 {
-	struct attrs a;
+	struct attrs a, port;
 	char kind[16];
 
-	if (!attrs_nested(&a, info) || !attr_str(a.v[IFLA_INFO_KIND], kind, sizeof(kind)))
+	if (!attrs_nested(&a, info))
+		return;
+	if (attr_str(a.v[IFLA_INFO_SLAVE_KIND], kind, sizeof(kind)) && str_eq(kind, "bridge") &&
+	    attrs_nested(&port, a.v[IFLA_INFO_SLAVE_DATA]))
+		l->mcast_router = attr_u8(port.v[IFLA_BRPORT_MULTICAST_ROUTER], 0);
+	if (!attr_str(a.v[IFLA_INFO_KIND], kind, sizeof(kind)))
 		return;
 	if (str_eq(kind, "vxlan"))
 		decode_vxlan(a.v[IFLA_INFO_DATA], l);
@@ -314,8 +319,8 @@ static void decode_fdb(const struct ndmsg *ndm, const struct attrs *a, struct de
 
 	if (!mac || !(ndm->ndm_flags & NTF_SELF))
 		return;
-	e->type = ENTRY_FDB;
 	memcpy(e->mac.b, mac, sizeof(e->mac.b));
+	e->type = e->mac.b[0] & 1 ? ENTRY_GROUP : ENTRY_FDB;
 	if (dst && attr_ip(dst, attr_size(dst) == 4 ? AF_INET : AF_INET6, e->via))
 		e->via_family = attr_size(dst) == 4 ? AF_INET : AF_INET6;
 	if (!e->via_family)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "router/desired_parts.h"
+#include "router/mcast.h"
 #include "router/wireguard.h"
 
 const struct ip leg_next_hop4 = {AF_INET, {169, 254, 77, 77}};
@@ -272,6 +273,7 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 		const struct link *vx = net_link(net, dev);
 		fdb.pref = vx && port == vx->vxlan.port ? 0 : port;
 		entry_set_put(&net->entries, &fdb);
+		mcast_add_peer(in, net, c->peer, &fdb);
 		struct entry route = entry_make(ENTRY_ROUTE, dev, &c->prefix);
 		route.table = 254;
 		entry_set_via(&route, &next);
@@ -518,6 +520,7 @@ void desired_make(const struct desired_input *in, struct desired *ret)
 		if (ret->nets.v[i]->id.kind == NET_VNI)
 			add_host_routes(in, ret, host, ret->nets.v[i]->id.vni, overlay_mtu(in), parts);
 	desired_add_nics(in, ret);
+	mcast_add(in, ret);
 	if (in->wg)
 		wireguard_finish(in, ret);
 	parts_finish(parts, in, ret, host);

@@ -66,6 +66,7 @@ bool entry_keep(const struct net *n, struct decoded *d, const struct link *l)
 			return false;
 		break;
 	case ENTRY_FDB:
+	case ENTRY_GROUP:
 		if (!l || l->kind != LINK_VXLAN || !link_is_ours(n, l))
 			return false;
 		break;
@@ -412,7 +413,7 @@ static int dump_elements(struct nl *nl, struct nft_table *t, struct nft_set *s, 
 	return rc;
 }
 
-/* What the shortcut remembers is not ours to compare: of that table no sets are read. */
+/* Of a table of the family netdev no sets are read: what the shortcut remembers is not ours to compare. */
 static int dump_table(struct nl *nl, struct nft_table *t, uint8_t family, struct err *err)
 {
 	struct request r;
@@ -445,7 +446,7 @@ int dump_nft(struct nl *nl, struct net *n, uint32_t *ret_gen, struct err *err)
 		rc = dump_nft_generation(nl, &before, err);
 		if (rc == 0)
 			rc = dump_table(nl, &t, NFPROTO_INET, err);
-		if (rc == 0 && n->id.kind == NET_HOST)
+		if (rc == 0 && (n->id.kind == NET_HOST || n->id.kind == NET_VNI))
 			rc = dump_table(nl, &shortcut, NFPROTO_NETDEV, err);
 		if (rc < 0 && rc != -ENOENT && rc != -EAGAIN) {
 			nft_clear(&t);

@@ -23,6 +23,9 @@ struct encode_head encode_entry_head(const struct entry *e, bool remove)
 	case ENTRY_NEIGH:
 	case ENTRY_FDB:
 		return remove ? (struct encode_head){RTM_DELNEIGH, 0} : (struct encode_head){RTM_NEWNEIGH, add};
+	case ENTRY_GROUP:
+		return remove ? (struct encode_head){RTM_DELNEIGH, 0}
+			      : (struct encode_head){RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_APPEND};
 	case ENTRY_ROUTE:
 		return remove ? (struct encode_head){RTM_DELROUTE, 0} : (struct encode_head){RTM_NEWROUTE, add};
 	case ENTRY_RULE: /* without EXCL the kernel would make a second one like it */
@@ -161,6 +164,7 @@ void encode_entry(struct nlmsghdr *nlh, const struct entry *e, int ifindex, bool
 		encode_neigh(nlh, e, ifindex, remove);
 		return;
 	case ENTRY_FDB:
+	case ENTRY_GROUP:
 		encode_fdb(nlh, e, ifindex, remove);
 		return;
 	case ENTRY_ROUTE:
@@ -279,6 +283,14 @@ void encode_link_set(struct nlmsghdr *nlh, const struct link *l, int ifindex, in
 		struct nlattr *data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
 		mnl_attr_put_u32(nlh, IFLA_VXLAN_ID, l->vxlan.vni);
 		encode_vxlan_local(nlh, l);
+		mnl_attr_nest_end(nlh, data);
+		mnl_attr_nest_end(nlh, info);
+	}
+	if (what & ENCODE_SET_MCAST_ROUTER) {
+		struct nlattr *info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
+		mnl_attr_put_strz(nlh, IFLA_INFO_SLAVE_KIND, "bridge");
+		struct nlattr *data = mnl_attr_nest_start(nlh, IFLA_INFO_SLAVE_DATA);
+		mnl_attr_put_u8(nlh, IFLA_BRPORT_MULTICAST_ROUTER, l->mcast_router);
 		mnl_attr_nest_end(nlh, data);
 		mnl_attr_nest_end(nlh, info);
 	}

@@ -9,7 +9,7 @@
  *   links    alias "docker-router:..."
  *   routes, rules, neighbours   protocol ROUTER_PROTOCOL (rtm_protocol, FRA_PROTOCOL, NDA_PROTOCOL)
  *   addresses, FDB entries      those on our links
- *   nft      the tables "docker-router", one of family inet, and in the host's namespace one of family netdev
+ *   nft      the tables "docker-router", of the families inet and netdev
  * In a router namespace all links but lo are ours.
  *
  * Devices are named, not numbered: an ifindex changes when a device is made again, a name does not.
@@ -55,7 +55,8 @@ struct link {
 	struct mac mac;
 	uint32_t mtu;
 	bool up;
-	char master[16]; /* bridge it is a port of, or "" */
+	char master[16];      /* bridge it is a port of, or "" */
+	uint8_t mcast_router; /* of that port, IFLA_BRPORT_MULTICAST_ROUTER; desired 0: as it is; actual 0: not known */
 	/* LINK_VXLAN: made in the host's namespace, where its socket stays */
 	struct {
 		uint32_t vni;
@@ -77,7 +78,7 @@ struct link {
 	bool ipv6_off;	  /* no IPv6 on it (disable_ipv6): v6 entries on it wait */
 };
 
-enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, ENTRY_TYPE_N_ };
+enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_GROUP, ENTRY_ROUTE, ENTRY_RULE, ENTRY_TYPE_N_ };
 
 /**
  * struct entry - One small thing in a namespace
@@ -87,6 +88,7 @@ enum entry_type { ENTRY_ADDR, ENTRY_NEIGH, ENTRY_FDB, ENTRY_ROUTE, ENTRY_RULE, E
  *   NEIGH    dev, family, dst                              mac           always permanent
  *   FDB      dev, mac                                      via, pref     outer destination and its UDP port (0: the
  *                                                                        device's own); static, self
+ *   GROUP    dev, mac (a multicast one), via, pref         -             one of several destinations
  *   ROUTE    family, dst, len, table, pref (IPv4 metric)   dev, via, src, mtu, onlink
  *   RULE     family, pref, dev (iif), dst/len (from), table              to the main table (254) always without its
  *                                                                        default routes (suppress_prefixlength 0)
@@ -169,7 +171,8 @@ struct net {
 	size_t n_links, cap_links;
 	struct entry_set entries;
 	struct nft_table nft;
-	struct nft_table shortcut; /* NET_HOST: of family netdev, without sets or JSON; see shortcut.h */
+	struct nft_table
+		shortcut; /* of family netdev, without sets or JSON. NET_HOST: see shortcut.h; NET_VNI: mcast.h */
 	struct net_wg wg;
 	/* actual, NET_HOST only; not default routes, not ours, not local/broadcast/multicast, not unreachable */
 	struct foreign_route *foreign;

@@ -87,6 +87,21 @@ void nft_store(struct nlmsghdr *nlh, uint32_t base, uint32_t offset, size_t len,
 	expr_end(nlh, e);
 }
 
+void nft_store_address(struct nlmsghdr *nlh, uint32_t offset, size_t len, uint32_t reg)
+{
+	struct expr e = expr_begin(nlh, "payload");
+
+	nft_put_be32(nlh, NFTA_PAYLOAD_SREG, reg);
+	nft_put_be32(nlh, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+	nft_put_be32(nlh, NFTA_PAYLOAD_OFFSET, offset);
+	nft_put_be32(nlh, NFTA_PAYLOAD_LEN, (uint32_t)len);
+	/* IPv6 has no checksum of its own */
+	nft_put_be32(nlh, NFTA_PAYLOAD_CSUM_TYPE, len == 4 ? NFT_PAYLOAD_CSUM_INET : NFT_PAYLOAD_CSUM_NONE);
+	nft_put_be32(nlh, NFTA_PAYLOAD_CSUM_OFFSET, len == 4 ? 10 : 0);
+	nft_put_be32(nlh, NFTA_PAYLOAD_CSUM_FLAGS, NFT_PAYLOAD_L4CSUM_PSEUDOHDR);
+	expr_end(nlh, e);
+}
+
 void nft_meta(struct nlmsghdr *nlh, uint32_t key, uint32_t reg)
 {
 	struct expr e = expr_begin(nlh, "meta");
@@ -114,7 +129,7 @@ void nft_immediate(struct nlmsghdr *nlh, const void *value, size_t len, uint32_t
 	expr_end(nlh, e);
 }
 
-void nft_verdict(struct nlmsghdr *nlh, int code)
+static void put_verdict(struct nlmsghdr *nlh, int code, const char *chain)
 {
 	struct expr e = expr_begin(nlh, "immediate");
 
@@ -122,9 +137,21 @@ void nft_verdict(struct nlmsghdr *nlh, int code)
 	struct nlattr *data = mnl_attr_nest_start(nlh, NFTA_IMMEDIATE_DATA);
 	struct nlattr *verdict = mnl_attr_nest_start(nlh, NFTA_DATA_VERDICT);
 	nft_put_be32(nlh, NFTA_VERDICT_CODE, (uint32_t)code);
+	if (chain)
+		mnl_attr_put_strz(nlh, NFTA_VERDICT_CHAIN, chain);
 	mnl_attr_nest_end(nlh, verdict);
 	mnl_attr_nest_end(nlh, data);
 	expr_end(nlh, e);
+}
+
+void nft_verdict(struct nlmsghdr *nlh, int code)
+{
+	put_verdict(nlh, code, NULL);
+}
+
+void nft_goto(struct nlmsghdr *nlh, const char *chain)
+{
+	put_verdict(nlh, NFT_GOTO, chain);
 }
 
 void nft_mask(struct nlmsghdr *nlh, const void *mask, const void *value, size_t len, uint32_t reg)
@@ -139,14 +166,24 @@ void nft_mask(struct nlmsghdr *nlh, const void *mask, const void *value, size_t 
 	expr_end(nlh, e);
 }
 
-void nft_is_equal(struct nlmsghdr *nlh, const void *value, size_t len, uint32_t reg)
+static void compare(struct nlmsghdr *nlh, uint32_t how, const void *value, size_t len, uint32_t reg)
 {
 	struct expr e = expr_begin(nlh, "cmp");
 
 	nft_put_be32(nlh, NFTA_CMP_SREG, reg);
-	nft_put_be32(nlh, NFTA_CMP_OP, NFT_CMP_EQ);
+	nft_put_be32(nlh, NFTA_CMP_OP, how);
 	put_data(nlh, NFTA_CMP_DATA, value, len);
 	expr_end(nlh, e);
+}
+
+void nft_is_equal(struct nlmsghdr *nlh, const void *value, size_t len, uint32_t reg)
+{
+	compare(nlh, NFT_CMP_EQ, value, len, reg);
+}
+
+void nft_is_other(struct nlmsghdr *nlh, const void *value, size_t len, uint32_t reg)
+{
+	compare(nlh, NFT_CMP_NEQ, value, len, reg);
 }
 
 void nft_is_in(struct nlmsghdr *nlh, const char *set, uint32_t reg, uint32_t data_reg)
@@ -177,5 +214,13 @@ void nft_forward(struct nlmsghdr *nlh, uint32_t reg)
 	struct expr e = expr_begin(nlh, "fwd");
 
 	nft_put_be32(nlh, NFTA_FWD_SREG_DEV, reg);
+	expr_end(nlh, e);
+}
+
+void nft_duplicate(struct nlmsghdr *nlh, uint32_t reg)
+{
+	struct expr e = expr_begin(nlh, "dup");
+
+	nft_put_be32(nlh, NFTA_DUP_SREG_DEV, reg);
 	expr_end(nlh, e);
 }

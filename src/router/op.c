@@ -35,6 +35,8 @@ static void print_set(struct buf *out, const struct op *o)
 		buf_printf(out, " mtu %" PRIu32, l->mtu);
 	if (o->set_master)
 		buf_printf(out, l->master[0] ? " master %s" : " nomaster%s", l->master);
+	if (o->set_mcast_router)
+		buf_printf(out, " mcast_router %u", (unsigned)l->mcast_router);
 	if (o->set_alias)
 		buf_printf(out, " alias \"%s\"", l->alias);
 	if (o->set_local)

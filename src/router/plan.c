@@ -173,7 +173,9 @@ static void plan_link_changes(struct plan *p, const struct net *d, const struct 
 	o.set_up = l->up != a->up;
 	o.set_master = !str_eq(l->master, a->master);
 	o.set_local = l->kind == LINK_VXLAN && ip_cmp(&l->vxlan.local, &a->vxlan.local) != 0;
-	if (o.set_alias || o.set_mac || o.set_mtu || o.set_up || o.set_master || o.set_local)
+	/* where it is not known, the kernel's bridges know no multicast */
+	o.set_mcast_router = l->mcast_router && a->mcast_router && l->mcast_router != a->mcast_router;
+	if (o.set_alias || o.set_mac || o.set_mtu || o.set_up || o.set_master || o.set_local || o.set_mcast_router)
 		*op_add(p, OP_LINK_SET, d) = o;
 }
 

@@ -51,7 +51,7 @@ struct op {
 	const struct link *link;    /* desired (ADD, SET) or actual (REMOVE) */
 	const struct link *peer;    /* OP_LINK_ADD of a veth: the other end as desired */
 	const struct net *peer_net; /* its namespace, desired */
-	bool set_mac, set_mtu, set_up, set_master, set_alias, set_local; /* OP_LINK_SET */
+	bool set_mac, set_mtu, set_up, set_master, set_alias, set_local, set_mcast_router; /* OP_LINK_SET */
 	const struct entry *entry;   /* borrowed from desired (ADD) or actual (REMOVE) */
 	const struct nft_table *nft; /* desired; OP_NFT_REPLACE, OP_SHORTCUT_REPLACE */
 	struct op_wg *wg;	     /* owned, wiped */

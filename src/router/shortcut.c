@@ -5,28 +5,21 @@
 #include "router/shortcut.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
 #include <netinet/in.h>
 
-#include "router/nft_expr.h"
+#include "router/nft_netdev.h"
 
-#define RULE_BYTES  4096
-#define CHAIN_BYTES (SHORTCUT_PORTS * 24 + 512)
-#define PRIORITY    1000 /* behind everybody else's */
-
-/* linux/netfilter.h has NF_NETDEV_EGRESS only since Linux 5.16 */
-enum hook { HOOK_INGRESS = 0, HOOK_EGRESS = 1 };
+#define PRIORITY 1000 /* behind everybody else's */
 
 /* nft's own numbers of types, for who lists the table: no kernel header has them. Of each part six bits */
 #define KEY_TYPE_IPV4	 7u
 #define KEY_TYPE_IPV6	 8u
 #define KEY_TYPE_PORT	 13u
 #define DATA_TYPE_DEVICE 20u
-/* ... and its user data of rules and sets: type, length, value */
-#define UDATA_COMMENT	      0
+/* ... and its user data of sets: type, length, value */
 #define UDATA_DATA_BYTE_ORDER 1
 #define BYTE_ORDER_HOST	      1u
 
@@ -85,8 +78,7 @@ bool shortcut_find(const struct net *host, const char *bridge, const char *leg, 
 /* --- encoding --- */
 
 struct rules {
-	struct buf *out;
-	size_t n;
+	struct nft_netdev table;
 	const char *network; /* HASH of the leg's name: all names of one network end so */
 };
 
@@ -97,13 +89,6 @@ static void object_name(char ret[static 32], const struct rules *r, const char *
 		snprintf(ret, 32, "%s%c-%s", what, digit, r->network);
 	else
 		snprintf(ret, 32, "%s-%s", what, r->network);
-}
-
-static void add_table(struct buf *out, int type, uint16_t flags)
-{
-	_Alignas(struct nlmsghdr) char bytes[256] = {0};
-
-	nft_message_end(out, nft_message(bytes, type, flags, NFPROTO_NETDEV));
 }
 
 static void add_set(struct rules *r, const char *what, const struct family *f, bool is_map, uint32_t id)
@@ -130,50 +115,7 @@ static void add_set(struct rules *r, const char *what, const struct family *f, b
 	struct nlattr *desc = mnl_attr_nest_start(nlh, NFTA_SET_DESC);
 	nft_put_be32(nlh, NFTA_SET_DESC_SIZE, SHORTCUT_CONNECTIONS);
 	mnl_attr_nest_end(nlh, desc);
-	nft_message_end(r->out, nlh);
-}
-
-static void add_chain(struct rules *r, const char *name, enum hook hook, const char (*devices)[16], size_t n)
-{
-	_Alignas(struct nlmsghdr) char bytes[CHAIN_BYTES] = {0};
-	struct nlmsghdr *nlh = nft_message(bytes, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFPROTO_NETDEV);
-
-	mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, name);
-	if (n) {
-		struct nlattr *nest = mnl_attr_nest_start(nlh, NFTA_CHAIN_HOOK);
-		nft_put_be32(nlh, NFTA_HOOK_HOOKNUM, hook);
-		nft_put_be32(nlh, NFTA_HOOK_PRIORITY, PRIORITY);
-		struct nlattr *list = mnl_attr_nest_start(nlh, NFTA_HOOK_DEVS);
-		for (size_t i = 0; i < n; i++)
-			mnl_attr_put_strz(nlh, NFTA_DEVICE_NAME, devices[i]);
-		mnl_attr_nest_end(nlh, list);
-		mnl_attr_nest_end(nlh, nest);
-		nft_put_be32(nlh, NFTA_CHAIN_POLICY, NF_ACCEPT);
-		mnl_attr_put_strz(nlh, NFTA_CHAIN_TYPE, "filter");
-	}
-	nft_message_end(r->out, nlh);
-}
-
-/* A rule's beginning; its end is rule_end(). */
-struct rule {
-	_Alignas(struct nlmsghdr) char bytes[RULE_BYTES];
-	struct nlmsghdr *nlh;
-	struct nlattr *list;
-};
-
-static struct nlmsghdr *rule_begin(struct rule *rule, const char *chain)
-{
-	rule->nlh = nft_message(rule->bytes, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, NFPROTO_NETDEV);
-	mnl_attr_put_strz(rule->nlh, NFTA_RULE_CHAIN, chain);
-	rule->list = mnl_attr_nest_start(rule->nlh, NFTA_RULE_EXPRESSIONS);
-	return rule->nlh;
-}
-
-static void rule_end(struct rules *r, struct rule *rule)
-{
-	mnl_attr_nest_end(rule->nlh, rule->list);
-	nft_message_end(r->out, rule->nlh);
-	r->n++;
+	nft_message_end(&r->table.t->raw, nlh);
 }
 
 static void match_byte(struct nlmsghdr *nlh, uint32_t base, uint32_t offset, uint8_t mask, uint8_t value)
@@ -218,28 +160,28 @@ static void match_segment(struct nlmsghdr *nlh, const struct family *f)
 static void rule_taken(struct rules *r, const char *chain)
 {
 	const uint32_t mark = SHORTCUT_MARK;
-	struct rule rule = {0};
-	struct nlmsghdr *nlh = rule_begin(&rule, chain);
+	struct nft_netdev_rule rule;
+	struct nlmsghdr *nlh = nft_netdev_rule(&rule, chain);
 
 	nft_meta(nlh, NFT_META_MARK, REG_KEY);
 	nft_is_equal(nlh, &mark, sizeof(mark), REG_KEY);
 	nft_verdict(nlh, NF_ACCEPT);
-	rule_end(r, &rule);
+	nft_netdev_rule_end(&r->table, &rule);
 }
 
 /* Egress. @offset: of the MAC that tells what went by the leg. @set is a map of ports for what comes from it */
 static void rule_remember(struct rules *r, const char *chain, const struct family *f, uint32_t mac_at,
 			  const struct mac *mac, const char *set, bool is_map)
 {
-	struct rule rule = {0};
-	struct nlmsghdr *nlh = rule_begin(&rule, chain);
+	struct nft_netdev_rule rule;
+	struct nlmsghdr *nlh = nft_netdev_rule(&rule, chain);
 
 	match_mac(nlh, mac_at, mac);
 	match_segment(nlh, f);
 	if (is_map)
 		nft_meta(nlh, NFT_META_OIF, REG_DATA);
 	nft_remember(nlh, set, REG_KEY, is_map ? REG_DATA : 0);
-	rule_end(r, &rule);
+	nft_netdev_rule_end(&r->table, &rule);
 }
 
 static void take(struct nlmsghdr *nlh)
@@ -254,13 +196,13 @@ static void take(struct nlmsghdr *nlh)
 /* Ingress of the leg: it leads to the port that the bridge took. */
 static void rule_in(struct rules *r, const char *chain, const struct family *f, const char *map)
 {
-	struct rule rule = {0};
-	struct nlmsghdr *nlh = rule_begin(&rule, chain);
+	struct nft_netdev_rule rule;
+	struct nlmsghdr *nlh = nft_netdev_rule(&rule, chain);
 
 	match_segment(nlh, f);
 	nft_is_in(nlh, map, REG_KEY, REG_DATA);
 	take(nlh);
-	rule_end(r, &rule);
+	nft_netdev_rule_end(&r->table, &rule);
 }
 
 /* Ingress of a port: to the leg, addressed as the host does. @to: the gateway, or (grade route) the leg */
@@ -268,8 +210,8 @@ static void rule_out(struct rules *r, const char *chain, const struct family *f,
 		     const struct shortcut *s, const struct mac *to)
 {
 	const uint32_t ifindex = (uint32_t)s->leg_ifindex;
-	struct rule rule = {0};
-	struct nlmsghdr *nlh = rule_begin(&rule, chain);
+	struct nft_netdev_rule rule;
+	struct nlmsghdr *nlh = nft_netdev_rule(&rule, chain);
 
 	match_mac(nlh, 0, to);
 	match_segment(nlh, f);
@@ -280,7 +222,7 @@ static void rule_out(struct rules *r, const char *chain, const struct family *f,
 	}
 	nft_immediate(nlh, &ifindex, sizeof(ifindex), REG_DATA);
 	take(nlh);
-	rule_end(r, &rule);
+	nft_netdev_rule_end(&r->table, &rule);
 }
 
 static void add_network(struct rules *r, const struct shortcut *s, uint32_t *set_id)
@@ -296,10 +238,10 @@ static void add_network(struct rules *r, const struct shortcut *s, uint32_t *set
 		add_set(r, "out", &families[f], false, ++*set_id);
 		add_set(r, "in", &families[f], true, ++*set_id);
 	}
-	add_chain(r, ports_in, HOOK_INGRESS, ports, s->n_ports);
-	add_chain(r, ports_out, HOOK_EGRESS, ports, s->n_ports);
-	add_chain(r, leg_in, HOOK_INGRESS, &s->leg, 1);
-	add_chain(r, leg_out, HOOK_EGRESS, &s->leg, 1);
+	nft_netdev_chain(&r->table, ports_in, NFT_NETDEV_INGRESS, ports, s->n_ports);
+	nft_netdev_chain(&r->table, ports_out, NFT_NETDEV_EGRESS, ports, s->n_ports);
+	nft_netdev_chain(&r->table, leg_in, NFT_NETDEV_INGRESS, &s->leg, 1);
+	nft_netdev_chain(&r->table, leg_out, NFT_NETDEV_EGRESS, &s->leg, 1);
 	rule_taken(r, ports_out);
 	rule_taken(r, leg_out);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
@@ -315,47 +257,18 @@ static void add_network(struct rules *r, const struct shortcut *s, uint32_t *set
 	}
 }
 
-/* As in the other table, see ruleset.c: the fingerprint of everything before it is the comment of the last rule. */
-static void finish(struct rules *r, struct nft_table *t)
-{
-	struct rule rule = {0};
-	uint8_t udata[2 + sizeof(ROUTER_ALIAS) + 16];
-
-	t->fingerprint = hash64(r->out->data, r->out->len, 0);
-	if (!t->fingerprint)
-		t->fingerprint = 1; /* 0 means: not known */
-	int len = snprintf((char *)udata + 2, sizeof(udata) - 2, ROUTER_ALIAS "%016" PRIx64, t->fingerprint);
-	udata[0] = UDATA_COMMENT;
-	udata[1] = (uint8_t)(len + 1);
-	add_chain(r, "fingerprint", HOOK_INGRESS, NULL, 0);
-	nft_verdict(rule_begin(&rule, "fingerprint"), NFT_RETURN);
-	mnl_attr_nest_end(rule.nlh, rule.list);
-	mnl_attr_put(rule.nlh, NFTA_RULE_USERDATA, (size_t)len + 3, udata);
-	nft_message_end(r->out, rule.nlh);
-	t->n_rules = r->n + 1;
-	t->present = true;
-}
-
 void shortcut_table(const struct shortcut *v, size_t n, struct nft_table *t)
 {
-	struct rules r = {.out = &t->raw};
+	struct rules r = {0};
 	uint32_t set_id = 0;
 
 	if (!n)
 		return;
-	shortcut_remove(r.out);
-	add_table(r.out, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+	nft_netdev_begin(&r.table, t, PRIORITY);
 	for (size_t i = 0; i < n; i++) {
 		const char *hash = strchr(v[i].leg, '-');
 		r.network = hash ? hash + 1 : v[i].leg;
 		add_network(&r, &v[i], &set_id);
 	}
-	finish(&r, t);
-}
-
-/* "Add" before "delete": it must not fail when there is none. */
-void shortcut_remove(struct buf *out)
-{
-	add_table(out, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-	add_table(out, NFT_MSG_DELTABLE, 0);
+	nft_netdev_end(&r.table);
 }

@@ -50,7 +50,5 @@ bool shortcut_find(const struct net *host, const char *bridge, const char *leg, 
 		   struct shortcut *ret);
 /** shortcut_table() - Fill @t: raw (all of it, a transaction that replaces the table), fingerprint, n_rules, present */
 void shortcut_table(const struct shortcut *v, size_t n, struct nft_table *t);
-/** shortcut_remove() - The transaction that takes the table away */
-void shortcut_remove(struct buf *out);
 
 #endif

@@ -66,10 +66,10 @@ static bool link_differs(const struct net *n, const struct link *a, const struct
 		return true;
 	if (!link_is_ours(n, b))
 		return mac_cmp(&a->mac, &b->mac) != 0 && has_our_port(n, b);
-	return mac_cmp(&a->mac, &b->mac) != 0 || a->peer_ifindex != b->peer_ifindex || a->vxlan.vni != b->vxlan.vni ||
-	       a->vxlan.port != b->vxlan.port || a->vxlan.learning != b->vxlan.learning ||
-	       a->vxlan.src_low != b->vxlan.src_low || a->vxlan.src_high != b->vxlan.src_high ||
-	       ip_cmp(&a->vxlan.local, &b->vxlan.local) != 0;
+	return a->mcast_router != b->mcast_router || mac_cmp(&a->mac, &b->mac) != 0 ||
+	       a->peer_ifindex != b->peer_ifindex || a->vxlan.vni != b->vxlan.vni || a->vxlan.port != b->vxlan.port ||
+	       a->vxlan.learning != b->vxlan.learning || a->vxlan.src_low != b->vxlan.src_low ||
+	       a->vxlan.src_high != b->vxlan.src_high || ip_cmp(&a->vxlan.local, &b->vxlan.local) != 0;
 }
 
 /* What hung on a device that went is gone with it; rules stay, "detached" */

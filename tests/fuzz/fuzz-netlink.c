@@ -18,7 +18,7 @@ static void check_entry(const struct entry *e)
 
 	assert(e->type < ENTRY_TYPE_N_);
 	assert(strnlen(e->dev, sizeof(e->dev)) < sizeof(e->dev));
-	assert(e->type == ENTRY_FDB || ip_size(e->family));
+	assert(e->type == ENTRY_FDB || e->type == ENTRY_GROUP || ip_size(e->family));
 	assert(e->len <= 128);
 	assert(!e->via_family || ip_size(e->via_family));
 	entry_set_put(&s, e);

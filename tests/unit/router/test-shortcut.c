@@ -21,6 +21,7 @@
 #include "io/nl.h"
 #include "kernel.h"
 #include "router/dump.h"
+#include "router/nft_netdev.h"
 #include "router/shortcut.h"
 
 #define WAIT_S	10
@@ -127,7 +128,7 @@ static void shortcut_off(void)
 	autobuf struct buf b = {0};
 	struct err err;
 
-	shortcut_remove(&b);
+	nft_netdev_remove(&b);
 	assert_int_equal(nl_transaction(nf, b.data, b.len, &err), 0);
 }
 
