@@ -9,6 +9,7 @@
 struct view {
 	struct multicast_state s;
 	const struct inventory *inv;
+	const struct discovery *disc;
 };
 
 static const struct mcs_leg *leg_of(const struct view *v, int64_t id)
@@ -164,6 +165,39 @@ static struct table *groups_table(const struct view *v)
 	return t;
 }
 
+/* On other hosts, of the overlay */
+static struct table *peers_table(const struct view *v)
+{
+	static const struct column columns[] = {
+		{"group", "GROUP", 0},		{"host", "WANTED ON HOST", COL_SHRINK},
+		{"stack", "STACK", COL_SHRINK}, {"vni", "VNI", COL_RIGHT},
+		{"host_ip", "", COL_JSON},
+	};
+	struct table *t = table_new(columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < v->disc->n_peers; i++) {
+		const struct peer *p = &v->disc->peers[i];
+		char text[IP_STRLEN];
+
+		for (size_t k = 0; k < p->n_groups; k++) {
+			cell_ip(t, &p->groups[k].ip);
+			cell_str(t, p->host_name[0] ? p->host_name : ip_format(&p->host_ip, text));
+			cell_str(t, p->stack_id);
+			cell_int(t, p->vni);
+			cell_ip(t, &p->host_ip);
+		}
+	}
+	return t;
+}
+
+static bool peers_listen(const struct view *v)
+{
+	for (size_t i = 0; i < v->disc->n_peers; i++)
+		if (v->disc->peers[i].n_groups)
+			return true;
+	return false;
+}
+
 static struct table *drops_table(const struct view *v)
 {
 	static const struct column columns[] = {
@@ -202,6 +236,8 @@ static int groups_print(struct cli *c, const struct view *v)
 		output_table(&o, "devices", "", NULL, devices_table(v));
 	if (v->s.n_groups || c->json)
 		output_table(&o, "groups", "", NULL, groups_table(v));
+	if (peers_listen(v) || c->json)
+		output_table(&o, "peers", "", NULL, peers_table(v));
 	if (c->json)
 		output_table(&o, "counts", "", NULL, counts_table(v));
 	output_table(&o, "dropped", "", NULL, drops_table(v));
@@ -223,7 +259,7 @@ int verb_groups(struct cli *c)
 {
 	struct file_owner owner = owner_of_discovery(&c->dir);
 	struct state_files f;
-	struct view v = {.inv = &f.inventory};
+	struct view v = {.inv = &f.inventory, .disc = &f.discovery};
 	struct err err = c->dir_why;
 	int rc = c->dir.fd < 0 ? c->dir_why.code : multicast_state_read(c->dir.fd, &owner, &v.s, &err);
 	int status = EXIT_FAILED;

@@ -25,8 +25,12 @@ struct group_leg {
 	char ifname[16];
 	bool routed; /* has ranges */
 	bool lan;
+	bool apart;			      /* nothing is copied */
 	struct prefix subnets[LIMIT_SUBNETS]; /* of a network: who may send from there */
 	size_t n_subnets;
+	uint32_t vni;
+	struct prefix elsewhere[LINK_ELSEWHERE]; /* see links.h */
+	size_t n_elsewhere;
 	unsigned wants;
 	struct ip ip[FAMILY_N_];
 	struct querier querier[FAMILY_N_];
@@ -44,6 +48,7 @@ struct groups {
 	struct membership *membership;
 	struct group_leg *legs[MC_LEGS];
 	size_t n_legs, join_failed;
+	uint64_t changes;
 	char join_why[96];
 };
 
@@ -207,6 +212,8 @@ static void membership_do(struct groups *g)
 		struct group_leg *l = leg_find(g, a.leg);
 		enum family f = a.group.family == AF_INET ? FAMILY_4 : FAMILY_6;
 
+		if (a.kind == MEMBERSHIP_CHANGED)
+			g->changes++;
 		if (!l)
 			continue;
 		if (a.kind == MEMBERSHIP_ASK) {
@@ -229,7 +236,7 @@ void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 {
 	struct group_leg *l = leg_find(g, link->leg.id);
 	struct membership_leg m = {.id = link->leg.id,
-				   .domain = 1,
+				   .domain = link->apart ? 1 + link->leg.id : 1,
 				   .upstream = true,
 				   .ranges = link->leg.ranges,
 				   .n_ranges = link->leg.n_ranges};
@@ -247,6 +254,10 @@ void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 	l->n_subnets = 0;
 	for (size_t i = 0; i < link->leg.n_subnets && i < LIMIT_SUBNETS; i++)
 		l->subnets[l->n_subnets++] = link->leg.subnets[i];
+	l->vni = link->vni;
+	l->n_elsewhere = link->n_elsewhere;
+	memcpy(l->elsewhere, link->elsewhere, sizeof(l->elsewhere));
+	l->apart = link->apart;
 	l->wants = link->leg.wants;
 	l->ip[FAMILY_4] = link->leg.ip4;
 	l->ip[FAMILY_6] = link->leg.ip6;
@@ -320,6 +331,28 @@ const char *groups_heard(struct groups *g, mono_t now, uint32_t leg, int family,
 		membership_heard(g->membership, now, leg, &m);
 	membership_do(g);
 	return NULL;
+}
+
+void groups_adopt(struct groups *g, mono_t now, uint32_t leg, const struct ip *group, const struct ip *from)
+{
+	struct group_leg *l = leg_find(g, leg);
+	struct gmp_message m = {.kind = GMP_REPORT,
+				.family = group->family,
+				.version = group->family == AF_INET ? 3 : 2,
+				.from = *from,
+				.single = true,
+				.single_type = GMP_IS_EXCLUDE,
+				.group = *group};
+
+	if (!l || !l->routed || gmp_group_refused(group) || gmp_group_is_local(group))
+		return;
+	membership_heard(g->membership, now, leg, &m);
+	membership_do(g);
+}
+
+uint64_t groups_changes(const struct groups *g)
+{
+	return g->changes;
 }
 
 static bool ip_in(const struct ip *v, size_t n, const struct ip *ip)
@@ -415,7 +448,8 @@ static void on_entry(void *arg, const struct membership_entry *e)
 	for (size_t i = 0; i < r->g->n_legs; i++) {
 		const struct group_leg *in = r->g->legs[i];
 
-		if (in == out || !in->routed || !membership_permitted(r->g->membership, in->id, &e->group))
+		if (in == out || !in->routed || in->apart || out->apart || (in->vni && in->vni == out->vni) ||
+		    !membership_permitted(r->g->membership, in->id, &e->group))
 			continue;
 		if (r->n >= GROUPS_RULES) {
 			r->left_out++;
@@ -446,8 +480,12 @@ static bool rule_sources(const struct rule *r, struct buf *b)
 	for (size_t i = 0; !in->lan && i < in->n_subnets && i < FORWARD_LISTED; i++)
 		if (in->subnets[i].ip.family == r->group.family)
 			buf_printf(b, "%s%s", n++ ? "," : " from=", prefix_format(&in->subnets[i], text));
+	n = 0;
 	for (size_t i = 0; i < sources; i++)
-		buf_printf(b, "%s%s", i ? "," : " not=", ip_format(&r->filter.sources[i], ip));
+		buf_printf(b, "%s%s", n++ ? "," : " not=", ip_format(&r->filter.sources[i], ip));
+	for (size_t i = 0; in->lan && i < r->out->n_elsewhere && n < FORWARD_LISTED; i++)
+		if (r->out->elsewhere[i].ip.family == r->group.family)
+			buf_printf(b, "%s%s", n++ ? "," : " not=", prefix_format(&r->out->elsewhere[i], text));
 	return true;
 }
 

@@ -37,6 +37,10 @@ void groups_leg_remove(struct groups *g, mono_t now, uint32_t leg);
 const char *groups_heard(struct groups *g, mono_t now, uint32_t leg, int family, const uint8_t *packet, size_t len);
 /** groups_mdb() - All groups that ports of the leg's bridge listen to */
 void groups_mdb(struct groups *g, mono_t now, uint32_t leg, const struct ip *groups, size_t n);
+/** groups_adopt() - Somebody on the leg listened before we were started: as if he had just said so */
+void groups_adopt(struct groups *g, mono_t now, uint32_t leg, const struct ip *group, const struct ip *from);
+/** groups_changes() - Another number when who listens has changed */
+uint64_t groups_changes(const struct groups *g);
 void groups_timer(struct groups *g, mono_t now);
 int64_t groups_due(const struct groups *g); /* INT64_MAX: no timer */
 
@@ -45,7 +49,8 @@ void groups_ttl(struct groups *g, uint8_t ttl);
 /**
  * groups_rules() - What the kernel is to copy: lines of io/forward_rule.h, sorted by IN, then GROUP
  *
- * From a network only what its own subnets send, and only from sources that are asked for.
+ * From a network only what its own subnets send, and only from sources that are asked for. To a network that is in an
+ * overlay nothing from other stacks of the VNI: that comes by the overlay.
  * Return: how many did not fit
  */
 size_t groups_rules(const struct groups *g, struct buf *out);

@@ -74,8 +74,79 @@ static void addresses_take(struct link *l, const struct interfaces *ifs)
 		l->leg.ip6_wide = second;
 }
 
-static void network_link(const struct inv_multicast *m, const struct interfaces *ifs, struct links *ret,
-			 struct problems *problems)
+static void elsewhere_add(struct link *l, const struct prefix *p, size_t *left_out)
+{
+	struct prefix net = prefix_mask(*p);
+
+	for (size_t i = 0; i < l->n_elsewhere; i++)
+		if (prefix_contains(&l->elsewhere[i], &net))
+			return;
+	if (l->n_elsewhere < ARRAY_LEN(l->elsewhere))
+		l->elsewhere[l->n_elsewhere++] = net;
+	else
+		++*left_out;
+}
+
+static const struct inv_stack *stack_of(const struct inventory *inv, const char *network_id)
+{
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		for (size_t k = 0; k < inv->stacks[i].n_networks; k++)
+			if (str_eq(inv->stacks[i].networks[k].id, network_id))
+				return &inv->stacks[i];
+	return NULL;
+}
+
+/* Whatever has such a source on the LAN is a copy that another host, or another stack of this one, has put there */
+static void elsewhere_take(const struct inventory *inv, const struct discovery *d, struct link *l,
+			   struct problems *problems)
+{
+	size_t left_out = 0;
+
+	for (size_t i = 0; i < inv->n_stacks; i++)
+		for (size_t k = 0; inv->stacks[i].vni == l->vni && k < inv->stacks[i].n_networks; k++) {
+			const struct inv_network *n = &inv->stacks[i].networks[k];
+
+			for (size_t s = 0; !str_eq(n->id, l->network_id) && s < n->n_subnets; s++)
+				elsewhere_add(l, &n->subnets[s], &left_out);
+		}
+	for (size_t i = 0; d && i < d->n_peers; i++) {
+		const struct peer *p = &d->peers[i];
+
+		for (size_t s = 0; p->vni == l->vni && s < p->n_subnets; s++)
+			elsewhere_add(l, &p->subnets[s], &left_out);
+		for (size_t s = 0; p->vni == l->vni && s < p->n_mapped; s++)
+			elsewhere_add(l, &p->mapped[s].subnet, &left_out);
+	}
+	if (left_out)
+		problems_add(
+			problems, l->leg.name, "Take lan or overlay out of the label.",
+			"%zu subnets of the VNI beyond %d: what their containers send comes by the LAN as well as by "
+			"the overlay",
+			left_out, LINK_ELSEWHERE);
+}
+
+static void overlay_take(const struct inventory *inv, const struct discovery *d, const struct inv_multicast *m,
+			 const char *object, struct link *l, struct problems *problems)
+{
+	const struct inv_stack *stack = stack_of(inv, m->network.id);
+
+	if (!m->label.overlay)
+		return;
+	l->apart = m->label.no_lan;
+	if (l->apart)
+		l->leg.wants &= MC_GROUPS;
+	if (!stack) {
+		problems_add(problems, object, "Give it the labels docker-router.vni and docker-router.stack.",
+			     "its multicast is for the overlay, and it is of no stack");
+		return;
+	}
+	l->vni = stack->vni;
+	if (!l->apart)
+		elsewhere_take(inv, d, l, problems);
+}
+
+static void network_link(const struct inventory *inv, const struct discovery *d, const struct inv_multicast *m,
+			 const struct interfaces *ifs, struct links *ret, struct problems *problems)
 {
 	const struct iface *f = iface_find(ifs, m->network.bridge, 0);
 	char object[LIMIT_NAME + 16];
@@ -102,6 +173,7 @@ static void network_link(const struct inv_multicast *m, const struct interfaces 
 	for (size_t i = 0; i < m->network.n_subnets; i++)
 		subnet_add(l, &m->network.subnets[i]);
 	addresses_take(l, ifs);
+	overlay_take(inv, d, m, object, l, problems);
 	if (ip_is_none(&l->leg.ip4) && ip_is_none(&l->leg.ip6))
 		problems_add(problems, object,
 			     "Give the bridge an address: inhibit_ipv4 and gateway_mode isolated take it away.",
@@ -133,17 +205,28 @@ static void lan_link(const struct interfaces *ifs, const char *lan, struct links
 		problems_add(problems, "LAN", "", "the interface %s has no address; waiting for one", f->name);
 }
 
-void links_desired(const struct inventory *inv, const struct interfaces *ifs, const char *lan, struct links *ret,
-		   struct problems *problems)
+bool links_need_discovery(const struct inventory *inv)
+{
+	for (size_t i = 0; i < inv->n_multicast; i++)
+		if (inv->multicast[i].label.overlay && !inv->multicast[i].label.no_lan)
+			return true;
+	return false;
+}
+
+void links_desired(const struct inventory *inv, const struct discovery *d, const struct interfaces *ifs,
+		   const char *lan, struct links *ret, struct problems *problems)
 {
 	unsigned wants = 0;
+	bool any = false;
 
 	*ret = (struct links){0};
 	for (size_t i = 0; i < inv->n_multicast; i++)
-		network_link(&inv->multicast[i], ifs, ret, problems);
+		network_link(inv, d, &inv->multicast[i], ifs, ret, problems);
 	for (size_t i = 0; i < ret->n; i++)
-		wants |= ret->v[i]->leg.wants;
-	if (!inv->n_multicast)
+		wants |= ret->v[i]->apart ? 0 : ret->v[i]->leg.wants;
+	for (size_t i = 0; i < inv->n_multicast; i++)
+		any |= !inv->multicast[i].label.no_lan;
+	if (!any)
 		return;
 	lan_link(ifs, lan, ret, problems);
 	/* what nobody wants is not joined on the LAN either */
@@ -183,6 +266,8 @@ bool link_same(const struct link *a, const struct link *b)
 	       str_eq(a->leg.name, b->leg.name) && str_eq(a->ifname, b->ifname) &&
 	       ip_cmp(&a->leg.ip4, &b->leg.ip4) == 0 && ip_cmp(&a->leg.ip6, &b->leg.ip6) == 0 &&
 	       ip_cmp(&a->leg.ip6_wide, &b->leg.ip6_wide) == 0 && ips_same(a->own, a->n_own, b->own, b->n_own) &&
+	       a->vni == b->vni && a->apart == b->apart &&
+	       prefixes_same(a->elsewhere, a->n_elsewhere, b->elsewhere, b->n_elsewhere) &&
 	       prefixes_same(a->subnets, a->leg.n_subnets, b->subnets, b->leg.n_subnets) &&
 	       prefixes_same(a->ranges, a->leg.n_ranges, b->ranges, b->leg.n_ranges);
 }

@@ -16,6 +16,19 @@
 
 /* --- inventory.json --- */
 
+/* Who else is in the VNIs. What cannot be read changes nothing */
+static void read_discovery(struct role *r)
+{
+	struct file_owner owner = owner_of_discovery(&r->dir);
+	struct discovery d;
+	struct err err = {0};
+
+	if (discovery_read(r->dir.fd, &owner, &d, &err) < 0)
+		return;
+	discovery_done(&r->discovery);
+	r->discovery = d;
+}
+
 static void read_inventory(struct role *r)
 {
 	struct file_owner owner = owner_of_root(&r->dir);
@@ -33,7 +46,22 @@ static void read_inventory(struct role *r)
 	inventory_done(&r->inventory);
 	r->inventory = inv;
 	r->have_inventory = true;
+	if (links_need_discovery(&r->inventory))
+		read_discovery(r);
 	role_look_soon(r);
+}
+
+/* Who listened before we were started, and whose groups are in the kernel */
+static void read_before(struct role *r)
+{
+	struct file_owner owner = owner_of_discovery(&r->dir);
+	struct err err = {0};
+	int rc = multicast_state_read(r->dir.fd, &owner, &r->before, &err);
+
+	r->kept = rc == 0;
+	if (rc < 0 && rc != -ENOENT)
+		log_warning(STATE_MULTICAST " cannot be used, starting with no listener known",
+			    kv_str("why", err.text));
 }
 
 static void on_state_dir(void *arg, const char *name)
@@ -42,6 +70,10 @@ static void on_state_dir(void *arg, const char *name)
 
 	if (!name || str_eq(name, STATE_INVENTORY))
 		read_inventory(r);
+	if (name && str_eq(name, STATE_DISCOVERY) && links_need_discovery(&r->inventory)) {
+		read_discovery(r);
+		role_look_soon(r);
+	}
 	if (name && str_eq(name, STATE_MULTICAST) &&
 	    faccessat(r->dir.fd, STATE_MULTICAST, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
 		r->written = 0;
@@ -130,6 +162,7 @@ static void role_start(struct role *r)
 		r->signals[i] = sigwatch_new(&r->loop, signals[i], on_signal, r);
 	if (dirwatch_new(&r->loop, r->dir.path, on_state_dir, r, &r->watch, &err) < 0)
 		log_warning("STATE_DIR cannot be watched", kv_str("why", err.text));
+	read_before(r);
 	read_inventory(r);
 	role_write_soon(r, WRITE_US);
 	log_info("started", kv_str("state_dir", r->dir.path));
@@ -166,6 +199,8 @@ static void role_done(struct role *r)
 			sigwatch_free(r->signals[i]);
 	loop_done(&r->loop);
 	inventory_done(&r->inventory);
+	discovery_done(&r->discovery);
+	multicast_state_done(&r->before);
 	problems_done(&r->problems);
 	problems_done(&r->told);
 	state_dir_done(&r->dir);

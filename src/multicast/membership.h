@@ -59,7 +59,6 @@ struct membership_filter {
 enum membership_origin {
 	MEMBERSHIP_LABEL, /* wanted always */
 	MEMBERSHIP_MDB,	  /* a bridge says so */
-	MEMBERSHIP_PEER,  /* another host says so */
 	MEMBERSHIP_ORIGIN_N_
 };
 

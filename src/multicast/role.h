@@ -20,10 +20,12 @@
 #include "state/identity.h"
 #include "state/multicast.h"
 
-#define RULES_US       (1 * USEC_PER_MSEC)
-#define LOOK_RETRY_US  (500 * USEC_PER_MSEC) /* what could not be opened is tried again */
-#define WRITE_US       (200 * USEC_PER_MSEC) /* of a change that people look for */
-#define WRITE_COUNT_US (30 * USEC_PER_SEC)   /* of counters alone: home servers boot from SD cards */
+#define RULES_US	(1 * USEC_PER_MSEC)
+#define LOOK_RETRY_US	(500 * USEC_PER_MSEC) /* what could not be opened is tried again */
+#define WRITE_US	(200 * USEC_PER_MSEC) /* of a change that people look for */
+#define WRITE_GROUPS_US (1 * USEC_PER_MSEC)   /* of listeners: other hosts wait for it... */
+#define WRITE_GROUPS	20		      /* so many times at once, then once a second */
+#define WRITE_COUNT_US	(30 * USEC_PER_SEC)   /* of counters alone: home servers boot from SD cards */
 
 /* Numbers of one leg */
 struct tally {
@@ -47,7 +49,11 @@ struct role {
 	struct config config;
 	struct state_dir dir;
 	struct inventory inventory;
+	struct discovery discovery; /* only where a label needs it */
 	bool have_inventory, bad_inventory, looked;
+	bool mdb_known;		       /* what bridges say was read */
+	struct multicast_state before; /* what the run before us left: its legs and groups; emptied as it is used */
+	bool kept;		       /* it stands in the file, and is better than nothing */
 	struct nl *dumps, *events;
 	struct wire *wire;
 	struct proxy *proxy;
@@ -73,6 +79,8 @@ struct role {
 	struct mc_actions of_ssdp, of_mdns;
 	struct timer *look, *due, *write, *mdb, *rules_timer;
 	int64_t write_at_us;
+	uint64_t told_changes; /* groups_changes() that are in the file, or will be */
+	int64_t told_us;       /* when the next one would be due at the permitted rate */
 	struct starts starts;
 	struct seen *seen; /* sorted */
 	size_t n_seen;
@@ -111,6 +119,8 @@ void role_on_rules(void *arg);
 void role_on_mdb(void *arg);
 /** role_advertise() - Tell the LAN the ways to routed networks, where that is wanted; later it sends what is due */
 void role_advertise(struct role *r);
+/** role_adopt() - A leg that is new: who listened there before we were started */
+void role_adopt(struct role *r, const struct link *l);
 
 /** role_write_soon() - multicast.json differs, and is written within @delay_us */
 void role_write_soon(struct role *r, int64_t delay_us);

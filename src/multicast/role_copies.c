@@ -12,8 +12,42 @@
 
 #define RULES_RETRY_US (1 * USEC_PER_SEC)
 
+/* Hosts of the overlay are told of listeners by way of the file */
+static void listeners_tell(struct role *r)
+{
+	int64_t now = mono_now().us;
+	uint64_t changes = groups_changes(r->groups);
+
+	if (changes == r->told_changes)
+		return;
+	r->told_changes = changes;
+	if (r->told_us < now)
+		r->told_us = now;
+	role_write_soon(r,
+			r->told_us + USEC_PER_SEC - now > WRITE_GROUPS * USEC_PER_SEC ? USEC_PER_SEC : WRITE_GROUPS_US);
+	if (r->told_us + USEC_PER_SEC - now <= WRITE_GROUPS * USEC_PER_SEC)
+		r->told_us += USEC_PER_SEC;
+}
+
+void role_adopt(struct role *r, const struct link *l)
+{
+	for (size_t i = 0; l->leg.lan && i < r->before.n_legs; i++) {
+		const struct mcs_leg *was = &r->before.legs[i];
+
+		for (size_t k = 0; was->lan && str_eq(was->interface, l->ifname) && k < r->before.n_groups; k++) {
+			struct mcs_group *g = &r->before.groups[k];
+
+			if (g->leg != was->leg || ip_is_none(&g->reporter))
+				continue;
+			groups_adopt(r->groups, mono_now(), l->leg.id, &g->group, &g->reporter);
+			g->reporter = (struct ip){0}; /* once */
+		}
+	}
+}
+
 void role_rules_soon(struct role *r)
 {
+	listeners_tell(r);
 	if (!timer_is_set(r->rules_timer))
 		timer_start(r->rules_timer, RULES_US);
 }
@@ -70,7 +104,8 @@ void role_on_rules(void *arg)
 	struct buf now = {0};
 	int fd;
 
-	if (!r->broker || r->rules_asked || !r->looked)
+	/* rules of what is known by half would end streams that somebody listens to */
+	if (!r->broker || r->rules_asked || !r->looked || !r->mdb_known)
 		return;
 	buf_puts(&now, "");
 	r->rules_left_out = groups_rules(r->groups, &now);
@@ -104,8 +139,11 @@ void role_on_mdb(void *arg)
 
 	for (size_t i = 0; i < r->links.n; i++)
 		any |= !r->links.v[i]->leg.lan && r->links.v[i]->leg.wants & MC_GROUPS;
-	if (!any)
+	if (!any) {
+		r->mdb_known = true;
+		role_rules_soon(r);
 		return;
+	}
 	if (mdb_read(r->dumps, &m, &err) < 0) {
 		log_debug("bridges cannot be asked who listens", kv_str("why", err.text));
 		timer_start(r->mdb, LOOK_RETRY_US);
@@ -123,6 +161,7 @@ void role_on_mdb(void *arg)
 	}
 	free(groups);
 	mdb_done(&m);
+	r->mdb_known = true;
 	role_rules_soon(r);
 }
 

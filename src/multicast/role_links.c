@@ -54,6 +54,7 @@ static int leg_add(struct role *r, struct link **l, struct err *err)
 	*l = NULL;
 	log_info("relaying", kv_str(n->leg.lan ? "lan" : "network", n->leg.name), kv_str("interface", n->ifname));
 	leg_tell(r, n);
+	role_adopt(r, n);
 	return 0;
 }
 
@@ -116,7 +117,7 @@ void role_on_look(void *arg)
 		problems_add(&r->problems, "interfaces", "", "cannot be read: %s", err.text);
 		timer_start(r->look, LOOK_RETRY_US);
 	} else {
-		links_desired(&r->inventory, &ifs, r->config.interface, &want, &r->problems);
+		links_desired(&r->inventory, &r->discovery, &ifs, r->config.interface, &want, &r->problems);
 		if (!legs_apply(r, &want))
 			timer_start(r->look, LOOK_RETRY_US);
 		links_done(&want);

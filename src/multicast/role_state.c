@@ -179,6 +179,11 @@ void role_on_write(void *arg)
 	struct err err = {0};
 	uint64_t hash;
 
+	/* what the run before us wrote is true until we know better */
+	if (r->kept && !(r->looked && r->mdb_known)) {
+		role_write_soon(r, WRITE_RETRY_US);
+		return;
+	}
 	state_make(r, &s);
 	hash = state_hash(&s);
 	s.last_update = wall_now();
@@ -194,7 +199,7 @@ void role_on_write(void *arg)
 	} else {
 		if (r->write_failed)
 			log_info(STATE_MULTICAST " is written again");
-		r->write_failed = false;
+		r->write_failed = r->kept = false;
 		r->written = hash;
 	}
 	multicast_state_done(&s);

@@ -13,6 +13,7 @@
 struct world {
 	struct interfaces ifs;
 	struct inventory inv;
+	struct discovery disc;
 	struct links links;
 	struct problems problems;
 };
@@ -52,7 +53,7 @@ static void look(struct world *w, const char *lan)
 {
 	links_done(&w->links);
 	problems_done(&w->problems);
-	links_desired(&w->inv, &w->ifs, lan, &w->links, &w->problems);
+	links_desired(&w->inv, &w->disc, &w->ifs, lan, &w->links, &w->problems);
 }
 
 static int setup(void **state)

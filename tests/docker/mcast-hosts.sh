@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# variants: debian-v4
+# more: sid-v4 debian-v6
+# timeout: 240
+#
+# Groups over the overlay, among containers of three hosts: from each to each, IPv4 and IPv6, of one source, larger than the
+# tunnel's MTU. A host without a listener gets no packet; who comes late gets it, and who leaves gets it no more. Hosts on
+# one LAN that carry a group both ways do not feed each other, and nothing comes twice. Nothing is lost when roles are
+# killed, what somebody takes away is healed, and in the end nothing is left.
+. "$(dirname "$0")/lib.sh"
+
+{
+	echo "switch sw"
+	for n in 1 2 3; do
+		echo "host h$n 192.0.2.$n/24 2001:db8::$n/64 dockerd=--experimental,--ip6tables"
+	done
+	echo "node tv 192.0.2.50/24 2001:db8::50/64"
+} >"/tmp/$LAB.topology"
+at_exit rm -f "/tmp/$LAB.topology"
+lab_begin "/tmp/$LAB.topology"
+STREAM=$TEST_DIR/stream.py
+VNI=4242
+number=0
+
+end() { # PID, if it is still there
+	kill "$1" 2>/dev/null || true
+}
+net_of() { # HOST
+	echo "/proc/$(docker_on "$1" inspect -f '{{.State.Pid}}' "c$1")/ns/net"
+}
+address_of() { # HOST [GROUP]: of its container, in the group's family
+	local which=IPAddress
+	[[ ${2:-} != *:* ]] || which=GlobalIPv6Address
+	docker_on "$1" inspect -f "{{range .NetworkSettings.Networks}}{{.$which}}{{end}}" "c$1"
+}
+listen() { # HOST GROUP SECONDS [COUNT [SOURCE]]: its words in $heard
+	number=$((number + 1))
+	heard=$DIR/heard.$number
+	nsenter --net="$(net_of "$1")" "$STREAM" hear "$(address_of "$1" "$2")" "$2" "${@:3}" >"$heard" &
+	ear=$!
+	at_exit end $ear
+	wait_until "$1 listens" 10 grep -q listening "$heard"
+}
+send() { # HOST GROUP COUNT RATE [TTL [BYTES]]
+	nsenter --net="$(net_of "$1")" "$STREAM" send "$(address_of "$1" "$2")" "${@:2:3}" "${5:-1}" "${@:6}"
+}
+tunnel() { # HOST CMD...: in the router namespace
+	local h=$1
+	shift
+	nsenter --net="$(jq -r '.vnis[0].namespace' "$DIR/$h/state/router.json")" "$@"
+}
+hardware() { # GROUP: its Ethernet address
+	python3 -c '
+import socket, sys
+g = sys.argv[1]
+b = socket.inet_pton(socket.AF_INET6, g)[12:] if ":" in g else socket.inet_aton(g)
+head = [0x33, 0x33] if ":" in g else [1, 0, 0x5e]
+print(":".join("%02x" % x for x in head + ([b[1] & 0x7f, *b[2:]] if len(head) == 3 else list(b))))' "$1"
+}
+leads() { # FROM-HOST GROUP TO-HOST: is it sent there?
+	tunnel "$1" bridge fdb show | grep -q "^$(hardware "$2") .* dst ${underlay[$3]} "
+}
+leads_not() {
+	! leads "$@"
+}
+received() { # HOST: VXLAN packets since its lab began
+	tunnel "$1" ip -j -s link | jq '[.[] | select(.ifname | startswith("vx")) | .stats64.rx.packets] | add'
+}
+passes() { # FROM TO GROUP [BYTES]: 200 datagrams arrive, each once, from who sent them
+	listen "$2" "$3" 20 200
+	wait_until "$1 sends $3 to $2" 20 leads "$1" "$3" "$2"
+	send "$1" "$3" 200 1000 1 "${4:-1200}"
+	wait $ear
+	must_equal "$3 from $1 to $2" "200 $(address_of "$1" "$3")" "$(tail -n 1 "$heard")"
+}
+
+declare -A underlay
+n=0
+for h in h1 h2 h3; do
+	n=$((n + 1))
+	underlay[$h]=192.0.2.$n
+	network_on $h net$n $VNI "10.7$n.0.0/24" "fd00:7$n::/64" -- --label docker-router.stack=s$n \
+		--label docker-router.multicast=overlay,239.1.0.0/16,ff05::/16,ssdp,mdns
+	container_on $h c$h net$n
+done
+for h in h2 h3; do
+	reach h1 ch1 "$(address_of $h)"
+	reach $h c$h "$(address_of h1)"
+done
+
+step "each to each, and a host without a listener gets nothing"
+before=$(received h3)
+passes h1 h2 239.1.2.3
+passes h2 h1 239.1.2.4
+after=$(received h3)
+[ $((after - before)) -lt 50 ] || fail "h3, where nobody listens, got $((after - before)) packets of 400"
+passes h3 h1 239.1.2.5
+passes h1 h3 ff05::1:2
+passes h1 h2 239.1.2.6 1472
+must_contain "groups" 'h1 +s1' "$(on h2 docker-router groups)"
+
+step "one who comes late, one who leaves"
+listen h2 239.1.2.7 60 9000
+wait_until "h1 sends to h2" 20 leads h1 239.1.2.7 h2
+send h1 239.1.2.7 9000 1000 &
+first=$ear first_heard=$heard
+listen h3 239.1.2.7 60 1000
+wait_until "h1 sends to h3 too" 20 leads h1 239.1.2.7 h3
+wait $ear
+must_equal "what the late one heard" "1000 $(address_of h1)" "$(awk '{ print ($1 >= 1000 ? 1000 : $1), $2 }' <<<"$(tail -n 1 "$heard")")"
+wait_until "h1 sends to h3 no more" 30 leads_not h1 239.1.2.7 h3
+leads h1 239.1.2.7 h2 || fail "h2 lost the group as h3 left it"
+wait $first
+must_equal "what the first one heard" "9000 $(address_of h1)" "$(tail -n 1 "$first_heard")"
+
+step "of one source"
+listen h3 239.1.2.8 20 200 "$(address_of h1)"
+wait_until "h1 sends to h3" 20 leads h1 239.1.2.8 h3
+wait_until "h2 sends to h3" 20 leads h2 239.1.2.8 h3
+send h2 239.1.2.8 100 1000
+send h1 239.1.2.8 200 1000
+wait $ear
+must_equal "what h3 heard" "200 $(address_of h1)" "$(tail -n 1 "$heard")"
+
+step "not what no label names"
+listen h2 239.2.2.2 3
+send h1 239.2.2.2 100 1000
+wait $ear
+must_equal "a group that is not named" 0 "$(tail -n 1 "$heard")"
+
+step "nothing is lost when roles are killed"
+listen h2 239.1.2.9 60 6000
+wait_until "h1 sends to h2" 20 leads h1 239.1.2.9 h2
+send h1 239.1.2.9 6000 1000 &
+for role in multicast router discovery; do
+	for h in h1 h2; do
+		kill -9 "$(jq -r --arg role $role '.roles[] | select(.role == $role) | .pid' "$DIR/$h/state/host.json")"
+	done
+done
+wait $ear
+must_equal "datagrams while roles were killed" "6000 $(address_of h1)" "$(tail -n 1 "$heard")"
+passes h2 h1 239.1.2.10
+
+step "what is taken away comes back"
+listen h2 239.1.2.11 60
+wait_until "h1 sends to h2" 20 leads h1 239.1.2.11 h2
+tunnel h1 bridge fdb del "$(hardware 239.1.2.11)" dev vx$VNI dst ${underlay[h2]}
+wait_until "the entry is back" 10 leads h1 239.1.2.11 h2
+tunnel h1 nft delete table netdev docker-router
+has_table() { tunnel "$1" nft list table netdev docker-router 2>/dev/null | grep -q dup; }
+wait_until "the table is back" 10 has_table h1
+end $ear
+passes h1 h2 239.1.2.12
+
+step "down takes it away, the next start brings it back"
+listen h2 239.1.2.13 90
+wait_until "h1 sends to h2" 20 leads h1 239.1.2.13 h2
+service_of h2 router stop
+leads h1 239.1.2.13 h2 || fail "stopping the service ended the stream"
+on h2 docker-router down >/dev/null
+wait_until "h1 sends to h2 no more" 20 leads_not h1 239.1.2.13 h2
+must_equal "ports of a leg" "" "$(inside h2 ip -br link | grep drl- || true)"
+service_of h2 router start
+wait_until "h1 sends to h2 again" 30 leads h1 239.1.2.13 h2
+end $ear
+passes h1 h2 239.1.2.14
