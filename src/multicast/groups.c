@@ -472,8 +472,9 @@ static bool rule_sources(const struct rule *r, struct buf *b)
 
 	if (!r->filter.exclude && sources) {
 		for (size_t i = 0; i < sources; i++)
-			if (in->lan || !in->n_subnets ||
-			    prefixes_have_ip(in->subnets, in->n_subnets, &r->filter.sources[i]))
+			if (in->lan ? !prefixes_have_ip(r->out->elsewhere, r->out->n_elsewhere, &r->filter.sources[i])
+				    : !in->n_subnets ||
+					      prefixes_have_ip(in->subnets, in->n_subnets, &r->filter.sources[i]))
 				buf_printf(b, "%s%s", n++ ? "," : " from=", ip_format(&r->filter.sources[i], ip));
 		return n > 0;
 	}

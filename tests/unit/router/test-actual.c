@@ -21,7 +21,8 @@ static struct entry make(uint8_t type, uint32_t n)
 	case ENTRY_FDB:
 	case ENTRY_GROUP:
 		e.family = e.len = 0;
-		e.mac = (struct mac){{type == ENTRY_GROUP ? 1 : 2, 0, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 1}};
+		e.mac = (struct mac){
+			{type == ENTRY_GROUP ? 1 : 2, 0, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 1}};
 		e.via_family = AF_INET;
 		e.via[0] = 192;
 		break;
