@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4
 # more: sid-v4 debian-v6
-# timeout: 240
+# timeout: 300
 #
 # Groups over the overlay, among containers of three hosts: from each to each, IPv4 and IPv6, of one source, larger than the
 # tunnel's MTU. A host without a listener gets no packet; who comes late gets it, and who leaves gets it no more. Hosts on
@@ -26,15 +26,24 @@ number=0
 end() { # PID, if it is still there
 	kill "$1" 2>/dev/null || true
 }
-net_of() { # HOST
-	echo "/proc/$(docker_on "$1" inspect -f '{{.State.Pid}}' "c$1")/ns/net"
+# WHO is tv, or a container: h1 stands for ch1 on h1, d1 for another one there
+net_of() { # WHO
+	if [ "$1" = tv ]; then
+		echo "/run/netns/$(ns tv)"
+	else
+		echo "/proc/$(docker_on "h${1#?}" inspect -f '{{.State.Pid}}' "c$1")/ns/net"
+	fi
 }
-address_of() { # HOST [GROUP]: of its container, in the group's family
+address_of() { # WHO [GROUP]: in the group's family
 	local which=IPAddress
+	if [ "$1" = tv ]; then
+		echo 192.0.2.50
+		return
+	fi
 	[[ ${2:-} != *:* ]] || which=GlobalIPv6Address
-	docker_on "$1" inspect -f "{{range .NetworkSettings.Networks}}{{.$which}}{{end}}" "c$1"
+	docker_on "h${1#?}" inspect -f "{{range .NetworkSettings.Networks}}{{.$which}}{{end}}" "c$1"
 }
-listen() { # HOST GROUP SECONDS [COUNT [SOURCE]]: its words in $heard
+listen() { # WHO GROUP SECONDS [COUNT [SOURCE]]: its words in $heard
 	number=$((number + 1))
 	heard=$DIR/heard.$number
 	nsenter --net="$(net_of "$1")" "$STREAM" hear "$(address_of "$1" "$2")" "$2" "${@:3}" >"$heard" &
@@ -42,7 +51,7 @@ listen() { # HOST GROUP SECONDS [COUNT [SOURCE]]: its words in $heard
 	at_exit end $ear
 	wait_until "$1 listens" 10 grep -q listening "$heard"
 }
-send() { # HOST GROUP COUNT RATE [TTL [BYTES]]
+send() { # WHO GROUP COUNT RATE [TTL [BYTES]]
 	nsenter --net="$(net_of "$1")" "$STREAM" send "$(address_of "$1" "$2")" "${@:2:3}" "${5:-1}" "${@:6}"
 }
 tunnel() { # HOST CMD...: in the router namespace
@@ -101,9 +110,9 @@ passes h1 h2 239.1.2.6 1472
 must_contain "groups" 'h1 +s1' "$(on h2 docker-router groups)"
 
 step "one who comes late, one who leaves"
-listen h2 239.1.2.7 60 9000
+listen h2 239.1.2.7 60 7000
 wait_until "h1 sends to h2" 20 leads h1 239.1.2.7 h2
-send h1 239.1.2.7 9000 1000 &
+send h1 239.1.2.7 7000 1000 &
 first=$ear first_heard=$heard
 listen h3 239.1.2.7 60 1000
 wait_until "h1 sends to h3 too" 20 leads h1 239.1.2.7 h3
@@ -112,7 +121,7 @@ must_equal "what the late one heard" "1000 $(address_of h1)" "$(awk '{ print ($1
 wait_until "h1 sends to h3 no more" 30 leads_not h1 239.1.2.7 h3
 leads h1 239.1.2.7 h2 || fail "h2 lost the group as h3 left it"
 wait $first
-must_equal "what the first one heard" "9000 $(address_of h1)" "$(tail -n 1 "$first_heard")"
+must_equal "what the first one heard" "7000 $(address_of h1)" "$(tail -n 1 "$first_heard")"
 
 step "of one source"
 listen h3 239.1.2.8 20 200 "$(address_of h1)"
@@ -123,6 +132,41 @@ send h1 239.1.2.8 200 1000
 wait $ear
 must_equal "what h3 heard" "200 $(address_of h1)" "$(tail -n 1 "$heard")"
 
+step "on the LAN as well: nothing twice, nothing round and round"
+for n in 1 2; do
+	network_on h$n lan$n $VNI "10.8$n.0.0/24" -- --label docker-router.stack=d$n \
+		--label docker-router.multicast=lan,overlay,239.3.0.0/16
+	container_on h$n cd$n lan$n
+done
+copied() { # GROUP FROM TO: the kernel of h1 or h2 has that rule
+	inside "h${4:-1}" nft list table netdev docker-router-multicast 2>/dev/null |
+		awk -v chain="from-$2" -v rule="daddr $1 .*dup to \"$3\"" '/chain/ { on = $2 == chain } on && $0 ~ rule { found = 1 } END { exit !found }'
+}
+bridge_of() { # WHO
+	local id
+	id=$(docker_on "h${1#?}" inspect -f '{{range .NetworkSettings.Networks}}{{.NetworkID}}{{end}}' "c$1")
+	echo "br-${id:0:12}"
+}
+for group in 239.3.1.1 239.3.1.2; do # from a container, then from the LAN
+	ears=() files=()
+	for who in d1 d2 tv; do
+		listen $who $group 30 400
+		ears+=($ear) files+=("$heard")
+	done
+	for n in 1 2; do
+		wait_until "$group goes to d$n" 20 copied $group eth0 "$(bridge_of d$n)" $n
+		wait_until "$group goes to the LAN" 20 copied $group "$(bridge_of d$n)" eth0 $n
+	done
+	wait_until "h1 sends to h2" 20 leads h1 $group h2
+	from=d1
+	[ $group = 239.3.1.1 ] || from=tv
+	send $from $group 400 1000
+	wait "${ears[@]}"
+	for f in "${files[@]}"; do
+		must_equal "$group from $from" "400 $(address_of $from)" "$(tail -n 1 "$f")"
+	done
+done
+
 step "not what no label names"
 listen h2 239.2.2.2 3
 send h1 239.2.2.2 100 1000
@@ -130,16 +174,16 @@ wait $ear
 must_equal "a group that is not named" 0 "$(tail -n 1 "$heard")"
 
 step "nothing is lost when roles are killed"
-listen h2 239.1.2.9 60 6000
+listen h2 239.1.2.9 60 4000
 wait_until "h1 sends to h2" 20 leads h1 239.1.2.9 h2
-send h1 239.1.2.9 6000 1000 &
+send h1 239.1.2.9 4000 1000 &
 for role in multicast router discovery; do
 	for h in h1 h2; do
 		kill -9 "$(jq -r --arg role $role '.roles[] | select(.role == $role) | .pid' "$DIR/$h/state/host.json")"
 	done
 done
 wait $ear
-must_equal "datagrams while roles were killed" "6000 $(address_of h1)" "$(tail -n 1 "$heard")"
+must_equal "datagrams while roles were killed" "4000 $(address_of h1)" "$(tail -n 1 "$heard")"
 passes h2 h1 239.1.2.10
 
 step "what is taken away comes back"

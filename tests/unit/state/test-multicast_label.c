@@ -48,6 +48,36 @@ static void test_good(void **state)
 	good("all", "ssdp,mdns,224.0.0.0/4,ff00::/8");
 	good("239.1.0.0/16,all", "ssdp,mdns,224.0.0.0/4,ff00::/8");
 	good("239.1.0.0/16,239.1.2.0/24", "239.1.0.0/16");
+	good("lan,ssdp", "ssdp");
+	good("overlay,239.1.0.0/16", "239.1.0.0/16,overlay");
+	good("overlay,mdns,lan", "mdns,lan,overlay");
+}
+
+static void has(const char *value, const char *group, bool yes)
+{
+	struct multicast_label l;
+	struct err err = {0};
+	struct ip ip;
+
+	assert_int_equal(multicast_label_parse(value, &l, &err), 0);
+	assert_int_equal(ip_parse(group, &ip), 0);
+	if (multicast_label_has(&l, &ip) != yes)
+		fail_msg("%s, %s", value, group);
+}
+
+/* What goes over the overlay of what is asked for */
+static void test_has(void **state)
+{
+	has("overlay,ssdp", "239.255.255.250", true);
+	has("overlay,ssdp", "ff05::c", true);
+	has("overlay,ssdp", "224.0.0.251", false);
+	has("overlay,mdns", "224.0.0.251", true);
+	has("overlay,239.1.0.0/16", "239.1.2.3", true);
+	has("overlay,239.1.0.0/16", "239.2.2.3", false);
+	has("overlay,all", "224.0.0.1", false);
+	has("overlay,all", "224.0.1.1", true);
+	has("overlay,all", "ff02::fb", false);
+	has("overlay,all", "ff0e::7", true);
 }
 
 static void test_bad(void **state)
@@ -56,6 +86,8 @@ static void test_bad(void **state)
 
 	bad("", -EINVAL, "empty");
 	bad(" , ", -EINVAL, "empty");
+	bad("overlay", -EINVAL, "not what");
+	bad("lan,overlay", -EINVAL, "not what");
 	bad("routed", -EINVAL, "says how, and not what");
 	bad("_ipp", -EINVAL, "\"_ipp\" is no type of service");
 	bad("_._tcp", -EINVAL, "no type of service");
@@ -79,7 +111,8 @@ static void test_bad(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_has),
+					   cmocka_unit_test(test_bad)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
