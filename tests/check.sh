@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds;
-# the tests with namespaces and dockerds, all with the ordinary build, those of what parses and what dies with sanitizers. The
+# the tests with namespaces and dockerds, all with the ordinary build, those of what parses and what dies with sanitizers; the
+# simulation and the virtual machine run beside those. The
 # last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
 #
 # Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds), FULL=1 (every
@@ -11,8 +12,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build} BUILD_ASAN=${BUILD_ASAN:-build-asan}
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
-results=$(mktemp)
-trap 'rm -f "$results"' EXIT
+results=$(mktemp) beside=$(mktemp -d)
+trap 'rm -rf "$results" "$beside"' EXIT
 trap 'exit 130' INT TERM
 
 title() {
@@ -33,10 +34,10 @@ step() { # NAME CMD...: one test that is a command
 	return $status
 }
 
-units() { # BUILD NAME: meson's tests, each point of their TAP counted
+units() { # BUILD NAME [OPTION...]: meson's tests, each point of their TAP counted
 	local log=$1/meson-logs/testlog.json
 	rm -f "$log"
-	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --setup all --timeout-multiplier 3
+	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3 "${@:3}"
 	[ -s "$log" ] || {
 		echo "not ok $2: no tests were run"
 		result not ok "$2"
@@ -67,14 +68,15 @@ FAST=$([ -n "${FULL:-}" ] || echo 1) BUILD=$BUILD tests/lint/run.sh --results "$
 if [ -n "$built" ]; then
 	title "unit tests"
 	units "$BUILD" unit
-	units "$BUILD_ASAN" unit-asan
+	units "$BUILD_ASAN" unit-asan --setup all
+	# minutes of one CPU, in which the hosts below mostly wait
+	units "$BUILD" simulation --setup all --suite sim >"$beside/sim" 2>&1 &
 	if [ -z "${QUICK:-}" ]; then
 		title "namespaces and dockerds"
 		DOCKER_ROUTER=$PWD/$BUILD/docker-router
 		[[ $BUILD != /* ]] || DOCKER_ROUTER=$BUILD/docker-router
 		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --results "$results"
-		title "a virtual machine"
-		DOCKER_ROUTER=$DOCKER_ROUTER step vm-wireguard tests/vm/wireguard.sh
+		DOCKER_ROUTER=$DOCKER_ROUTER step vm-wireguard tests/vm/wireguard.sh >"$beside/vm" 2>&1 &
 		title "namespaces and dockerds, with sanitizers"
 		DOCKER_ROUTER=$PWD/$BUILD_ASAN/docker-router
 		[[ $BUILD_ASAN != /* ]] || DOCKER_ROUTER=$BUILD_ASAN/docker-router
@@ -83,6 +85,9 @@ if [ -n "$built" ]; then
 		[ -z "${FULL:-}" ] || some=()
 		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --first --results "$results" "${some[@]}"
 	fi
+	wait
+	title "beside them: the simulation, and a virtual machine"
+	cat "$beside"/*
 fi
 
 count() {
