@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{"names", "names", true, "answer containers who is called what, on all hosts"},
 	{"multicast", "multicast", true, "what the LAN and containers discover of each other: SSDP, mDNS"},
 	{"attach", "attach", true, "give containers NICs on bridges and on the LAN, and DHCP for them"},
+	{"driver", "driver", true, "Docker networks on the LAN: the network driver docker-router-lan"},
 	{"init", "init", true, "PID 1 of a container of any image: signals, log files to stdout, wait for the network"},
 	{"status", "cli", false, "what runs, what was made, what is wrong"},
 	{"peers", "cli", false, "the stacks of other hosts, and when they were last heard"},

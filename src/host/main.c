@@ -27,8 +27,9 @@
 #include "state/identity.h"
 
 #define HOST_LOCK "host.lock"
-#define HOST_ALL \
-	(FOR_ALL | FOR_HOST | FOR_INVENTORY | FOR_DISCOVERY | FOR_ROUTER | FOR_NAMES | FOR_MULTICAST | FOR_ATTACH)
+#define HOST_ALL                                                                                                    \
+	(FOR_ALL | FOR_HOST | FOR_INVENTORY | FOR_DISCOVERY | FOR_ROUTER | FOR_NAMES | FOR_MULTICAST | FOR_ATTACH | \
+	 FOR_DRIVER)
 #define WRITE_WAIT_US  (10 * USEC_PER_MSEC) /* several roles that start together are one change */
 #define WRITE_RETRY_US (2 * USEC_PER_SEC)
 

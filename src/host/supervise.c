@@ -119,6 +119,8 @@ static int role_spawn(struct role *role, struct err *err)
 		ops = BROKER_OPS_MULTICAST;
 	else if (str_eq(role->name, "attach"))
 		ops = BROKER_OPS_ATTACH;
+	else if (str_eq(role->name, "driver"))
+		ops = BROKER_OPS_DRIVER;
 	if (ops) {
 		int pair[2];
 

@@ -57,6 +57,7 @@ enum broker_op {
 	BROKER_DHCP,   /* ct: only: a DHCP client on IFACE; lines for it come as a memfd: dhcp_child.h -> socket that
 			  events come from, and its number as text */
 	BROKER_DHCP_STOP, /* host: only: end the client with the number arg / 2; arg % 2: and release its lease */
+	BROKER_PACKET,	  /* ct: only: -> AF_PACKET, SOCK_RAW socket, not bound */
 	BROKER_OP_N_
 };
 
@@ -78,11 +79,13 @@ enum broker_dns {
 #define BROKER_OPS_MULTICAST (1u << BROKER_FORWARD)
 #define BROKER_OPS_ATTACH_OWN \
 	(1u << BROKER_NIC_SYSCTL | 1u << BROKER_FLAG | 1u << BROKER_RESOLV | 1u << BROKER_DHCP | 1u << BROKER_DHCP_STOP)
-#define BROKER_OPS_ROUTER \
-	(((1u << BROKER_OP_N_) - 1) & ~(BROKER_OPS_NAMES | BROKER_OPS_MULTICAST | BROKER_OPS_ATTACH_OWN))
+#define BROKER_OPS_ROUTER             \
+	(((1u << BROKER_OP_N_) - 1) & \
+	 ~(BROKER_OPS_NAMES | BROKER_OPS_MULTICAST | BROKER_OPS_ATTACH_OWN | 1u << BROKER_PACKET))
 /* and of these two, only for containers */
 #define BROKER_OPS_ATTACH (BROKER_OPS_ATTACH_OWN | 1u << BROKER_OPEN | 1u << BROKER_NETLINK | BROKER_CONTAINERS)
 #define BROKER_CONTAINERS (1u << 31)
+#define BROKER_OPS_DRIVER (1u << BROKER_PACKET | 1u << BROKER_NETLINK | BROKER_CONTAINERS)
 
 struct broker_ns {
 	char name[96];	   /* as above */

@@ -10,7 +10,7 @@
 
 static const char *const op_names[] = {"open", "netlink",  "nft",	"remove",	    "list",    "ipv6-on",
 				       "dns",  "dns-rule", "wireguard", "wireguard-socket", "forward", "nic-sysctl",
-				       "flag", "resolv",   "dhcp",	"dhcp-stop"};
+				       "flag", "resolv",   "dhcp",	"dhcp-stop",	    "packet"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -207,6 +207,9 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		break;
 	case BROKER_DHCP_STOP:
 		ok = ask->arg >= 0 && ask->target == TARGET_HOST;
+		break;
+	case BROKER_PACKET:
+		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER;
 		break;
 	case BROKER_OP_N_:
 		break;

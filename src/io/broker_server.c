@@ -602,6 +602,12 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 			return rc;
 		server_reply(s, id, 0, rc, "");
 		return 0;
+	case BROKER_PACKET:
+		rc = ns_socket(ns_fd, AF_PACKET, SOCK_RAW, 0, err);
+		if (rc < 0)
+			return rc;
+		server_reply(s, id, 0, rc, "");
+		return 0;
 	case BROKER_FORWARD:
 		rc = forward_make(fd, err);
 		if (rc < 0)

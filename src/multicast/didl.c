@@ -6,7 +6,7 @@
 
 #include <strings.h>
 
-#include "multicast/http_message.h"
+#include "io/http_message.h"
 
 /* struct way: one direction */
 struct way {

@@ -23,8 +23,8 @@ static const struct option options[] = {
 	{"LOG_FORMAT", "FORMAT", "text", "text or json", "How it is logged: text, or json with one object a line.",
 	 FOR_ALL, parse_log_format},
 	{"ROLES", "LIST", "inventory,discovery,router,names,multicast,attach",
-	 "some of inventory, discovery, router, names, multicast, attach, with commas", "The roles that host starts.",
-	 FOR_HOST, parse_roles},
+	 "some of inventory, discovery, router, names, multicast, attach, driver, with commas",
+	 "The roles that host starts.", FOR_HOST, parse_roles},
 	{"DOCKER_HOST", "LIST", "unix:///var/run/docker.sock",
 	 "unix:///path or tcp://host:port, at most 16 of them with commas",
 	 "The Docker Engines to ask, with commas: unix:///path, tcp://host:port (HTTP).", FOR_INVENTORY | FOR_CLI,
@@ -163,6 +163,9 @@ static const struct option options[] = {
 	{"ATTACH_UCI", "FILE", "/etc/config/docker", "a path of at most 255 bytes",
 	 "OpenWrt's settings of Docker, whose sections config container say which NICs a container gets.",
 	 FOR_INVENTORY, parse_text, FIELD(attach_uci)},
+	{"DRIVER_SOCKET", "FILE", "/run/docker/plugins/docker-router-lan.sock", "a path of at most 103 bytes",
+	 "Where Docker asks the network driver. The file's name without .sock is that of the driver.", FOR_DRIVER,
+	 parse_text, FIELD(driver_socket)},
 	{"DRY_RUN", NULL, "false", "true or false", "Print what would be changed in the kernel, and change nothing.",
 	 FOR_ROUTER, parse_flag, FIELD(dry_run)},
 };
@@ -366,7 +369,9 @@ static int check_together(int role, struct config *c, struct err *err)
 		return err_set(err, -EINVAL, "DISCOVERY_PORT=%u: allowed is any port but VXLAN_PORT",
 			       c->discovery_port);
 	if (*c->stack_id && !c->vni)
-		return err_set(err, -EINVAL, "STACK_ID=%s is given without VNI (1 to 16777215): both are needed, or none", c->stack_id);
+		return err_set(err, -EINVAL,
+			       "STACK_ID=%s is given without VNI (1 to 16777215): both are needed, or none",
+			       c->stack_id);
 	if (c->vni && !*c->stack_id)
 		return err_set(err, -EINVAL, "VNI=%u is given without STACK_ID: both are needed, or none", c->vni);
 	if (c->encryption == ENCRYPTION_WIREGUARD && (*c->stack_id || c->vni))

@@ -36,6 +36,7 @@ enum option_role {
 	FOR_NAMES = 64,
 	FOR_MULTICAST = 128,
 	FOR_ATTACH = 256,
+	FOR_DRIVER = 512,
 };
 
 enum discovery_mode { MODE_MULTICAST = 1, MODE_STATIC = 2, MODE_GOSSIP = 4, MODE_ETCD = 8, MODE_DNS = 16 };
@@ -126,6 +127,8 @@ struct config {
 	size_t n_multicast_hide;
 	bool multicast_advertise; /* MULTICAST_ADVERTISE off */
 	char attach_uci[256];	  /* ATTACH_UCI /etc/config/docker; read by inventory */
+	/* driver */
+	char driver_socket[108]; /* DRIVER_SOCKET; its name is the driver's */
 	/* networks of the file, and NICs of containers */
 	struct config_network *networks;
 	size_t n_networks, cap_networks;

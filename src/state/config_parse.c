@@ -22,7 +22,7 @@ static_assert(ARRAY_LEN(goodbye_names) == GOODBYE_N_, "one name per way");
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static_assert(ARRAY_LEN(level_names) == LOG_LEVEL_N_, "one name per level");
 static const char *const format_names[] = {"text", "json"};
-static const char *const role_names[] = {"inventory", "discovery", "router", "names", "multicast", "attach"};
+static const char *const role_names[] = {"inventory", "discovery", "router", "names", "multicast", "attach", "driver"};
 
 #define NAMES_PORT 4753 /* of NAMES_LISTEN, where none is given */
 

@@ -6,8 +6,8 @@
 #include <assert.h>
 
 #include "feed.h"
+#include "io/http_message.h"
 #include "multicast/didl.h"
-#include "multicast/http_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

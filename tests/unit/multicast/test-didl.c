@@ -8,8 +8,8 @@
 /* cmocka.h wants those first */
 #include <cmocka.h>
 
+#include "io/http_message.h"
 #include "multicast/didl.h"
-#include "multicast/http_message.h"
 
 #define IN  "172.30.0.2:8200"
 #define OUT "192.0.2.1:48200"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * As much of HTTP/1.1 as a relay needs (RFC 9112): the head of a message, and where its body ends. Whatever two parsers
- * could read in two ways is refused. Pure.
+ * As much of HTTP/1.1 as a relay or a small server needs (RFC 9112): the head of a message, and where its body ends.
+ * Whatever two parsers could read in two ways is refused. Pure.
  */
-#ifndef MULTICAST_HTTP_MESSAGE_H
-#define MULTICAST_HTTP_MESSAGE_H
+#ifndef IO_HTTP_MESSAGE_H
+#define IO_HTTP_MESSAGE_H
 
 #include "base/base.h"
 

@@ -2,7 +2,7 @@
  *
  * Heads and framings.
  */
-#include "multicast/http_message.h"
+#include "io/http_message.h"
 
 #include <strings.h>
 
