@@ -23,7 +23,7 @@
 #define RULES_US	(1 * USEC_PER_MSEC)
 #define LOOK_RETRY_US	(500 * USEC_PER_MSEC) /* what could not be opened is tried again */
 #define WRITE_US	(200 * USEC_PER_MSEC) /* of a change that people look for */
-#define WRITE_GROUPS_US (1 * USEC_PER_MSEC)   /* of listeners: other hosts wait for it... */
+#define WRITE_GROUPS_US 0		      /* of listeners: other hosts wait for it... */
 #define WRITE_GROUPS	20		      /* so many times at once, then once a second */
 #define WRITE_COUNT_US	(30 * USEC_PER_SEC)   /* of counters alone: home servers boot from SD cards */
 

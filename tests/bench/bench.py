@@ -6,7 +6,7 @@ Rows that compare are interleaved round by round; a ratio is taken within each r
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
-                          alone peers discovery multicast wireguard   (default: all)
+                          alone peers discovery multicast mcasthosts wireguard   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -23,6 +23,7 @@ import tempfile
 import time
 
 import gossip
+import mcast_hosts
 import multicast
 import wireguard
 
@@ -706,6 +707,7 @@ def main():
     rows = {'throughput': row_throughput, 'rr': row_rr, 'start': row_start, 'connect': row_connect, 'loss': row_loss,
             'mapped': row_mapped, 'names': row_names, 'manynames': row_manynames, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery,
             'multicast': lambda: multicast.rows(sys.modules['__main__']),
+            'mcasthosts': lambda: mcast_hosts.rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
             'wireguard': lambda: wireguard.rows(sys.modules['__main__'])}
     wanted = sys.argv[1:] or list(rows)
@@ -717,7 +719,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'multicast', 'wireguard'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'multicast', 'mcasthosts', 'wireguard'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()

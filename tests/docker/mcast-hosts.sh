@@ -209,3 +209,32 @@ service_of h2 router start
 wait_until "h1 sends to h2 again" 30 leads h1 239.1.2.13 h2
 end $ear
 passes h1 h2 239.1.2.14
+
+# last: from now on all are mapped
+step "stacks with the same subnet, whose containers have the same MAC; another stack of the host"
+for n in 1 2; do
+	network_on h$n same$n $VNI 10.90.0.0/24 -- --label docker-router.stack=e$n --label docker-router.multicast=overlay,239.1.0.0/16
+	container_on h$n ce$n same$n
+done
+mapped() { # N: the prefix that e$n is known by
+	jq -r --arg stack "e$1" '.self.stacks[] | select(.stack_id == $stack) | .mapped[0].as // empty' "$DIR/h$1/state/discovery.json"
+}
+is_mapped() { [ -n "$(mapped 1)" ] && [ -n "$(mapped 2)" ]; }
+wait_until "both are mapped" 20 is_mapped
+as=$(mapped 1)
+as=${as%.*}.2
+reach h2 ce2 "$as"
+ears=() files=()
+for who in e2 h1; do
+	listen $who 239.1.4.1 30 200
+	ears+=($ear) files+=("$heard")
+done
+wait_until "h1 sends to h2" 20 leads h1 239.1.4.1 h2
+from_mapped() { tunnel h1 nft list table netdev docker-router | grep -q "10.90.0"; }
+wait_until "h1 maps the source" 20 from_mapped
+send e1 239.1.4.1 200 1000
+wait "${ears[@]}"
+for f in "${files[@]}"; do
+	must_equal "239.1.4.1 from e1" "200 $as" "$(tail -n 1 "$f")"
+done
+reach h2 ce2 "$as"

@@ -108,6 +108,13 @@ pid=$(jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host
 kill -9 "$pid"
 wait $ear
 must_equal "datagrams while the role was killed" "4000 192.0.2.50" "$(tail -n 1 "$heard")"
+listen tv 239.1.2.7 20 3000
+wait_until "239.1.2.7 is copied to the LAN" 10 copied 239.1.2.7 "$(bridge_of c1)" eth0
+wait_until "that is in the file" 10 jq -e '[.groups[] | select(.group == "239.1.2.7" and .reporter == "192.0.2.50")] | length > 0' "$DIR/h1/state/multicast.json"
+send c1 239.1.2.7 3000 1000 1 &
+kill -9 "$(jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json")"
+wait $ear
+must_equal "datagrams to the LAN while the role was killed" "3000 $(address_of c1)" "$(tail -n 1 "$heard")"
 passes tv c1 239.1.2.8
 
 step "a network that is made anew"

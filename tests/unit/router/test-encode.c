@@ -138,6 +138,8 @@ static struct entry entry(uint8_t type, const char *dev, const char *dst, const 
 	}
 	if (type == ENTRY_NEIGH || type == ENTRY_FDB)
 		e.mac = (struct mac){{2, 0, 0, 0, 0, 7}};
+	if (type == ENTRY_GROUP)
+		e.mac = (struct mac){{1, 0, 0x5e, 1, 2, 3}};
 	if (type == ENTRY_ROUTE)
 		e.table = 254;
 	return e;
@@ -245,7 +247,12 @@ static void test_veth_and_bridge(void **state)
 	assert_int_equal(x->mtu + y->mtu, 2900);
 	link_set("leg1", &b, ENCODE_SET_MASTER, net_link(&host, "br0")->ifindex);
 	assert_string_equal(net_link(&host, "leg1")->master, "br0");
+	assert_int_equal(net_link(&host, "leg1")->mcast_router, 1);
+	b.mcast_router = 2;
+	link_set("leg1", &b, ENCODE_SET_MCAST_ROUTER, 0);
+	assert_int_equal(net_link(&host, "leg1")->mcast_router, 2);
 	link_set("leg1", &b, ENCODE_SET_MASTER, 0);
+	assert_int_equal(net_link(&host, "leg1")->mcast_router, 0);
 	assert_string_equal(net_link(&host, "leg1")->master, "");
 	str_copy(a.alias, ROUTER_ALIAS "leg");
 	link_set("leg0", &a, ENCODE_SET_ALIAS | ENCODE_SET_NO_LL, 0);
@@ -288,6 +295,33 @@ static void test_fdb(void **state)
 	round_trip(entry(ENTRY_FDB, "vx1000", NULL, "192.0.2.2"), change_via);
 	round_trip(entry(ENTRY_FDB, "vx1000", NULL, "192.0.2.2"), change_port);
 	round_trip(entry(ENTRY_FDB, "vx6", NULL, "2001:db8::2"), change_via);
+}
+
+/* Destinations of one group come and go each by itself */
+static void test_groups(void **state)
+{
+	struct entry a = entry(ENTRY_GROUP, "vx1000", NULL, "192.0.2.2"), b = a, c = a;
+
+	change_via(&b);
+	change_port(&c);
+	send_entry(&a, false);
+	send_entry(&b, false);
+	send_entry(&c, false);
+	send_entry(&b, false);
+	read_all();
+	assert_non_null(entry_set_find(&host.entries, &a));
+	assert_non_null(entry_set_find(&host.entries, &b));
+	assert_non_null(entry_set_find(&host.entries, &c));
+	send_entry(&b, true);
+	read_all();
+	assert_non_null(entry_set_find(&host.entries, &a));
+	assert_null(entry_set_find(&host.entries, &b));
+	assert_non_null(entry_set_find(&host.entries, &c));
+	send_entry(&a, true);
+	send_entry(&c, true);
+	read_all();
+	assert_null(entry_set_find(&host.entries, &a));
+	assert_null(entry_set_find(&host.entries, &c));
 }
 
 static void test_routes(void **state)
@@ -489,7 +523,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vxlan),	   cmocka_unit_test(test_veth_and_bridge),
 		cmocka_unit_test(test_ipv6_off),   cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_neighbours), cmocka_unit_test(test_fdb),
+		cmocka_unit_test(test_neighbours), cmocka_unit_test(test_fdb), cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_routes),	   cmocka_unit_test(test_routes_with_source),
 		cmocka_unit_test(test_rules),	   cmocka_unit_test(test_what_is_not_ours),
 		cmocka_unit_test(test_nft),	   cmocka_unit_test(test_many_elements),
