@@ -405,8 +405,7 @@ static void client_free(void *mode)
 {
 	struct dns_client *c = mode;
 
-	if (c->child)
-		child_forget(c->child);
+	child_abandon(c->child);
 	resolver_free(c->resolver);
 	timer_free(c->timer);
 	dns_free(c->dns);

@@ -248,8 +248,7 @@ void guard_free(struct guard *g)
 	fdwatch_free(g->watch);
 	if (g->fd >= 0)
 		close(g->fd); /* which ends the child */
-	if (g->reader)
-		child_forget(g->reader);
+	child_abandon(g->reader);
 	for (int i = 0; i < SEAL_PURPOSE_N_; i++)
 		seal_free(g->seals[i]);
 	value_keys_done(&g->etcd);

@@ -255,8 +255,7 @@ void supervisor_free(struct supervisor *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->n_roles; i++) {
-		if (s->roles[i]->child)
-			child_forget(s->roles[i]->child);
+		child_abandon(s->roles[i]->child);
 		timer_free(s->roles[i]->timer);
 		free(s->roles[i]);
 	}

@@ -759,8 +759,7 @@ void broker_server_free(struct broker_server *s)
 		return;
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		/* what runs may end: half a transaction does not exist, and a whole one harms nobody */
-		if (s->jobs[i]->child)
-			child_forget(s->jobs[i]->child);
+		child_abandon(s->jobs[i]->child);
 		job_free(s->jobs[i]);
 	}
 	free(s->jobs);

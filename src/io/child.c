@@ -370,6 +370,15 @@ void child_forget(struct child *c)
 	c->arg = NULL;
 }
 
+void child_abandon(struct child *c)
+{
+	if (!c)
+		return;
+	if (c->pid > 0)
+		waitpid(c->pid, NULL, WNOHANG); /* else init reaps it, after us */
+	child_free(c);
+}
+
 static void child_find_by_pid(uv_handle_t *handle, void *arg)
 {
 	struct child **found = arg;

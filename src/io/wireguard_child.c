@@ -127,8 +127,7 @@ void wireguard_child_free(struct wireguard_child *w)
 {
 	if (!w)
 		return;
-	if (w->child)
-		child_forget(w->child);
+	child_abandon(w->child);
 	timer_free(w->timer);
 	free(w);
 }

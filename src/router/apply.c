@@ -655,8 +655,7 @@ void apply_free(struct apply *a)
 	if (!a)
 		return;
 	for (size_t i = 0; i < a->n_nft; i++) {
-		if (a->nft[i]->child)
-			child_forget(a->nft[i]->child);
+		child_abandon(a->nft[i]->child);
 		close(a->nft[i]->memfd);
 		free(a->nft[i]);
 	}

@@ -102,7 +102,8 @@ said() {
 
 # --- starting --------------------------------------------------------------------------------------------------------
 
-host
+(umask 077 && "$DOCKER_ROUTER" keygen >"$T/cluster.key")
+host --cluster-key-file "$T/cluster.key"
 ok "all roles run" within 10 all_run
 ok "the lock holds the pid" grep -qx "$HOST" "$T/state/host.lock"
 id=$(cat "$T/state/host_id")
@@ -146,6 +147,18 @@ ok "inventory is root without capabilities" runs_as inventory root "" false
 ok "discovery is nobody of importance, and may call little" runs_as discovery "docker-router|nobody" "" "$filter"
 ok "router may administer the network" runs_as router root net_admin false
 ok "names is nobody of importance, and may call little" within 5 runs_as names "docker-router|nobody" "" "$filter"
+ok "multicast may have raw sockets" within 5 runs_as multicast "docker-router|nobody" net_raw false
+reader() { # the child of discovery that reads the key file: root, for the file's owner, without anything else
+	local p want=2 dead='^Cap(Prm|Eff|Inh|Bnd|Amb):.0000000000000000$'
+	[ "$filter" = true ] || want=0
+	for p in $(cat "/proc/$(pid_of discovery)/task/$(pid_of discovery)/children"); do
+		tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx -- --read-key-file || continue
+		grep -qE '^Uid:.0.0.0.0$' "/proc/$p/status" && [ "$(grep -cE "$dead" "/proc/$p/status")" = 5 ] &&
+			grep -qx 'NoNewPrivs:.1' "/proc/$p/status" && grep -qx "Seccomp:.$want" "/proc/$p/status" && return 0
+	done
+	return 1
+}
+ok "who reads the key file is root without capabilities, and may call little" within 5 reader
 
 # --- dying -----------------------------------------------------------------------------------------------------------
 

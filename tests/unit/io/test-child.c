@@ -237,6 +237,24 @@ static void test_forgotten_child_is_reaped(void **state)
 	assert_int_equal(f->calls, 0);
 }
 
+/* Freed at once, which the sanitizers see; the process goes on */
+static void test_abandoned(void **state)
+{
+	static const char *const argv[] = {"sleep", "30", NULL};
+	struct child_spec spec = {.argv = argv, .stdin_fd = -1, .ns_fd = -1, .flags = CHILD_COLLECT};
+	struct fixture *f = *state;
+	pid_t pid;
+
+	assert_int_equal(child_spawn(&f->loop, &spec, on_end, f, &f->child, NULL), 0);
+	pid = child_pid(f->child);
+	child_abandon(f->child);
+	child_abandon(NULL);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(f->calls, 0);
+}
+
 static void on_sigchld(uv_signal_t *handle, int signum)
 {
 	(void)signum;
@@ -334,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_cannot_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten_child_is_reaped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_orphans_are_reaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_death_signal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_namespace, setup, teardown),
