@@ -37,7 +37,7 @@ static const struct command commands[] = {
 	{"ping", "cli", false, "the way to a container: hops, latency, loss, path MTU"},
 	{"doctor", "cli", false, "check what can stand in the way, and name cause and cure"},
 	{"keygen", "cli", false, "print a new key, so that only your hosts take part"},
-	{"key", "cli", false, "add, use, remove and list the keys of the cluster"},
+	{"key", "cli", false, "change the keys of the cluster, or of this host (WireGuard)"},
 	{"join", "cli", false, "join a cluster of the mode gossip"},
 	{"token", "cli", false, "print a token, with which a new host can join"},
 	{"hold", "init", false, "hold a network that other containers join"},

@@ -368,14 +368,53 @@ struct ip vtep_ip(const char *host_id, uint32_t vni)
 	return ip;
 }
 
-struct ip wireguard_ip(const char *host_id)
+/* fd64:7277, 7278: hosts by their slot; 7279: by way of a relay */
+static struct ip wireguard_base(uint8_t last)
 {
-	struct ip ip = {.family = AF_INET6, .b = {0xfd, 0x64, 0x72, 0x77}};
+	return (struct ip){.family = AF_INET6, .b = {0xfd, 0x64, 0x72, last}};
+}
+
+struct prefix wireguard_net(unsigned slot)
+{
+	return (struct prefix){wireguard_base(slot ? 0x78 : 0x77), 32};
+}
+
+struct prefix wireguard_relay_net(void)
+{
+	return (struct prefix){wireguard_base(0x79), 32};
+}
+
+struct ip wireguard_ip(const char *host_id, unsigned slot)
+{
+	struct ip ip = wireguard_net(slot).ip;
 	uint64_t a = hash64(host_id, strlen(host_id), UINT64_C(0x7767610000000000)),
 		 b = hash64(host_id, strlen(host_id), UINT64_C(0x7767620000000000));
 	for (size_t i = 0; i < 8; i++)
 		ip.b[8 + i] = (uint8_t)(a >> (8 * i));
 	for (size_t i = 0; i < 4; i++)
 		ip.b[4 + i] = (uint8_t)(b >> (8 * i));
+	return ip;
+}
+
+/* 40 bits for the relay, 56 for the host; the last bit of each is the slot */
+struct prefix wireguard_relay_prefix(const char *relay_id, unsigned relay_slot)
+{
+	struct prefix p = {wireguard_base(0x79), 72};
+	uint64_t h = hash64(relay_id, strlen(relay_id), UINT64_C(0x7767720000000000));
+
+	for (size_t i = 0; i < 5; i++)
+		p.ip.b[4 + i] = (uint8_t)(h >> (8 * i));
+	p.ip.b[8] = (uint8_t)((p.ip.b[8] & 0xfe) | (relay_slot & 1));
+	return p;
+}
+
+struct ip wireguard_relay_ip(const char *relay_id, unsigned relay_slot, const char *host_id, unsigned slot)
+{
+	struct ip ip = wireguard_relay_prefix(relay_id, relay_slot).ip;
+	uint64_t h = hash64(host_id, strlen(host_id), UINT64_C(0x7767680000000000));
+
+	for (size_t i = 0; i < 7; i++)
+		ip.b[9 + i] = (uint8_t)(h >> (8 * i));
+	ip.b[15] = (uint8_t)((ip.b[15] & 0xfe) | (slot & 1));
 	return ip;
 }

@@ -90,8 +90,20 @@ struct endpoint endpoint_from_sockaddr(const struct sockaddr_storage *ss);
  */
 struct mac vtep_mac(const char *host_id, uint32_t vni);
 struct ip vtep_ip(const char *host_id, uint32_t vni);
-/** wireguard_ip() - A host's address inside the WireGuard tunnels, derived from host_id: of fd64:7277::/32 */
-struct ip wireguard_ip(const char *host_id);
+/**
+ * wireguard_ip() - A host's address inside the WireGuard tunnels, derived from host_id
+ * @slot: 0 or 1, that of the key whose device has it; of fd64:7277::/32 or fd64:7278::/32
+ */
+struct ip wireguard_ip(const char *host_id, unsigned slot);
+/** wireguard_net() - All addresses of a slot. wireguard_relay_net() - All addresses by way of relays */
+struct prefix wireguard_net(unsigned slot);
+struct prefix wireguard_relay_net(void);
+/**
+ * wireguard_relay_prefix() - All hosts by way of one relay, of whose keys' slots one is meant: a /72 of fd64:7279::/32
+ * wireguard_relay_ip() - One host by way of it
+ */
+struct prefix wireguard_relay_prefix(const char *relay_id, unsigned relay_slot);
+struct ip wireguard_relay_ip(const char *relay_id, unsigned relay_slot, const char *host_id, unsigned slot);
 
 #define VNI_MAX 16777215u
 

@@ -325,6 +325,7 @@ static bool temp_name(const char *name)
 static void key_remove(struct down *d)
 {
 	file_remove(d, WG_KEYS_DIR "/" WG_KEY_FILE);
+	file_remove(d, WG_KEYS_DIR "/" WG_NEXT_FILE);
 	if (!d->dry_run)
 		(void)unlinkat(d->cli->dir.fd, WG_KEYS_DIR, AT_REMOVEDIR); /* unless there is something else in it */
 }

@@ -11,6 +11,7 @@
 #include "state/identity.h"
 #include "state/join.h"
 #include "state/keyring.h"
+#include "state/wg_keys.h"
 
 int verb_keygen(struct cli *c)
 {
@@ -214,6 +215,35 @@ static int key_folder(const struct cli *c, struct err *err)
 	return rc;
 }
 
+/* Another private key of WireGuard: made here, since the router changes nothing unasked, and taken over by the router
+ */
+static int key_renew(const struct cli *c, const struct state_files *f)
+{
+	struct err err = {0};
+	int32_t pid = 0;
+	int rc = 0;
+
+	if (c->dir.fd < 0)
+		rc = err_set(&err, -ENOENT, "%s", c->dir_why.text);
+	else if (f->code[FILE_ROUTER] != 0 || !f->router.wireguard.device[0])
+		rc = err_set(&err, -EINVAL, "this host does not use WireGuard (ENCRYPTION)");
+	if (rc == 0)
+		rc = wg_next_make(&c->dir, &err);
+	if (rc == 0 && role_tell(f, "router", &pid) < 0)
+		rc = err_set(&err, -ESRCH, "the key is made, but the router (pid %d) could not be told", pid);
+	if (rc < 0) {
+		fprintf(stderr, "docker-router key: %s\n", err.text);
+		return EXIT_FAILED;
+	}
+	struct output o;
+	output_begin(&o, stdout, c->json, false);
+	output_value(&o, "told", pid ? json_integer(pid) : json_null());
+	output_line(&o,
+		    "A new key is made. %s Traffic goes on; `docker-router status` tells how many hosts have taken it.",
+		    pid ? "The router was told." : "No router runs; one takes it over when it starts.");
+	return verb_end(c, &o, EXIT_DONE);
+}
+
 int verb_key(struct cli *c)
 {
 	bool list = str_eq(c->arg, "list"), add = str_eq(c->arg, "add");
@@ -223,14 +253,22 @@ int verb_key(struct cli *c)
 	char told[120] = "";
 	int status;
 
-	if ((!list && !add && !str_eq(c->arg, "use") && !str_eq(c->arg, "remove")) || (list && c->arg2) ||
-	    (!list && !add && !c->arg2)) {
-		fputs("docker-router key: add [FILE], use ID, remove ID or list is expected; see --help\n", stderr);
+	bool renew = str_eq(c->arg, "renew");
+
+	if ((!list && !add && !renew && !str_eq(c->arg, "use") && !str_eq(c->arg, "remove")) ||
+	    ((list || renew) && c->arg2) || (!list && !add && !renew && !c->arg2)) {
+		fputs("docker-router key: add [FILE], use ID, remove ID, list or renew is expected; see --help\n",
+		      stderr);
 		return EXIT_USAGE;
 	}
 	if (sodium_init() < 0)
 		return EXIT_FAILED;
 	state_files_load(&c->dir, &f);
+	if (renew) {
+		status = key_renew(c, &f);
+		state_files_done(&f);
+		return status;
+	}
 	const char *path = key_file_path(c, &f);
 	char made[512];
 

@@ -65,11 +65,12 @@ static const struct verb verbs[] = {
 	 "  (umask 077; docker-router keygen >cluster.key)\n"
 	 "Then copy that file to the other hosts, and on all: docker-router key add <cluster.key. How to change it: "
 	 "docker-router key --help.\n"},
-	{"key", verb_key, "add|use|remove|list", 0, FOR_CLI, "change the keys of a cluster, and tell discovery",
+	{"key", verb_key, "add|use|remove|list|renew", 0, FOR_CLI, "change the keys of a cluster, or of this host",
 	 "  add [FILE]   put the keys of FILE (or stdin) behind those that are there: they open\n"
 	 "  use ID       let this key seal from now on\n"
 	 "  remove ID    take a key out that does not seal\n"
 	 "  list         ids and fingerprints, never keys\n"
+	 "  renew        WireGuard: another key for this host. Flows go on; status tells how far it is\n"
 	 "For another key on all hosts: add it everywhere, then use it everywhere, then remove the old one "
 	 "everywhere.\n"
 	 "The file is that of the host that runs here (made by add where it has none), or --cluster-key-file FILE.\n",

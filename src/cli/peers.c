@@ -52,6 +52,17 @@ static void cell_handshake(struct table *t, const struct cli *c, const struct rs
 		cell_age(t, w->peers[i].handshake, c->now);
 }
 
+/* The relay that traffic to it takes, "" for none */
+static void cell_relay(struct table *t, const struct rs_wireguard *w, const struct peer *p)
+{
+	for (size_t i = 0; i < w->n_peers; i++)
+		if (w->peers[i].relay[0] && str_eq(w->peers[i].host_id, p->host_id)) {
+			cell_str(t, w->peers[i].relay_name[0] ? w->peers[i].relay_name : w->peers[i].relay);
+			return;
+		}
+	cell_value(t, json_null(), "");
+}
+
 static struct table *peers_table(const struct cli *c, const struct state_files *f)
 {
 	const struct discovery *d = &f->discovery;
@@ -66,6 +77,7 @@ static struct table *peers_table(const struct cli *c, const struct state_files *
 		{"last_seen", "AGE", COL_RIGHT},
 		{"source", "SOURCE", 0},
 		{"handshake", "HANDSHAKE", COL_HIDE | COL_RIGHT},
+		{"relay", "RELAY", COL_HIDE | COL_SHRINK},
 		{"host_id", "", COL_JSON},
 		{"vxlan_endpoint", "", COL_JSON},
 		{"vtep_mac", "", COL_JSON},
@@ -89,6 +101,7 @@ static struct table *peers_table(const struct cli *c, const struct state_files *
 		cell_age(t, p->last_seen, c->now);
 		cell_str(t, peer_source_names[p->source]);
 		cell_handshake(t, c, &f->router.wireguard, p);
+		cell_relay(t, &f->router.wireguard, p);
 		cell_str(t, p->host_id);
 		cell_str(t, endpoint_format(&p->vxlan_endpoint, endpoint));
 		cell_mac(t, &p->vtep_mac);

@@ -275,13 +275,23 @@ static const char *plural(size_t n)
 static void wireguard_print(struct output *o, const struct state_files *f)
 {
 	const struct rs_wireguard *w = &f->router.wireguard;
-	size_t met = 0;
+	size_t met = 0, relayed = 0;
 
-	for (size_t i = 0; i < w->n_peers; i++)
+	for (size_t i = 0; i < w->n_peers; i++) {
 		met += w->peers[i].handshake.ms != 0;
+		relayed += w->peers[i].relay[0] != '\0';
+	}
 	output_line(o, "Encrypted  by WireGuard (%s, %s), UDP port %u, MTU %u; %zu host%s, a handshake with %zu",
 		    w->device, w->in_kernel ? "the kernel's" : "wireguard-go", (unsigned)w->port, (unsigned)w->mtu,
 		    w->n_peers, plural(w->n_peers), met);
+	if (relayed)
+		output_line(o, "           %zu of them by way of a relay", relayed);
+	if (w->relay)
+		output_line(o, "           this host relays for those that do not reach each other");
+	if (w->next_device[0])
+		output_line(o, "New key    on its way (%s, UDP port %u): %zu of %zu host%s %s taken it", w->next_device,
+			    (unsigned)w->next_port, w->n_ready, w->n_peers, plural(w->n_peers),
+			    w->n_peers == 1 ? "has" : "have");
 }
 
 static void summary_print(const struct cli *c, struct output *o, const struct state_files *f, const struct counts *n)

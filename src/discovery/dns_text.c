@@ -9,6 +9,9 @@
 #define MAGIC	     "docker-router=1"
 #define SEALED	     "sealed="
 #define STRING_BYTES 255
+#define WG_NEXT	     "next:" /* of WireGuard: before a port and a key, nothing, a relay */
+#define WG_RELAY     "relay"
+#define WG_BY	     "by:"
 
 /* --- out --- */
 
@@ -81,7 +84,7 @@ static void mapped_put(struct buf *b, const char *key, const struct mapped *m, s
 	list_end(&l);
 }
 
-/* key, port, ids of the ring */
+/* key, port, ids of the ring; then what begins with a word of its own */
 static void wireguard_put(struct buf *b, const struct wg_say *w)
 {
 	struct list l = {.b = b, .key = "wg"};
@@ -92,6 +95,18 @@ static void wireguard_put(struct buf *b, const struct wg_say *w)
 	list_put(&l, port);
 	for (size_t i = 0; i < w->n_ring; i++)
 		list_put(&l, w->ring[i]);
+	if (w->next[0]) {
+		char next[80];
+		str_print(next, WG_NEXT "%u:%s", w->next_port, w->next);
+		list_put(&l, next);
+	}
+	if (w->relay)
+		list_put(&l, WG_RELAY);
+	for (size_t i = 0; i < w->n_by; i++) {
+		char by[16];
+		str_print(by, WG_BY "%s", w->by[i]);
+		list_put(&l, by);
+	}
 	list_end(&l);
 }
 
@@ -239,6 +254,42 @@ static int mapped_get(char *value, struct parsed *out)
 	return 0;
 }
 
+static int wireguard_next_get(char *e, struct wg_say *w)
+{
+	char *key = strchr(e, ':');
+	uint64_t port;
+
+	if (!key)
+		return -EINVAL;
+	*key++ = '\0';
+	if (parse_u64(e, 1, UINT16_MAX, &port) < 0 || !str_copy(w->next, key) || !wg_say_slots_differ(w))
+		return -EINVAL;
+	w->next_port = (uint16_t)port;
+	return 0;
+}
+
+/* What follows key and port */
+static int wireguard_more_get(char *e, struct wg_say *w)
+{
+	if (strncmp(e, WG_NEXT, strlen(WG_NEXT)) == 0)
+		return wireguard_next_get(e + strlen(WG_NEXT), w);
+	if (str_eq(e, WG_RELAY)) {
+		w->relay = true;
+		return 0;
+	}
+	if (strncmp(e, WG_BY, strlen(WG_BY)) == 0) {
+		e += strlen(WG_BY);
+		if (w->n_by >= WG_RELAYS || !wg_ring_id_valid(e) || !str_copy(w->by[w->n_by], e))
+			return -EINVAL;
+		w->n_by++;
+		return 0;
+	}
+	if (w->n_ring >= WG_RING || !wg_ring_id_valid(e) || !str_copy(w->ring[w->n_ring], e))
+		return -EINVAL;
+	w->n_ring++;
+	return 0;
+}
+
 static int wireguard_get(char *value, struct wg_say *ret)
 {
 	struct wg_say w = {.n_ring = 0};
@@ -250,11 +301,9 @@ static int wireguard_get(char *value, struct wg_say *ret)
 	    parse_u64(e, 1, UINT16_MAX, &port) < 0)
 		return -EINVAL;
 	w.port = (uint16_t)port;
-	while ((e = element_next(&value))) {
-		if (w.n_ring >= WG_RING || !wg_ring_id_valid(e) || !str_copy(w.ring[w.n_ring], e))
+	while ((e = element_next(&value)))
+		if (wireguard_more_get(e, &w) < 0)
 			return -EINVAL;
-		w.n_ring++;
-	}
 	*ret = w;
 	return 0;
 }

@@ -76,6 +76,8 @@ bool message_add(struct wire_msg *whole, const struct wire_msg *part)
 	if (whole->n_subnets + part->n_subnets > LIMIT_SUBNETS || whole->n_mapped + part->n_mapped > LIMIT_SUBNETS ||
 	    whole->n_avoid + part->n_avoid > LIMIT_AVOID || whole->n_groups + part->n_groups > LIMIT_GROUPS)
 		return false;
+	if (part->part == 1)
+		whole->wireguard = part->wireguard;
 	memcpy(&whole->subnets[whole->n_subnets], part->subnets, part->n_subnets * sizeof(part->subnets[0]));
 	whole->n_subnets += part->n_subnets;
 	memcpy(&whole->mapped[whole->n_mapped], part->mapped, part->n_mapped * sizeof(part->mapped[0]));

@@ -290,7 +290,7 @@ static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, 
 		buf_printf(b, ",\"uplink\":\"%s\"", ip_format(&m->uplink, ip));
 	if (m->epoch)
 		buf_printf(b, ",\"epoch\":%u", (unsigned)m->epoch);
-	if (m->wireguard.key[0]) {
+	if (m->wireguard.key[0] && part == 1) {
 		buf_puts(b, ",\"wireguard\":");
 		wg_say_print(b, &m->wireguard);
 	}
@@ -357,14 +357,16 @@ static void items_encode(struct buf *b, const struct wire_msg *m, size_t from, s
 	buf_puts(b, "]}");
 }
 
-/* Deal the items out. Return: how many parts that makes, ends[] where each ends; 0: more than WIRE_PARTS */
-static unsigned items_deal(const struct wire_msg *m, size_t head, size_t later_bytes, size_t ends[static WIRE_PARTS])
+/* Deal the items out; the first part has a head of its own length. Return: how many parts that makes, ends[] where each
+ * ends; 0: more than WIRE_PARTS */
+static unsigned items_deal(const struct wire_msg *m, size_t first_head, size_t head, size_t later_bytes,
+			   size_t ends[static WIRE_PARTS])
 {
 	size_t n = items_count(m), at = 0, bytes = WIRE_BYTES;
 	unsigned parts = 0;
 
 	do {
-		size_t used = head + LISTS_BYTES, first = at;
+		size_t used = (parts ? head : first_head) + LISTS_BYTES, first = at;
 
 		if (parts == WIRE_PARTS)
 			return 0;
@@ -390,14 +392,17 @@ void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg)
 
 	assert(m->n_subnets <= LIMIT_SUBNETS && m->n_mapped <= LIMIT_SUBNETS && m->n_avoid <= LIMIT_AVOID &&
 	       m->n_groups <= LIMIT_GROUPS);
-	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
+	head_encode(&b, m, 1, WIRE_PARTS);
 	if (!m->host_id[0]) {
 		fn(arg, b.data, b.len);
 		return;
 	}
-	parts = items_deal(m, b.len, WIRE_BYTES, ends);
+	size_t first_head = b.len;
+	buf_clear(&b);
+	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
+	parts = items_deal(m, first_head, b.len, WIRE_BYTES, ends);
 	if (parts == 0)
-		parts = items_deal(m, b.len, LIMIT_DATAGRAM - LIMIT_SEAL, ends);
+		parts = items_deal(m, first_head, b.len, LIMIT_DATAGRAM - LIMIT_SEAL, ends);
 	assert(parts > 0);
 	for (unsigned part = 1; part <= parts; part++) {
 		buf_clear(&b);

@@ -16,7 +16,8 @@
  *                 when we are in a container ourselves), then /proc/PID/ns/net
  *
  * Opening vni:N creates it when it is missing and BROKER_CREATE is set, and makes it a router: forwarding on, rp_filter
- * off, redirects off, no IPv6 autoconfiguration, lo up. Likewise wireguard, which forwards nothing.
+ * off, redirects off, no IPv6 autoconfiguration, lo up. Likewise wireguard, which forwards nothing without
+ * BROKER_RELAY.
  */
 #ifndef IO_BROKER_H
 #define IO_BROKER_H
@@ -44,8 +45,8 @@ enum broker_op {
 			    that come from there. The table goes when the descriptor is closed, by the kernel
 			    (NFT_TABLE_F_OWNER, Linux 5.12): whoever dies, Docker's resolver answers again */
 	BROKER_WIREGUARD,	 /* wireguard only: where the kernel has none, run `wireguard-go IFACE` in the host's
-				    namespace, IFACE        being ours: drwg and 8 hex digits; answered when it listens, also
-				    when it        did before. It        outlives us */
+				    namespace, IFACE being ours: drwg, 8 hex digits and b or nothing; answered when it
+				    listens, also when it did before. It outlives us */
 	BROKER_WIREGUARD_SOCKET, /* wireguard only: -> unix socket, connected to it (its UAPI) */
 	BROKER_FORWARD, /* host: only: make the kernel copy multicast; the lines of forward_rule.h come as a memfd. The
 			   table stays when the role ends; no line removes it. Answers as BROKER_NFT */
@@ -68,7 +69,7 @@ enum broker_nic {
 	BROKER_NIC_ALL = 7
 };
 
-enum broker_flags { BROKER_CREATE = 1 };
+enum broker_flags { BROKER_CREATE = 1, BROKER_RELAY = 2 };
 enum broker_dns {
 	BROKER_DNS_LISTEN, /* bound to DNS_ADDRESS and a port of the kernel's choice: here the queries come */
 	BROKER_DNS_ASK	   /* from DNS_ADDRESS, connected to Docker's resolver: here they go on, see dns_rule.h */

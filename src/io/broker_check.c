@@ -78,10 +78,13 @@ static bool nic_ok(const char *s)
 	return true;
 }
 
-/* "drwg" and 8 hex digits: what the router calls the host's WireGuard device */
+/* "drwg", 8 hex digits, and "b" for the second: what the router calls the host's WireGuard devices */
 static bool wireguard_ok(const char *s)
 {
-	return strlen(s) == 12 && strncmp(s, "drwg", 4) == 0 && strspn(s + 4, "0123456789abcdef") == 8;
+	size_t len = strlen(s);
+
+	return (len == 12 || (len == 13 && s[12] == 'b')) && strncmp(s, "drwg", 4) == 0 &&
+	       strspn(s + 4, "0123456789abcdef") >= 8;
 }
 
 static bool below(const char *dir, const char *top)
@@ -163,7 +166,8 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		return err_set(err, -EINVAL, "%s: takes no interface", op);
 	switch (ask->op) {
 	case BROKER_OPEN:
-		ok = ask->arg == 0 || (ask->arg == BROKER_CREATE && ours);
+		ok = ask->arg == 0 || (ask->arg == BROKER_CREATE && ours) ||
+		     (ask->arg == (BROKER_CREATE | BROKER_RELAY) && ask->target == TARGET_WIREGUARD);
 		break;
 	case BROKER_NETLINK:
 		ok = ask->arg == NETLINK_ROUTE || ask->arg == NETLINK_NETFILTER ||

@@ -150,7 +150,7 @@ static int open_pinned(const struct broker_server *s, const struct broker_ask *a
 	}
 	if (fd < 0 || ask->op != BROKER_OPEN)
 		return fd;
-	rc = router_setup(fd, ask->target == TARGET_VNI, err);
+	rc = router_setup(fd, ask->target == TARGET_VNI || ask->arg & BROKER_RELAY, err);
 	if (rc < 0) {
 		close(fd);
 		return err_wrap(err, "%s", ask->ns.name);

@@ -46,7 +46,8 @@ pid_t child_pid(const struct child *c);
 void child_signal(struct child *c, int signum);
 /** child_forget() - No more callback; the process goes on, is reaped and freed when it ends */
 void child_forget(struct child *c);
-/** child_abandon() - Likewise, but freed now: at our own end, when no loop waits for the process any more. NULL is fine */
+/** child_abandon() - Likewise, but freed now: at our own end, when no loop waits for the process any more; NULL is fine
+ */
 void child_abandon(struct child *c);
 /**
  * child_reap_orphans() - As PID 1: reap what ended and is no child of child_spawn(); call it on SIGCHLD

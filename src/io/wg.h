@@ -15,7 +15,7 @@
 #include "base/base.h"
 
 #define WG_KEY_BYTES 32
-#define WG_ALLOWED   2		 /* that are kept; ours has one */
+#define WG_ALLOWED   3		 /* that are kept; ours have no more */
 #define WG_PEERS_MAX 16384	 /* as LIMIT_PEERS; more is not read */
 #define WG_LINE	     256	 /* of text, and more than any line that is known */
 #define WG_REPLY_MAX (16u << 20) /* of text in one answer */

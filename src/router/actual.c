@@ -283,8 +283,25 @@ static void nft_table_done(struct nft_table *t)
 void net_wg_done(struct net_wg *w)
 {
 	wg_device_done(&w->device);
-	free(w->announced);
+	free(w->notes);
 	*w = (struct net_wg){0};
+}
+
+#define WG_NAME_B 13 /* length of "drwg01234567b" */
+
+void net_wg_name(const char *host_id, unsigned slot, char ret[static 16])
+{
+	snprintf(ret, 16, "drwg%.8s%s", host_id, slot ? "b" : "");
+}
+
+struct link *net_wg_link(const struct net *n, unsigned slot)
+{
+	for (size_t i = 0; n && i < n->n_links; i++) {
+		struct link *l = &n->links[i];
+		if ((l->kind == LINK_WIREGUARD || l->kind == LINK_TUN) && (strlen(l->name) == WG_NAME_B) == (slot != 0))
+			return l;
+	}
+	return NULL;
 }
 
 static int wg_peer_cmp(const void *a, const void *b)
@@ -313,7 +330,8 @@ bool link_kind_fits(enum link_kind desired, enum link_kind actual)
 
 void net_clear(struct net *n)
 {
-	net_wg_done(&n->wg);
+	for (size_t i = 0; i < WG_SLOTS; i++)
+		net_wg_done(&n->wg[i]);
 	free(n->links);
 	entry_set_done(&n->entries);
 	nft_table_done(&n->nft);

@@ -461,14 +461,15 @@ static void wg_changed(void *arg, int code, const char *why)
 	run_go(a);
 }
 
-/* Those that stand together are one request */
+/* Those of one device, which stand together, are one request */
 static void run_wg(struct apply *a)
 {
 	struct run *run = a->run;
 	struct wg_change c = {0};
 
 	run->wg_from = run->wg_to = run->at;
-	while (run->wg_to < run->n && is_wg(&run->ops[run->wg_to]))
+	unsigned slot = run->ops[run->at].wg->slot;
+	while (run->wg_to < run->n && is_wg(&run->ops[run->wg_to]) && run->ops[run->wg_to].wg->slot == slot)
 		run->wg_to++;
 	c.peers = run->wg = xcalloc(run->wg_to - run->wg_from, sizeof(*run->wg));
 	for (size_t i = run->wg_from; i < run->wg_to; i++) {
@@ -484,7 +485,7 @@ static void run_wg(struct apply *a)
 	}
 	run->at = run->wg_to;
 	run->busy = true;
-	wg_control_change(observe_wireguard(a->observe), &c, wg_changed, a);
+	wg_control_change(observe_wireguard(a->observe), slot, &c, wg_changed, a);
 	explicit_bzero(&c, sizeof(c));
 }
 

@@ -8,6 +8,7 @@
 
 #include "router/desired_parts.h"
 #include "router/mcast.h"
+#include "router/wg_path.h"
 #include "router/wireguard.h"
 
 const struct ip leg_next_hop4 = {AF_INET, {169, 254, 77, 77}};
@@ -216,7 +217,8 @@ uint32_t desired_add_vxlan(const struct desired_input *in, struct net *net, uint
 	l->mtu = overlay_mtu(in);
 	l->up = true;
 	l->vxlan.vni = vni;
-	l->vxlan.local = in->wg ? wireguard_ip(in->host_id) : in->local;
+	if (!in->wg) /* else the routes there say what each packet is sent from */
+		l->vxlan.local = in->local;
 	l->vxlan.inside = in->wg != NULL;
 	l->vxlan.port = port;
 	uint32_t mtu = l->mtu; /* @l dies with the next link */
@@ -253,9 +255,10 @@ void desired_add_peers(const struct desired_input *in, struct desired *d, struct
 		const struct claim *c = &d->claims.v[i];
 		if (c->refused || !c->peer || (same_host_via && overlaps_stack(in->config, &c->prefix)))
 			continue;
-		if (!wireguard_speaks(in, c->peer))
+		const struct wg_path *path = d->paths ? wg_paths_find(d->paths, c->peer->host_id) : NULL;
+		if (!wireguard_speaks(in, c->peer) || !in->wg != !path)
 			continue;
-		struct ip outer = in->wg ? wireguard_ip(c->peer->host_id) : c->peer->vxlan_endpoint.ip;
+		struct ip outer = path ? path->to : c->peer->vxlan_endpoint.ip;
 		uint16_t port = c->peer->vxlan_endpoint.port;
 		/* Two stacks of one host, each with a router container: they meet on the uplink network that they
 		 * share. */
@@ -491,7 +494,7 @@ void desired_make(const struct desired_input *in, struct desired *ret)
 				v->mtu = desired_add_vxlan(in, vni_net, stack->vni, dev, in->config->vxlan_port);
 				add_error_source(in, vni_net, dev, stack->vni);
 				str_copy(v->devices[0].name, dev);
-				v->devices[0].local = net_link(vni_net, dev)->vxlan.local;
+				v->devices[0].local = in->wg ? ret->state.wireguard.address : in->local;
 				v->devices[0].port = in->config->vxlan_port;
 				v->n_devices = 1;
 				desired_add_peers(in, ret, vni_net, stack->vni, dev, NULL);
@@ -530,6 +533,9 @@ void desired_done(struct desired *d)
 {
 	net_list_done(&d->nets);
 	claims_done(&d->claims);
+	if (d->paths)
+		wg_paths_done(d->paths);
+	free(d->paths);
 	free(d->wants);
 	router_state_done(&d->state);
 	memset(d, 0, sizeof(*d));

@@ -34,6 +34,7 @@
 #define NIC_ROUTES_MAX	    65536 /* routes in containers' namespaces in all; beyond that containers keep to the leg */
 
 struct wg_own;
+struct wg_paths;
 
 struct desired_input {
 	const struct config *config;
@@ -61,6 +62,7 @@ struct desired {
 	struct claims claims; /* borrow from inventory and discovery */
 	struct desired_want *wants;
 	size_t n_wants, cap_wants;
+	struct wg_paths *paths;	   /* to other hosts inside WireGuard; borrow from discovery; NULL: not encrypted */
 	struct router_state state; /* for router.json: all but counters, pending and last_update */
 };
 

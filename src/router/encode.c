@@ -194,6 +194,9 @@ static void encode_vxlan_local(struct nlmsghdr *nlh, const struct link *l)
 {
 	const struct ip *local = &l->vxlan.local;
 
+	/* inside, routes say what each packet is sent from; the family must be told all the same */
+	if (l->vxlan.inside && !local->family)
+		put_ip(nlh, IFLA_VXLAN_LOCAL6, AF_INET6, (const uint8_t[16]){0});
 	if (local->family)
 		put_ip(nlh, local->family == AF_INET ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, local->family, local->b);
 }

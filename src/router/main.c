@@ -23,6 +23,7 @@
 #include "router/refused.h"
 #include "router/wg_control.h"
 #include "router/wg_own.h"
+#include "router/wg_renew.h"
 #include "state/config.h"
 #include "state/identity.h"
 #include "state/join.h"
@@ -33,6 +34,7 @@
 #define FAILURE_TOLD_US USEC_PER_SEC
 #define STREAK_MAX	16 /* plans in a row that changed something: somebody works against us, slow down */
 #define WRITE_DELAY_US	(20 * USEC_PER_MSEC)
+#define RENEW_US	(2 * USEC_PER_SEC) /* between two looks whether the old WireGuard key may go */
 #define WRITE_RETRY_US	(2 * USEC_PER_SEC)
 
 struct failure {
@@ -58,8 +60,9 @@ struct router {
 	struct apply *apply;
 	struct dirwatch *watch;
 	struct sigwatch *signals[3];
-	struct timer *replan, *retry, *write, *tell;
+	struct timer *replan, *retry, *write, *tell, *renew;
 	struct wg_own *wg; /* NULL: traffic between hosts is not encrypted */
+	struct wg_renew renewal;
 	struct inventory inventory;
 	struct discovery discovery;
 	bool have_inventory, have_discovery;
@@ -465,6 +468,29 @@ static bool vnis_opening(const struct router *r, const struct desired *d)
 	return false;
 }
 
+/* WireGuard: what the others are to be told of relays, and whether the key that is to follow may do so */
+static void wireguard_step(struct router *r, const struct wg_paths *paths)
+{
+	static const struct net_id id = {.kind = NET_WIREGUARD};
+	struct err err;
+
+	if (r->config.dry_run)
+		return;
+	wg_own_by(&r->dir, &r->config, r->wg, paths);
+	if (!r->wg->next.present)
+		return;
+	if (!timer_is_set(r->renew))
+		timer_start(r->renew, RENEW_US);
+	if (!wg_renew_done(&r->renewal, r->wg, paths, net_list_find(observe_nets(r->observe), &id), mono_now().us))
+		return;
+	wg_renew_free(&r->renewal);
+	if (wg_own_renewed(&r->dir, &r->config, r->wg, &err) < 0)
+		log_warning("the new WireGuard key is not kept", kv_str("why", err.text));
+	else
+		log_info("the new WireGuard key has taken over", kv_int("port", r->wg->say.port));
+	plan_later(r);
+}
+
 static void on_replan(void *arg)
 {
 	struct router *r = arg;
@@ -485,6 +511,8 @@ static void on_replan(void *arg)
 		desired_make_alone(&in, &d);
 	else
 		desired_make(&in, &d);
+	if (d.paths)
+		wireguard_step(r, d.paths);
 	watch_nets(r, &d);
 	if (vnis_opening(r, &d)) {
 		desired_done(&d);
@@ -683,11 +711,14 @@ static int router_init(struct router *r, struct err *err)
 	r->retry = timer_new(&r->loop, "retry", on_changed, r);
 	r->tell = timer_new(&r->loop, "tell", on_changed, r);
 	r->write = timer_new(&r->loop, "write", on_write, r);
+	r->renew = timer_new(&r->loop, "renew", on_changed, r);
 	r->observe = observe_new(&r->loop, r->broker, on_changed, r);
 	r->apply = apply_new(&r->loop, r->broker, r->observe);
 	if ((code = wg_own_load(&r->dir, &r->config, &r->wg, err)) != 0)
 		return code;
-	wg_own_remember(&r->state, observe_wireguard(r->observe));
+	wg_own_remember(&r->state, r->wg, observe_wireguard(r->observe));
+	if (r->wg && r->wg->say.relay)
+		observe_wireguard_relay(r->observe);
 	observe_want(r->observe, &(struct net_id){.kind = NET_HOST}, "", 0);
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
@@ -715,6 +746,8 @@ static void router_done(struct router *r)
 	timer_free(r->replan);
 	timer_free(r->retry);
 	timer_free(r->tell);
+	timer_free(r->renew);
+	wg_renew_free(&r->renewal);
 	timer_free(r->write);
 	for (size_t i = 0; i < ARRAY_LEN(r->signals); i++)
 		sigwatch_free(r->signals[i]);

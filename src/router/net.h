@@ -21,6 +21,7 @@
 #include "base/base.h"
 #include "io/wg.h"
 #include "state/limits.h"
+#include "state/wireguard.h"
 
 #define ROUTER_PROTOCOL	 212
 #define ROUTER_ALIAS	 "docker-router:"
@@ -155,11 +156,19 @@ struct foreign_route {
 	char dev[16];
 };
 
-/** struct net_wg - The WireGuard device of NET_WIREGUARD */
+/** struct wg_note - Of a peer, beside what the device tells; actual only */
+struct wg_note {
+	struct endpoint announced; /* what we told the device last; none: not known */
+	bool settled;		   /* there is a session, and has been for some seconds */
+	bool lost;		   /* there is none, and what was sent for some seconds did not bring one about */
+};
+
+/** struct net_wg - The WireGuard device of one slot in NET_WIREGUARD */
 struct net_wg {
-	bool present;		    /* actual: it has been read */
-	struct wg_device device;    /* peers sorted by key */
-	struct endpoint *announced; /* actual: as device.peers: what we told it last; none: not known */
+	bool present;		 /* actual: the rest is what it is now */
+	bool known;		 /* actual: the rest is what it was when it was read last */
+	struct wg_device device; /* peers sorted by key */
+	struct wg_note *notes;	 /* actual: as device.peers */
 };
 
 struct net {
@@ -173,7 +182,7 @@ struct net {
 	struct nft_table nft;
 	struct nft_table
 		shortcut; /* of family netdev, without sets or JSON. NET_HOST: see shortcut.h; NET_VNI: mcast.h */
-	struct net_wg wg;
+	struct net_wg wg[WG_SLOTS];
 	/* actual, NET_HOST only; not default routes, not ours, not local/broadcast/multicast, not unreachable */
 	struct foreign_route *foreign;
 	size_t n_foreign, cap_foreign;
@@ -193,6 +202,9 @@ bool net_id_same(const struct net_id *a, const struct net_id *b);
 const char *net_id_print(const struct net_id *id,
 			 char out[static 96]); /* "host", "vni:1000", "ct:ID", "wireguard" (broker's words) */
 void net_wg_done(struct net_wg *w);
+/** net_wg_name() - Of a slot's device. net_wg_link() - It, desired or actual; NULL: there is none */
+void net_wg_name(const char *host_id, unsigned slot, char ret[static 16]);
+struct link *net_wg_link(const struct net *n, unsigned slot);
 /** wg_peer_find() - By the public key, among sorted ones. wg_peers_sort() - So */
 const struct wg_peer *wg_peer_find(const struct wg_device *d, const uint8_t key[static WG_KEY_BYTES]);
 void wg_peers_sort(struct wg_device *d);

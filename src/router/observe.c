@@ -31,6 +31,7 @@ struct observe {
 	struct call **calls;
 	size_t n_calls, cap_calls;
 	struct wg_control *wireguard;
+	bool relay;	     /* the WireGuard namespace forwards */
 	struct timer *soon;  /* this turn's work and the call of changed() */
 	struct timer *later; /* work that must wait */
 };
@@ -241,12 +242,18 @@ static void watch_open_own(struct watch *w)
 	watch_start(w);
 }
 
+static int open_flags(const struct watch *w)
+{
+	if (w->net->id.kind == NET_WIREGUARD)
+		return BROKER_CREATE | (w->o->relay ? BROKER_RELAY : 0);
+	return w->net->id.kind == NET_VNI ? BROKER_CREATE : 0;
+}
+
 static void watch_open(struct watch *w)
 {
 	w->tried = mono_now();
 	if (w->o->broker)
-		watch_ask(w, BROKER_OPEN,
-			  w->net->id.kind == NET_VNI || w->net->id.kind == NET_WIREGUARD ? BROKER_CREATE : 0, -1);
+		watch_ask(w, BROKER_OPEN, open_flags(w), -1);
 	else
 		watch_open_own(w);
 }
@@ -333,6 +340,11 @@ struct nl *observe_net_genl(const struct observe *o)
 struct wg_control *observe_wireguard(const struct observe *o)
 {
 	return o->wireguard;
+}
+
+void observe_wireguard_relay(struct observe *o)
+{
+	o->relay = true;
 }
 
 struct net *observe_wireguard_net(const struct observe *o)

@@ -53,6 +53,8 @@ struct nl *observe_net_nf(const struct observe *o, const struct net_id *id);
 struct nl *observe_net_genl(const struct observe *o);
 /** observe_wireguard() - Reads and changes the WireGuard device, see wg_control.h */
 struct wg_control *observe_wireguard(const struct observe *o);
+/** observe_wireguard_relay() - Its namespace is to forward; before it is opened */
+void observe_wireguard_relay(struct observe *o);
 /** observe_wireguard_net() - NET_WIREGUARD to be written to, or NULL: not ready. observe_wireguard_changed() - It was
  */
 struct net *observe_wireguard_net(const struct observe *o);

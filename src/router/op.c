@@ -14,7 +14,7 @@ static void print_link(struct buf *out, const struct op *o)
 	buf_printf(out, "link add %s", l->name);
 	if (l->kind == LINK_VXLAN)
 		buf_printf(out, " type vxlan id %" PRIu32 " local %s dstport %u nolearning mtu %" PRIu32, l->vxlan.vni,
-			   ip_format(&l->vxlan.local, ip), l->vxlan.port, l->mtu);
+			   l->vxlan.local.family ? ip_format(&l->vxlan.local, ip) : "any", l->vxlan.port, l->mtu);
 	else if (l->kind == LINK_WIREGUARD)
 		buf_printf(out, " type wireguard mtu %" PRIu32, l->mtu);
 	else
@@ -51,15 +51,16 @@ static void print_wg(struct buf *out, const struct op *o)
 	const struct wg_peer_change *c = &o->wg->peer;
 	char text[ENDPOINT_STRLEN], prefix[PREFIX_STRLEN];
 
+	buf_puts(out, o->wg->slot ? "wireguard-b " : "wireguard ");
 	if (o->kind == OP_WG_DEVICE) {
-		buf_puts(out, "wireguard set");
+		buf_puts(out, "set");
 		if (o->wg->set_private_key)
 			buf_puts(out, " private-key ...");
 		if (o->wg->set_port)
 			buf_printf(out, " listen-port %u", (unsigned)o->wg->port);
 		return;
 	}
-	buf_puts(out, o->kind == OP_WG_PEER ? "wireguard peer " : "wireguard remove peer ");
+	buf_puts(out, o->kind == OP_WG_PEER ? "peer " : "remove peer ");
 	for (size_t i = 0; i < 4; i++)
 		buf_printf(out, "%02x", c->peer.key[i]);
 	if (c->set_endpoint)

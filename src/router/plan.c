@@ -214,11 +214,12 @@ static void plan_links(struct plan *p, const struct net_list *desired, const str
 	}
 }
 
-static struct op_wg *wg_op(struct plan *p, enum op_kind kind, const struct net *net)
+static struct op_wg *wg_op(struct plan *p, enum op_kind kind, const struct net *net, unsigned slot)
 {
 	struct op *o = op_add(p, kind, net);
 
 	o->wg = xcalloc(1, sizeof(*o->wg));
+	o->wg->slot = slot;
 	return o->wg;
 }
 
@@ -236,7 +237,7 @@ void op_wg_free(struct op_wg *w)
  */
 static bool endpoint_differs(const struct net_wg *a, size_t i, const struct wg_peer *want)
 {
-	const struct endpoint *had = a->announced ? &a->announced[i] : &(struct endpoint){0};
+	const struct endpoint *had = a->notes ? &a->notes[i].announced : &(struct endpoint){0};
 	const struct wg_peer *is = &a->device.peers[i];
 
 	if (ip_is_none(&had->ip))
@@ -248,13 +249,18 @@ static bool allowed_same(const struct wg_peer *a, const struct wg_peer *b)
 {
 	if (a->n_allowed != b->n_allowed || a->n_allowed > WG_ALLOWED)
 		return false;
-	for (size_t i = 0; i < a->n_allowed; i++)
-		if (prefix_cmp(&a->allowed[i], &b->allowed[i]) != 0)
+	for (size_t i = 0; i < a->n_allowed; i++) { /* the device has an order of its own */
+		bool there = false;
+		for (size_t k = 0; k < b->n_allowed && !there; k++)
+			there = prefix_cmp(&a->allowed[i], &b->allowed[k]) == 0;
+		if (!there)
 			return false;
+	}
 	return true;
 }
 
-static void plan_wg_peer(struct plan *p, const struct net *d, const struct net_wg *a, const struct wg_peer *want)
+static void plan_wg_peer(struct plan *p, const struct net *d, unsigned slot, const struct net_wg *a,
+			 const struct wg_peer *want)
 {
 	const struct wg_peer *is = a ? wg_peer_find(&a->device, want->key) : NULL;
 	struct wg_peer_change c = {.set_psk = true, .set_endpoint = true, .set_allowed = true, .peer = *want};
@@ -267,29 +273,29 @@ static void plan_wg_peer(struct plan *p, const struct net *d, const struct net_w
 		c.set_allowed = !allowed_same(is, want);
 	}
 	if (c.set_psk || c.set_endpoint || c.set_keepalive || c.set_allowed)
-		wg_op(p, OP_WG_PEER, d)->peer = c;
+		wg_op(p, OP_WG_PEER, d, slot)->peer = c;
 	explicit_bzero(&c, sizeof(c));
 }
 
 /* Who is not desired goes first: of one whose key has changed, the address is wanted by the new one. */
-static void plan_wireguard(struct plan *p, const struct net_list *desired, const struct net_list *actual)
+static void plan_wg_device(struct plan *p, const struct net_list *desired, const struct net_list *actual,
+			   const struct net *d, const struct net *an, unsigned slot)
 {
-	static const struct net_id id = {.kind = NET_WIREGUARD};
-	const struct net *d = net_list_find(desired, &id), *an = ready_net(actual, &id);
-	const struct net_wg *a = an && an->wg.present ? &an->wg : NULL;
+	const struct net_wg *a = an->wg[slot].present ? &an->wg[slot] : NULL;
+	const struct link *l = net_wg_link(d, slot);
 
-	if (!d || !an || !d->n_links)
+	if (!l)
 		return;
-	enum fate fate = link_fate(desired, actual, d, d->links[0].name);
+	enum fate fate = link_fate(desired, actual, d, l->name);
 	if (fate == FATE_MISSING || (fate == FATE_STAYS && !a))
 		return; /* it will be read */
 	if (fate == FATE_MADE)
 		a = NULL;
-	const struct wg_device *want = &d->wg.device;
+	const struct wg_device *want = &d->wg[slot].device;
 	bool key = !a || memcmp(a->device.private_key, want->private_key, WG_KEY_BYTES) != 0;
 	bool port = !a || a->device.port != want->port;
 	if (key || port) {
-		struct op_wg *w = wg_op(p, OP_WG_DEVICE, d);
+		struct op_wg *w = wg_op(p, OP_WG_DEVICE, d, slot);
 		w->set_private_key = key;
 		w->set_port = port;
 		memcpy(w->private_key, want->private_key, WG_KEY_BYTES);
@@ -297,12 +303,21 @@ static void plan_wireguard(struct plan *p, const struct net_list *desired, const
 	}
 	for (size_t i = 0; a && i < a->device.n_peers; i++)
 		if (!wg_peer_find(want, a->device.peers[i].key)) {
-			struct wg_peer_change *c = &wg_op(p, OP_WG_REMOVE, an)->peer;
+			struct wg_peer_change *c = &wg_op(p, OP_WG_REMOVE, an, slot)->peer;
 			c->remove = true;
 			memcpy(c->peer.key, a->device.peers[i].key, WG_KEY_BYTES);
 		}
 	for (size_t i = 0; i < want->n_peers; i++)
-		plan_wg_peer(p, d, a, &want->peers[i]);
+		plan_wg_peer(p, d, slot, a, &want->peers[i]);
+}
+
+static void plan_wireguard(struct plan *p, const struct net_list *desired, const struct net_list *actual)
+{
+	static const struct net_id id = {.kind = NET_WIREGUARD};
+	const struct net *d = net_list_find(desired, &id), *a = ready_net(actual, &id);
+
+	for (unsigned slot = 0; d && a && slot < WG_SLOTS; slot++)
+		plan_wg_device(p, desired, actual, d, a, slot);
 }
 
 /* A small cache: entries of a device come by the thousand. */

@@ -7,7 +7,7 @@
  * needs:
  *
  *   1. nft tables (the guard stands before the door opens)
- *   2. links that go; 3. links that come; 4. links that change; the peers of the WireGuard device: first who comes
+ *   2. links that go; 3. links that come; 4. links that change; the peers of the WireGuard devices
  *   5. addresses, neighbours, FDB entries, routes, rules: first what comes or changes, then what goes (no gap); in host
  *      and containers only after the router namespaces, so that nobody is sent where nothing waits
  *   6. the leg's shortcut, whose rules hang on devices
@@ -39,6 +39,7 @@ enum op_kind {
 
 /** struct op_wg - What an operation on the WireGuard device says; holds secrets */
 struct op_wg {
+	unsigned slot;
 	bool set_private_key, set_port;
 	uint8_t private_key[WG_KEY_BYTES];
 	uint16_t port;

@@ -419,20 +419,39 @@ void ruleset_router(const struct ruleset_router *in, struct nft_table *t)
 	finish(&r, t);
 }
 
-void ruleset_wireguard(const struct ruleset_host *in, const char *device, struct nft_table *t)
+/* From one host to another that does not reach it; each prefix is of one session's hosts */
+static void relay_rule(struct rules *r, const char *chain_name, const struct prefix *p, const char *untracked)
+{
+#define WITHIN "{\"prefix\":{\"addr\":\"%s\",\"len\":%u}}"
+	char a[IP_STRLEN];
+	const char *ip = ip_format(&p->ip, a);
+
+	command(r, "rule",
+		"\"chain\":\"%s\",\"expr\":[" MATCH(PAYLOAD("ip6", "saddr"), WITHIN) "," MATCH(
+			PAYLOAD("ip6", "daddr"), WITHIN) ",%s{\"accept\":null}]",
+		chain_name, ip, p->len, ip, p->len, untracked);
+#undef WITHIN
+}
+
+void ruleset_wireguard(const struct ruleset_wireguard *in, struct nft_table *t)
 {
 	struct rules r = {0};
 
 	chain(&r, "prerouting", "prerouting", "filter", PRIORITY_BELOW_RAW);
 	chain(&r, "output", "output", "filter", PRIORITY_BELOW_RAW);
-	guard(&r, t, in);
+	chain(&r, "forward", "forward", "filter", 0);
+	guard(&r, t, &in->host);
+	for (size_t i = 0; i < in->n_relayed; i++) {
+		relay_rule(&r, "prerouting", in->relayed[i], "{\"notrack\":null},");
+		relay_rule(&r, "forward", in->relayed[i], "");
+	}
 	/* What is left is for nobody here, but errors (ICMPv6; by number, the name needs /etc/protocols): a path's MTU
 	 * must be learned. */
-	command(&r, "rule",
-		"\"chain\":\"prerouting\",\"expr\":[" MATCH(IIFNAME, "\"%s\"") "," MATCH_NOT(
-			"{\"meta\":{\"key\":\"l4proto\"}}", "58") ",{\"drop\":null}]",
-		device);
-	chain(&r, "forward", "forward", "filter", 0);
+	for (size_t i = 0; i < in->n_devices; i++)
+		command(&r, "rule",
+			"\"chain\":\"prerouting\",\"expr\":[" MATCH(IIFNAME, "\"%s\"") "," MATCH_NOT(
+				"{\"meta\":{\"key\":\"l4proto\"}}", "58") ",{\"drop\":null}]",
+			in->devices[i]);
 	command(&r, "rule", "\"chain\":\"forward\",\"expr\":[{\"drop\":null}]");
 	finish(&r, t);
 }

@@ -78,8 +78,16 @@ struct ruleset_host {
  * and with mapped subnets also "members4", "members6" (interval): all prefixes of the VNI
  */
 void ruleset_host(const struct ruleset_host *in, struct nft_table *t);
-/** ruleset_wireguard() - The namespace of the WireGuard device: nothing but VXLAN of ours, and what @in->vnis allow */
-void ruleset_wireguard(const struct ruleset_host *in, const char *device, struct nft_table *t);
+/** struct ruleset_wireguard - @relayed: prefixes that are forwarded, each to itself only, since we relay */
+struct ruleset_wireguard {
+	struct ruleset_host host; /* vnis and port */
+	const char *devices[2];
+	size_t n_devices;
+	const struct prefix *relayed[2];
+	size_t n_relayed;
+};
+/** ruleset_wireguard() - The namespace of the WireGuard devices: nothing but VXLAN of ours, and what the VNIs allow */
+void ruleset_wireguard(const struct ruleset_wireguard *in, struct nft_table *t);
 void ruleset_router(const struct ruleset_router *in, struct nft_table *t);
 /**
  * ruleset_alone() - The two-container form: guard, MSS, mapped subnets, and the stack's way out by @uplink_dev (Docker

@@ -12,10 +12,13 @@
 #define POLL_US	   (3 * USEC_PER_SEC)
 #define TIMEOUT_US (5 * USEC_PER_SEC)
 #define TELL_US	   (30 * USEC_PER_SEC) /* handshakes are news so often */
+#define FRESH_S	   185		       /* WireGuard ends a session after 180 */
+#define SETTLED_US (4 * USEC_PER_SEC)  /* until then the other end has made up its mind too */
+#define LOST_US	   (11 * USEC_PER_SEC) /* two handshakes, 5 s apart, and some more */
 
 /* struct talk - One request to wireguard-go. @change: it sets something */
 struct talk {
-	struct wg_control *c;
+	struct device *d;
 	struct buf out;
 	size_t sent;
 	int fd;
@@ -27,9 +30,25 @@ struct talk {
 	bool change;
 };
 
+/* struct seen - Of a peer. Times are monotonic, 0: not so */
 struct seen {
 	uint8_t key[WG_KEY_BYTES];
 	struct endpoint announced;
+	int64_t fresh_us; /* it has a session since; 1: before we looked */
+	int64_t tried_us; /* it has none, and something was sent to it since; 1: an earlier run gave it up */
+	uint64_t tx;
+};
+
+/* struct device - That of one slot */
+struct device {
+	struct wg_control *c;
+	unsigned slot;
+	int read_ifindex; /* of the link that was read last; 0: none */
+	int64_t told_us;
+	struct talk *reading;
+	struct seen *seen; /* by key, where that is needed: @sorted */
+	size_t n_seen, cap_seen;
+	bool sorted;
 };
 
 struct wg_control {
@@ -38,12 +57,10 @@ struct wg_control {
 	struct observe *o;
 	struct timer *poll, *answer;
 	uint16_t family;
-	int64_t told_us;
-	int read_ifindex; /* of the link that was read last; 0: none */
-	struct talk *reading, *changing;
-	struct seen *seen; /* sorted by nothing: looked through once a read */
-	size_t n_seen, cap_seen;
+	struct device devices[WG_SLOTS];
 	/* the change under way */
+	struct talk *changing;
+	struct device *changed;
 	wg_control_fn *fn;
 	void *arg;
 	int code;
@@ -52,36 +69,73 @@ struct wg_control {
 	size_t n_told;
 };
 
-static const struct link *device_link(const struct net *n)
+static const struct link *device_link(const struct device *d)
 {
-	for (size_t i = 0; n && i < n->n_links; i++)
-		if (n->links[i].kind == LINK_WIREGUARD || n->links[i].kind == LINK_TUN)
-			return &n->links[i];
-	return NULL;
+	return net_wg_link(observe_wireguard_net(d->c->o), d->slot);
 }
 
-/* --- what was announced --- */
+/* --- what is known of peers --- */
 
-static struct seen *seen_find(const struct wg_control *c, const uint8_t *key)
+static int seen_cmp(const void *a, const void *b)
 {
-	for (size_t i = 0; i < c->n_seen; i++)
-		if (memcmp(c->seen[i].key, key, WG_KEY_BYTES) == 0)
-			return &c->seen[i];
-	return NULL;
+	return memcmp(((const struct seen *)a)->key, ((const struct seen *)b)->key, WG_KEY_BYTES);
 }
 
-void wg_control_remember(struct wg_control *c, const uint8_t key[static WG_KEY_BYTES], const struct endpoint *announced)
+static struct seen *seen_find(struct device *d, const uint8_t *key)
 {
-	struct seen *s = seen_find(c, key);
+	struct seen what = {0};
 
-	if (!s) {
-		if (c->n_seen >= WG_PEERS_MAX)
-			return;
-		s = xgrow(&c->seen, c->n_seen, &c->cap_seen);
-		c->n_seen++;
-		memcpy(s->key, key, WG_KEY_BYTES);
-	}
+	memcpy(what.key, key, WG_KEY_BYTES);
+	if (!d->sorted && d->n_seen)
+		qsort(d->seen, d->n_seen, sizeof(*d->seen), seen_cmp);
+	d->sorted = true;
+	return d->n_seen ? bsearch(&what, d->seen, d->n_seen, sizeof(*d->seen), seen_cmp) : NULL;
+}
+
+/* Valid until the next one is made. NULL: there are too many */
+static struct seen *seen_make(struct device *d, const uint8_t *key)
+{
+	struct seen *s = seen_find(d, key);
+
+	if (s || d->n_seen >= WG_PEERS_MAX)
+		return s;
+	s = xgrow(&d->seen, d->n_seen, &d->cap_seen);
+	d->n_seen++;
+	d->sorted = false;
+	memcpy(s->key, key, WG_KEY_BYTES);
+	return s;
+}
+
+void wg_control_remember(struct wg_control *c, unsigned slot, const uint8_t key[static WG_KEY_BYTES],
+			 const struct endpoint *announced, bool lost)
+{
+	struct seen *s = seen_make(&c->devices[slot], key);
+
+	if (!s)
+		return;
 	s->announced = *announced;
+	if (lost)
+		s->tried_us = 1;
+}
+
+/* What this reading adds. @first: of this device by us: a session that is there is older than we */
+static void seen_note(struct seen *s, const struct wg_peer *p, bool first, int64_t now_us, int64_t wall_s,
+		      struct wg_note *ret)
+{
+	bool fresh = p->handshake_s && wall_s - p->handshake_s < FRESH_S;
+
+	if (!fresh)
+		s->fresh_us = 0;
+	else if (!s->fresh_us)
+		s->fresh_us = first ? 1 : now_us;
+	if (fresh)
+		s->tried_us = 0;
+	else if (!s->tried_us && !first && p->tx > s->tx)
+		s->tried_us = now_us;
+	s->tx = p->tx;
+	ret->announced = s->announced;
+	ret->settled = s->fresh_us && now_us - s->fresh_us >= SETTLED_US;
+	ret->lost = s->tried_us && now_us - s->tried_us >= LOST_US;
 }
 
 /* --- what was read --- */
@@ -118,34 +172,54 @@ static bool handshakes_same(const struct wg_device *a, const struct wg_device *b
 	return true;
 }
 
-/* Takes the contents of @d */
-static void device_take(struct wg_control *c, struct wg_device *d, int ifindex)
+static bool notes_same(const struct net_wg *w, const struct wg_note *notes)
 {
-	struct net *n = observe_wireguard_net(c->o);
-	const struct link *l = device_link(n);
+	for (size_t i = 0; i < w->device.n_peers; i++)
+		if (w->notes[i].settled != notes[i].settled || w->notes[i].lost != notes[i].lost)
+			return false;
+	return true;
+}
+
+static struct wg_note *notes_make(struct device *d, const struct wg_device *read, bool first)
+{
+	struct wg_note *notes = xcalloc(read->n_peers + 1, sizeof(*notes));
+	int64_t now_us = mono_now().us, wall_s = wall_now().ms / 1000;
+
+	for (size_t i = 0; i < read->n_peers; i++) /* all first: one that is new costs a sort */
+		(void)seen_make(d, read->peers[i].key);
+	for (size_t i = 0; i < read->n_peers; i++) {
+		struct seen *s = seen_find(d, read->peers[i].key);
+		if (s)
+			seen_note(s, &read->peers[i], first, now_us, wall_s, &notes[i]);
+	}
+	return notes;
+}
+
+/* Takes the contents of @read */
+static void device_take(struct device *d, struct wg_device *read, int ifindex)
+{
+	struct net *n = observe_wireguard_net(d->c->o);
+	const struct link *l = device_link(d);
 
 	if (!l || l->ifindex != ifindex) { /* another one since */
-		wg_device_done(d);
+		wg_device_done(read);
 		return;
 	}
-	wg_peers_sort(d);
-	bool same = n->wg.present && c->read_ifindex == ifindex && device_same(&n->wg.device, d) &&
-		    (mono_now().us - c->told_us < TELL_US || handshakes_same(&n->wg.device, d));
+	struct net_wg *w = &n->wg[d->slot];
+	wg_peers_sort(read);
+	struct wg_note *notes = notes_make(d, read, d->read_ifindex == 0);
+	bool same = w->present && d->read_ifindex == ifindex && device_same(&w->device, read) && notes_same(w, notes) &&
+		    (mono_now().us - d->told_us < TELL_US || handshakes_same(&w->device, read));
 	if (!same)
-		c->told_us = mono_now().us;
-	net_wg_done(&n->wg);
-	n->wg.present = true;
-	n->wg.device = *d;
-	n->wg.announced = xcalloc(d->n_peers + 1, sizeof(*n->wg.announced));
-	for (size_t i = 0; i < d->n_peers; i++) {
-		const struct seen *s = seen_find(c, d->peers[i].key);
-		if (s)
-			n->wg.announced[i] = s->announced;
-	}
-	*d = (struct wg_device){0};
-	c->read_ifindex = ifindex;
+		d->told_us = mono_now().us;
+	net_wg_done(w);
+	w->present = w->known = true;
+	w->device = *read;
+	w->notes = notes;
+	*read = (struct wg_device){0};
+	d->read_ifindex = ifindex;
 	if (!same)
-		observe_wireguard_changed(c->o);
+		observe_wireguard_changed(d->c->o);
 }
 
 /* --- the kernel's --- */
@@ -209,6 +283,13 @@ static int kernel_change(struct wg_control *c, const struct link *l, const struc
 
 static void change_ended(struct wg_control *c, int code, const char *why);
 
+/* A reading soon is not put off by one that has just ended */
+static void poll_later(struct wg_control *c)
+{
+	if (!timer_is_set(c->poll))
+		timer_start(c->poll, POLL_US);
+}
+
 static void talk_free(struct talk *t)
 {
 	if (!t)
@@ -226,18 +307,18 @@ static void talk_free(struct talk *t)
 
 static void talk_ended(struct talk *t, int code, const char *why)
 {
-	struct wg_control *c = t->c;
+	struct wg_control *c = t->d->c;
 
 	if (t->change) {
 		c->changing = NULL;
 		change_ended(c, code, why);
 	} else {
-		c->reading = NULL;
+		t->d->reading = NULL;
 		if (code == 0)
-			device_take(c, &t->device, t->ifindex);
+			device_take(t->d, &t->device, t->ifindex);
 		else
 			log_debug("WireGuard device not read", kv_str("why", why));
-		timer_start(c->poll, POLL_US);
+		poll_later(c);
 	}
 	talk_free(t);
 }
@@ -286,9 +367,10 @@ static void on_talk(void *arg, int events)
 
 static void on_connected(void *arg, int code, int fd, const char *text)
 {
-	struct wg_control *c = arg;
-	/* one connection is as good as another; that of a talk that was given up meanwhile is left over */
-	struct talk *t = c->reading && c->reading->fd < 0 ? c->reading : c->changing;
+	struct device *d = arg;
+	struct wg_control *c = d->c;
+	/* one connection to a device is as good as another; that of a talk that was given up meanwhile is left over */
+	struct talk *t = d->reading && d->reading->fd < 0 ? d->reading : c->changed == d ? c->changing : NULL;
 
 	if (!t || t->fd >= 0) {
 		autoclose_(&fd);
@@ -308,63 +390,78 @@ static void on_timeout(void *arg)
 	talk_ended(arg, -ETIMEDOUT, "wireguard-go does not answer");
 }
 
-static struct talk *talk_new(struct wg_control *c, const struct link *l, bool change)
+static struct talk *talk_new(struct device *d, const struct link *l, bool change)
 {
 	struct talk *t = xcalloc(1, sizeof(*t));
 
-	t->c = c;
+	t->d = d;
 	t->fd = -1;
 	t->change = change;
 	t->ifindex = l->ifindex;
 	if (!change)
 		t->reader.device = &t->device;
-	t->timeout = timer_new(c->loop, "wireguard-go", on_timeout, t);
+	t->timeout = timer_new(d->c->loop, "wireguard-go", on_timeout, t);
 	timer_start(t->timeout, TIMEOUT_US);
 	return t;
 }
 
-static void talk_connect(struct wg_control *c, const struct link *l)
+static void talk_connect(struct device *d, const struct link *l)
 {
 	struct broker_ns ns = {.name = "wireguard"};
 
 	str_copy(ns.iface, l->name);
-	broker_call(c->broker, BROKER_WIREGUARD_SOCKET, &ns, 0, -1, on_connected, c);
+	broker_call(d->c->broker, BROKER_WIREGUARD_SOCKET, &ns, 0, -1, on_connected, d);
 }
 
 /* --- reading --- */
 
+static void device_poll(struct device *d)
+{
+	const struct link *l = device_link(d);
+	struct wg_device read = {0};
+	struct err err;
+
+	if (!l || !l->alias[0] || d->reading)
+		return; /* wg_control_look() comes back */
+	if (l->kind == LINK_TUN) {
+		d->reading = talk_new(d, l, false);
+		wg_uapi_get(&d->reading->out);
+		talk_connect(d, l);
+		return;
+	}
+	if (kernel_read(d->c, l, &read, &err) == 0)
+		device_take(d, &read, l->ifindex);
+	else
+		log_debug("WireGuard device not read", kv_str("why", err.text));
+	wg_device_done(&read);
+	poll_later(d->c);
+}
+
 static void on_poll(void *arg)
 {
 	struct wg_control *c = arg;
-	struct net *n = observe_wireguard_net(c->o);
-	const struct link *l = device_link(n);
-	struct wg_device d = {0};
-	struct err err;
 
-	if (!l || !l->alias[0] || c->reading)
-		return; /* wg_control_look() comes back */
-	if (l->kind == LINK_TUN) {
-		c->reading = talk_new(c, l, false);
-		wg_uapi_get(&c->reading->out);
-		talk_connect(c, l);
-		return;
-	}
-	if (kernel_read(c, l, &d, &err) == 0)
-		device_take(c, &d, l->ifindex);
-	else
-		log_debug("WireGuard device not read", kv_str("why", err.text));
-	wg_device_done(&d);
-	timer_start(c->poll, POLL_US);
+	for (size_t i = 0; i < WG_SLOTS; i++)
+		device_poll(&c->devices[i]);
 }
 
 void wg_control_look(struct wg_control *c)
 {
 	struct net *n = observe_wireguard_net(c->o);
-	const struct link *l = device_link(n);
 
-	if (l && l->alias[0] && (!n->wg.present || l->ifindex != c->read_ifindex)) {
-		net_wg_done(&n->wg);
-		timer_start(c->poll, 0);
+	for (size_t i = 0; i < WG_SLOTS; i++) {
+		struct device *d = &c->devices[i];
+		const struct link *l = device_link(d);
+		if (!l && n && n->wg[i].known) {
+			net_wg_done(&n->wg[i]);
+			/* another one starts from nothing */
+			d->n_seen = 0;
+			d->read_ifindex = 0;
+		}
+		if (l && l->alias[0] && (!n->wg[i].present || l->ifindex != d->read_ifindex)) {
+			n->wg[i].present = false;
+			timer_start(c->poll, 0);
+		}
 	}
 }
 
@@ -377,15 +474,19 @@ static void on_answer(void *arg)
 
 	c->fn = NULL;
 	for (size_t i = 0; c->code == 0 && i < c->n_told; i++)
-		wg_control_remember(c, c->told[i].key, &c->told[i].announced);
+		(void)seen_make(c->changed, c->told[i].key);
+	for (size_t i = 0; c->code == 0 && i < c->n_told; i++) {
+		struct seen *s = seen_find(c->changed, c->told[i].key);
+		if (s)
+			s->announced = c->told[i].announced;
+	}
 	free(steal_ptr(c->told));
 	c->n_told = 0;
 	/* what is so now is read before the next plan is made of it: until then it counts as not known */
 	struct net *n = observe_wireguard_net(c->o);
 	if (n)
-		net_wg_done(&n->wg);
-	if (!c->reading)
-		timer_start(c->poll, 0);
+		n->wg[c->changed->slot].present = false;
+	timer_start(c->poll, 0);
 	if (fn)
 		fn(c->arg, c->code, c->why);
 }
@@ -397,9 +498,11 @@ static void change_ended(struct wg_control *c, int code, const char *why)
 	timer_start(c->answer, 0);
 }
 
-void wg_control_change(struct wg_control *c, const struct wg_change *change, wg_control_fn *fn, void *arg)
+void wg_control_change(struct wg_control *c, unsigned slot, const struct wg_change *change, wg_control_fn *fn,
+		       void *arg)
 {
-	const struct link *l = device_link(observe_wireguard_net(c->o));
+	struct device *d = c->changed = &c->devices[slot];
+	const struct link *l = device_link(d);
 	struct err err = {0};
 
 	c->fn = fn;
@@ -414,13 +517,13 @@ void wg_control_change(struct wg_control *c, const struct wg_change *change, wg_
 		c->told[c->n_told++].announced = p->peer.endpoint;
 	}
 	/* a read that is under way may tell what was before */
-	talk_free(steal_ptr(c->reading));
+	talk_free(steal_ptr(d->reading));
 	if (!l) {
 		change_ended(c, -ENODEV, "the WireGuard device is not there");
 	} else if (l->kind == LINK_TUN) {
-		c->changing = talk_new(c, l, true);
+		c->changing = talk_new(d, l, true);
 		wg_uapi_set(&c->changing->out, change);
-		talk_connect(c, l);
+		talk_connect(d, l);
 	} else {
 		int rc = kernel_change(c, l, change, &err);
 		change_ended(c, rc, err.text);
@@ -434,6 +537,8 @@ struct wg_control *wg_control_new(uv_loop_t *loop, struct broker *broker, struct
 	c->loop = loop;
 	c->broker = broker;
 	c->o = o;
+	for (unsigned i = 0; i < WG_SLOTS; i++)
+		c->devices[i] = (struct device){.c = c, .slot = i};
 	c->poll = timer_new(loop, "wireguard", on_poll, c);
 	c->answer = timer_new(loop, "wireguard-answer", on_answer, c);
 	return c;
@@ -443,11 +548,13 @@ void wg_control_free(struct wg_control *c)
 {
 	if (!c)
 		return;
-	talk_free(c->reading);
+	for (size_t i = 0; i < WG_SLOTS; i++) {
+		talk_free(c->devices[i].reading);
+		free(c->devices[i].seen);
+	}
 	talk_free(c->changing);
 	timer_free(c->poll);
 	timer_free(c->answer);
-	free(c->seen);
 	free(c->told);
 	free(c);
 }

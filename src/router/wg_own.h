@@ -7,6 +7,7 @@
 #define ROUTER_WG_OWN_H
 
 #include "router/wg_control.h"
+#include "router/wg_path.h"
 #include "router/wireguard.h"
 #include "state/config.h"
 
@@ -16,7 +17,11 @@ int wg_own_load(const struct state_dir *d, const struct config *c, struct wg_own
 /** wg_own_reload() - After SIGHUP and `join`: the keys again. What cannot be read stays as it was, and that is said */
 void wg_own_reload(const struct state_dir *d, const struct config *c, struct wg_own *w);
 void wg_own_free(struct wg_own *w); /* wiped; NULL is fine */
+/** wg_own_renewed() - The key that was to follow is the key now, and the others are told */
+int wg_own_renewed(const struct state_dir *d, const struct config *c, struct wg_own *w, struct err *err) MUST_USE;
+/** wg_own_by() - The relays that we are reached by; told when they are others than before */
+void wg_own_by(const struct state_dir *d, const struct config *c, struct wg_own *w, const struct wg_paths *paths);
 /** wg_own_remember() - What an earlier run told the device, from router.json */
-void wg_own_remember(const struct router_state *before, struct wg_control *c);
+void wg_own_remember(const struct router_state *before, const struct wg_own *w, struct wg_control *c);
 
 #endif

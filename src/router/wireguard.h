@@ -7,10 +7,11 @@
  *	         device's socket            ^
  *	                                    +-- UDP 4789: the socket of ........ vx1000wg
  *
- * One device per host. Made in the host's namespace, where its socket stays, and moved; the VXLAN devices are made in
- *its namespace and moved to theirs. So whatever a VXLAN device sends goes into the tunnel or nowhere: there is nothing
- *else in that namespace. Who another host is, its public key says, which travels sealed; its address inside is computed
- *from host_id, and WireGuard believes a source address of nobody else.
+ * One device per host, and a second while its key changes (wg_path.h). Made in the host's namespace, where its socket
+ *stays, and moved; the VXLAN devices are made in its namespace and moved to theirs. So whatever a VXLAN device sends
+ *goes into the tunnel or nowhere: there is nothing else in that namespace. Who another host is, its public key says,
+ *which travels sealed; its address inside is computed from host_id, and WireGuard believes a source address of nobody
+ *else. Which address of ours is the source, the routes say: the VXLAN devices have none of their own.
  */
 #ifndef ROUTER_WIREGUARD_H
 #define ROUTER_WIREGUARD_H
@@ -19,13 +20,21 @@
 #include "state/keyring.h"
 #include "state/wireguard.h"
 
+/** struct wg_own_key - A key of ours, and with it a device */
+struct wg_own_key {
+	bool present;
+	unsigned slot;
+	uint8_t private_key[WG_KEY_BYTES];
+};
 /** struct wg_own - Our side; secret */
 struct wg_own {
-	uint8_t private_key[WG_KEY_BYTES];
+	struct wg_own_key now, next;
 	struct wg_say say; /* what the others are told */
 	struct keyring ring;
 };
 
+/** wireguard_hosts() - One peer of each host, by host_id; of several stacks the one that was said last. To be freed */
+const struct peer **wireguard_hosts(const struct discovery *disc, size_t *ret_n);
 /** wireguard_speaks() - Does traffic of ours go to this peer? Both encrypt, with a key in common, or neither does */
 bool wireguard_speaks(const struct desired_input *in, const struct peer *p);
 /** wireguard_mtu() - Of the device */

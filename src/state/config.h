@@ -116,6 +116,7 @@ struct config {
 	enum encryption encryption;	/* ENCRYPTION none; discovery and router */
 	uint16_t wireguard_port;	/* WIREGUARD_PORT 51820 */
 	uint32_t wireguard_keepalive_s; /* WIREGUARD_KEEPALIVE; 0: none */
+	bool wireguard_relay;		/* WIREGUARD_RELAY off */
 	bool dry_run;			/* --dry-run */
 	/* names */
 	char names_domain[64]; /* NAMES_DOMAIN docker-router.internal; lower case, without dots at its ends */

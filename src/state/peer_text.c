@@ -118,6 +118,17 @@ static bool take_number(struct scan *in, uint64_t max, uint64_t *ret)
 	return digits && n <= max && in->s < in->end && *in->s != '.' && *in->s != 'e' && *in->s != 'E';
 }
 
+static bool take_word(struct scan *in, const char *word)
+{
+	size_t n = strlen(word);
+
+	skip_space(in);
+	if ((size_t)(in->end - in->s) <= n || memcmp(in->s, word, n) != 0)
+		return false;
+	in->s += n;
+	return true;
+}
+
 static bool take_prefixes(struct scan *in, struct prefix *ret, size_t max, size_t *ret_n)
 {
 	char text[PREFIX_STRLEN];
@@ -172,35 +183,67 @@ static bool take_ip(struct scan *in, struct ip *ret)
 	return take_string(in, text, sizeof(text)) && ip_parse(text, ret) == 0;
 }
 
-/* {"key":"..","port":51820,"ring":["1a2b3c4d"]}, in this order, as we write it */
-static bool take_wireguard(struct scan *in, struct wg_say *w)
+/* ["1a2b3c4d",...], at most @max */
+static bool take_ids(struct scan *in, char (*ret)[WG_RING_ID], size_t max, uint8_t *ret_n)
+{
+	if (!take(in, '['))
+		return false;
+	if (take(in, ']'))
+		return true;
+	do {
+		if (*ret_n >= max || !take_string(in, ret[*ret_n], WG_RING_ID) || !wg_ring_id_valid(ret[*ret_n]))
+			return false;
+		++*ret_n;
+	} while (take(in, ','));
+	return take(in, ']');
+}
+
+static bool take_word_key(struct scan *in, const char *expected)
 {
 	char name[8];
+
+	return take_string(in, name, sizeof(name)) && str_eq(name, expected) && take(in, ':');
+}
+
+/* "key":"..","port":51820 */
+static bool take_wg_key(struct scan *in, char ret[static WG_KEY_TEXT], uint16_t *ret_port)
+{
 	uint8_t key[32], any = 0;
 	uint64_t port;
 
-	*w = (struct wg_say){0};
-	if (!take(in, '{') || !take_string(in, name, sizeof(name)) || !str_eq(name, "key") || !take(in, ':') ||
-	    !take_string(in, w->key, sizeof(w->key)) || !take(in, ',') || !take_string(in, name, sizeof(name)) ||
-	    !str_eq(name, "port") || !take(in, ':') || !take_number(in, UINT16_MAX, &port) || !port || !take(in, ',') ||
-	    !take_string(in, name, sizeof(name)) || !str_eq(name, "ring") || !take(in, ':') || !take(in, '['))
-		return false;
-	if (!take(in, ']')) {
-		do {
-			if (w->n_ring >= WG_RING || !take_string(in, w->ring[w->n_ring], WG_RING_ID) ||
-			    !wg_ring_id_valid(w->ring[w->n_ring]))
-				return false;
-			w->n_ring++;
-		} while (take(in, ','));
-		if (!take(in, ']'))
-			return false;
-	}
-	w->port = (uint16_t)port;
-	if (!take(in, '}') || !wg_key_parse(w->key, key))
+	if (!take_word_key(in, "key") || !take_string(in, ret, WG_KEY_TEXT) || !take(in, ',') ||
+	    !take_word_key(in, "port") || !take_number(in, UINT16_MAX, &port) || !port || !wg_key_parse(ret, key))
 		return false;
 	for (size_t i = 0; i < sizeof(key); i++)
 		any |= key[i];
+	*ret_port = (uint16_t)port;
 	return any != 0;
+}
+
+/* As wg_say_print() writes it, in this order; what may be left out behind the ring */
+static bool take_wireguard(struct scan *in, struct wg_say *w)
+{
+	char name[8];
+
+	*w = (struct wg_say){0};
+	if (!take(in, '{') || !take_wg_key(in, w->key, &w->port) || !take(in, ',') || !take_word_key(in, "ring") ||
+	    !take_ids(in, w->ring, WG_RING, &w->n_ring))
+		return false;
+	while (take(in, ',')) {
+		bool ok = take_string(in, name, sizeof(name)) && take(in, ':');
+		if (ok && str_eq(name, "next") && !w->next[0])
+			ok = take(in, '{') && take_wg_key(in, w->next, &w->next_port) && take(in, '}') &&
+			     wg_say_slots_differ(w);
+		else if (ok && str_eq(name, "relay"))
+			ok = w->relay = take_word(in, "true");
+		else if (ok && str_eq(name, "by") && !w->n_by)
+			ok = take_ids(in, w->by, WG_RELAYS, &w->n_by);
+		else
+			ok = false;
+		if (!ok)
+			return false;
+	}
+	return take(in, '}');
 }
 
 enum key {

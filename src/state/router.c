@@ -151,6 +151,16 @@ static json_t *wireguard_to_json(const struct rs_wireguard *w)
 	json_put_int(o, "port", w->port);
 	json_put_ip(o, "address", &w->address);
 	json_put_int(o, "mtu", w->mtu);
+	if (w->relay)
+		json_put(o, "relay", json_true());
+	if (w->next_device[0]) {
+		json_t *next = json_object();
+		json_put_str(next, "device", w->next_device);
+		json_put_str(next, "key", w->next_key);
+		json_put_int(next, "port", w->next_port);
+		json_put_int(next, "ready", (int64_t)w->n_ready);
+		json_put(o, "next", next);
+	}
 	for (size_t i = 0; i < w->n_peers; i++) {
 		const struct rs_wg_peer *p = &w->peers[i];
 		json_t *op = json_object();
@@ -158,6 +168,12 @@ static json_t *wireguard_to_json(const struct rs_wireguard *w)
 		json_put_str(op, "host_name", p->host_name);
 		json_put_str(op, "key", p->key);
 		json_put_ip(op, "address", &p->address);
+		if (p->device[0])
+			json_put_str(op, "device", p->device);
+		if (p->relay[0]) {
+			json_put_str(op, "relay", p->relay);
+			json_put_str(op, "relay_name", p->relay_name);
+		}
 		put_endpoint(op, "announced", &p->announced);
 		put_endpoint(op, "endpoint", &p->endpoint);
 		if (p->handshake.ms)
@@ -233,6 +249,9 @@ static int wg_peer_from_json(const json_t *o, struct rs_wg_peer *p, struct err *
 	    (r = json_optional(json_get_str(o, "host_name", p->host_name, sizeof(p->host_name), err))) < 0 ||
 	    (r = json_required(json_get_str(o, "key", p->key, sizeof(p->key), err), "key", err)) < 0 ||
 	    (r = json_optional(json_get_ip(o, "address", &p->address, err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "device", p->device, sizeof(p->device), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "relay", p->relay, sizeof(p->relay), err))) < 0 ||
+	    (r = json_optional(json_get_str(o, "relay_name", p->relay_name, sizeof(p->relay_name), err))) < 0 ||
 	    (r = endpoint_get(o, "announced", &p->announced, err)) < 0 ||
 	    (r = endpoint_get(o, "endpoint", &p->endpoint, err)) < 0 ||
 	    (r = json_optional(json_get_wall(o, "handshake", &p->handshake, err))) < 0)
@@ -243,7 +262,8 @@ static int wg_peer_from_json(const json_t *o, struct rs_wg_peer *p, struct err *
 static void wireguard_from_json(const json_t *o, struct router_state *s)
 {
 	struct rs_wireguard *w = &s->wireguard;
-	int64_t port = 0, mtu = 0;
+	const json_t *next = json_object_get(o, "next");
+	int64_t port = 0, mtu = 0, next_port = 0, ready = 0;
 	struct err err;
 	if (json_get_str(o, "device", w->device, sizeof(w->device), NULL) < 0 ||
 	    json_optional(json_get_str(o, "namespace", w->ns, sizeof(w->ns), NULL)) < 0 ||
@@ -251,6 +271,12 @@ static void wireguard_from_json(const json_t *o, struct router_state *s)
 	    json_optional(json_get_int(o, "port", 0, UINT16_MAX, &port, NULL)) < 0 ||
 	    json_optional(json_get_int(o, "mtu", 0, UINT32_MAX, &mtu, NULL)) < 0 ||
 	    json_optional(json_get_bool(o, "in_kernel", &w->in_kernel, NULL)) < 0 ||
+	    json_optional(json_get_bool(o, "relay", &w->relay, NULL)) < 0 ||
+	    (json_is_object(next) &&
+	     (json_get_str(next, "device", w->next_device, sizeof(w->next_device), NULL) < 0 ||
+	      json_optional(json_get_str(next, "key", w->next_key, sizeof(w->next_key), NULL)) < 0 ||
+	      json_optional(json_get_int(next, "port", 0, UINT16_MAX, &next_port, NULL)) < 0 ||
+	      json_optional(json_get_int(next, "ready", 0, LIMIT_PEERS, &ready, NULL)) < 0)) ||
 	    json_optional(json_get_ip(o, "address", &w->address, NULL)) < 0) {
 		*w = (struct rs_wireguard){0};
 		problems_add(&s->problems, STATE_ROUTER, "", "wireguard cannot be read");
@@ -258,6 +284,8 @@ static void wireguard_from_json(const json_t *o, struct router_state *s)
 	}
 	w->port = (uint16_t)port;
 	w->mtu = (uint32_t)mtu;
+	w->next_port = (uint16_t)next_port;
+	w->n_ready = (size_t)ready;
 	json_t *peers = json_get_array(o, "peers", &s->problems, "wireguard");
 	for (size_t i = 0; i < json_array_size(peers) && i < LIMIT_PEERS; i++) {
 		struct rs_wg_peer p = {0};

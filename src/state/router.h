@@ -15,7 +15,7 @@
  *	 "held":[{"vni":1000,"prefix":"172.19.0.0/16","host_id":"...","stack_id":"wiki"}],
  *	 "wireguard":{"device":"drwg0123abcd","namespace":"/run/docker-router/<instance>/wireguard","key":"...","port":51820,
  *	   "address":"fd64:7277:..","mtu":1440,"peers":[{"host_id":"...","host_name":"nas","key":"...","address":"fd64:7277:..",
- *	   "announced":"192.0.2.2:51820","endpoint":"192.0.2.2:51820","handshake":"2024-01-15T10:30:00Z"}]},
+ *	   "device":"drwg0123abcd","announced":"192.0.2.2:51820","endpoint":"192.0.2.2:51820","handshake":"2024-01-15T10:30:00Z"}]},
  *	 "pending":[{"operation":"...","why":"..."}],"problems":[...]}
  */
 #ifndef STATE_ROUTER_H
@@ -63,6 +63,8 @@ struct rs_held {
 struct rs_wg_peer {
 	char host_id[HOST_ID_LEN + 1], host_name[64], key[WG_KEY_TEXT];
 	struct ip address;
+	char device[16];			     /* of ours, that takes us there */
+	char relay[HOST_ID_LEN + 1], relay_name[64]; /* "": directly */
 	struct endpoint announced, endpoint;
 	wall_t handshake;
 };
@@ -73,6 +75,11 @@ struct rs_wireguard {
 	uint16_t port;
 	uint32_t mtu;
 	bool in_kernel; /* else by wireguard-go */
+	bool relay;	/* we relay for others */
+	/* the key that is to follow, "": none; hosts that have a session with it */
+	char next_device[16], next_key[WG_KEY_TEXT];
+	uint16_t next_port;
+	size_t n_ready;
 	struct rs_wg_peer *peers;
 	size_t n_peers, cap_peers;
 };

@@ -8,12 +8,28 @@ static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 bool wg_say_same(const struct wg_say *a, const struct wg_say *b)
 {
-	if (!str_eq(a->key, b->key) || a->port != b->port || a->n_ring != b->n_ring)
+	if (!str_eq(a->key, b->key) || a->port != b->port || a->n_ring != b->n_ring || !str_eq(a->next, b->next) ||
+	    a->next_port != b->next_port || a->relay != b->relay || a->n_by != b->n_by)
 		return false;
 	for (size_t i = 0; i < a->n_ring; i++)
 		if (!str_eq(a->ring[i], b->ring[i]))
 			return false;
+	for (size_t i = 0; i < a->n_by; i++)
+		if (!str_eq(a->by[i], b->by[i]))
+			return false;
 	return true;
+}
+
+bool wg_say_slots_differ(const struct wg_say *w)
+{
+	uint8_t a[32], b[32];
+
+	return wg_key_parse(w->key, a) && wg_key_parse(w->next, b) && wg_key_slot(a) != wg_key_slot(b);
+}
+
+unsigned wg_key_slot(const uint8_t public_key[static 32])
+{
+	return public_key[31] & 1; /* the highest bits of it are always 0 */
 }
 
 bool wg_key_parse(const char *text, uint8_t ret[static 32])
@@ -65,33 +81,82 @@ json_t *wg_say_to_json(const struct wg_say *w)
 	for (size_t i = 0; i < w->n_ring; i++)
 		json_array_append_new(ring, json_string(w->ring[i]));
 	json_put(o, "ring", ring);
+	if (w->next[0]) {
+		json_t *next = json_object();
+		json_put_str(next, "key", w->next);
+		json_put_int(next, "port", w->next_port);
+		json_put(o, "next", next);
+	}
+	if (w->relay)
+		json_put(o, "relay", json_true());
+	if (w->n_by) {
+		json_t *by = json_array();
+		for (size_t i = 0; i < w->n_by; i++)
+			json_array_append_new(by, json_string(w->by[i]));
+		json_put(o, "by", by);
+	}
 	return o;
 }
 
-int wg_say_from_json(const json_t *o, struct wg_say *ret, struct err *err)
+/* A key and its port. @what: for the message */
+static int key_from_json(const json_t *o, const char *what, char ret_key[static WG_KEY_TEXT], uint16_t *ret_port,
+			 struct err *err)
 {
-	const json_t *ring = json_object_get(o, "ring");
-	struct wg_say w = {0};
 	uint8_t key[32];
 	int64_t port;
 	int r;
 
-	if (!json_is_object(o))
-		return err_set(err, -EINVAL, "wireguard is no object");
-	if ((r = json_required(json_get_str(o, "key", w.key, sizeof(w.key), err), "key of wireguard", err)) < 0 ||
+	if ((r = json_required(json_get_str(o, "key", ret_key, WG_KEY_TEXT, err), "key of wireguard", err)) < 0 ||
 	    (r = json_required(json_get_int(o, "port", 1, UINT16_MAX, &port, err), "port of wireguard", err)) < 0)
 		return r;
-	if (!wg_key_parse(w.key, key) || memcmp(key, (uint8_t[32]){0}, 32) == 0)
-		return err_set(err, -EINVAL, "key of wireguard: 32 bytes in base64 are allowed");
-	if (!json_is_array(ring) || json_array_size(ring) > WG_RING)
-		return err_set(err, -EINVAL, "ring of wireguard: at most %d ids are allowed", WG_RING);
-	for (size_t i = 0; i < json_array_size(ring); i++) {
-		const char *id = json_string_value(json_array_get(ring, i));
+	if (!wg_key_parse(ret_key, key) || memcmp(key, (uint8_t[32]){0}, 32) == 0)
+		return err_set(err, -EINVAL, "%s of wireguard: 32 bytes in base64 are allowed", what);
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+/* At most @max ids; NULL is none where @optional */
+static int ids_from_json(const json_t *list, const char *what, bool optional, size_t max, char (*ret)[WG_RING_ID],
+			 uint8_t *ret_n, struct err *err)
+{
+	*ret_n = 0;
+	if (optional && (!list || json_is_null(list)))
+		return 0;
+	if (!json_is_array(list) || json_array_size(list) > max)
+		return err_set(err, -EINVAL, "%s of wireguard: at most %zu ids are allowed", what, max);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *id = json_string_value(json_array_get(list, i));
 		if (!id || !wg_ring_id_valid(id))
-			return err_set(err, -EINVAL, "ring of wireguard: ids of 8 hex digits are allowed");
-		str_copy(w.ring[w.n_ring++], id);
+			return err_set(err, -EINVAL, "%s of wireguard: ids of 8 hex digits are allowed", what);
+		snprintf(ret[i], WG_RING_ID, "%s", id);
+		++*ret_n;
 	}
-	w.port = (uint16_t)port;
+	return 0;
+}
+
+int wg_say_from_json(const json_t *o, struct wg_say *ret, struct err *err)
+{
+	const json_t *next = json_object_get(o, "next"), *relay = json_object_get(o, "relay");
+	struct wg_say w = {0};
+	int r;
+
+	if (!json_is_object(o))
+		return err_set(err, -EINVAL, "wireguard is no object");
+	if ((r = key_from_json(o, "key", w.key, &w.port, err)) < 0 ||
+	    (r = ids_from_json(json_object_get(o, "ring"), "ring", false, WG_RING, w.ring, &w.n_ring, err)) < 0 ||
+	    (r = ids_from_json(json_object_get(o, "by"), "by", true, WG_RELAYS, w.by, &w.n_by, err)) < 0)
+		return r;
+	if (next && !json_is_null(next)) {
+		if (!json_is_object(next))
+			return err_set(err, -EINVAL, "next of wireguard is no object");
+		if ((r = key_from_json(next, "next", w.next, &w.next_port, err)) < 0)
+			return r;
+		if (!wg_say_slots_differ(&w))
+			return err_set(err, -EINVAL, "next of wireguard: must be in the other slot than key");
+	}
+	if (relay && !json_is_null(relay) && !json_is_boolean(relay))
+		return err_set(err, -EINVAL, "relay of wireguard: true or false is allowed");
+	w.relay = json_is_true(relay);
 	*ret = w;
 	return 0;
 }
@@ -101,7 +166,14 @@ void wg_say_print(struct buf *b, const struct wg_say *w)
 	buf_printf(b, "{\"key\":\"%s\",\"port\":%u,\"ring\":[", w->key, (unsigned)w->port);
 	for (size_t i = 0; i < w->n_ring; i++)
 		buf_printf(b, "%s\"%s\"", i ? "," : "", w->ring[i]);
-	buf_puts(b, "]}");
+	buf_puts(b, "]");
+	if (w->next[0])
+		buf_printf(b, ",\"next\":{\"key\":\"%s\",\"port\":%u}", w->next, (unsigned)w->next_port);
+	if (w->relay)
+		buf_puts(b, ",\"relay\":true");
+	for (size_t i = 0; i < w->n_by; i++)
+		buf_printf(b, "%s\"%s\"", i ? "," : ",\"by\":[", w->by[i]);
+	buf_puts(b, w->n_by ? "]}" : "}");
 }
 
 static size_t ring_at(const struct wg_say *w, const char *id)

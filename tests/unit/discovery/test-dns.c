@@ -309,6 +309,11 @@ static void test_text(void **state)
 	p.wireguard.n_ring = 2;
 	str_copy(p.wireguard.ring[0], "1a2b3c4d");
 	str_copy(p.wireguard.ring[1], "1a2b3c4e");
+	wg_key_format((const uint8_t[32]){[31] = 1}, p.wireguard.next);
+	p.wireguard.next_port = 51821;
+	p.wireguard.relay = true;
+	p.wireguard.n_by = 1;
+	str_copy(p.wireguard.by[0], "5e6f7a8b");
 	assert_int_equal(ip_parse("172.30.0.3", &p.uplink), 0);
 	for (int i = 0; i < LIMIT_SUBNETS; i++) {
 		char s[PREFIX_STRLEN];

@@ -150,6 +150,12 @@ static void test_split(void **state)
 		assert_true(s.len[i] <= WIRE_BYTES);
 	sent_done(&s);
 	s = (struct sent){0};
+	/* what those do not know of at all */
+	str_copy(m.wireguard.next, "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyE=");
+	m.wireguard.next_port = 51821;
+	m.wireguard.relay = true;
+	for (m.wireguard.n_by = 0; m.wireguard.n_by < WG_RELAYS; m.wireguard.n_by++)
+		str_copy(m.wireguard.by[m.wireguard.n_by], "1a2b3c4d");
 	for (m.n_mapped = 0; m.n_mapped < LIMIT_SUBNETS; m.n_mapped++) {
 		m.mapped[m.n_mapped] = (struct mapped){.subnet = m.subnets[m.n_mapped], .as = m.subnets[m.n_mapped]};
 		m.mapped[m.n_mapped].as.ip.b[2] = 0xff;

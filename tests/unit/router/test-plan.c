@@ -14,6 +14,7 @@
 
 #include "router/desired.h"
 #include "router/plan.h"
+#include "router/wg_renew.h"
 #include "router/wireguard.h"
 #include "state/wg_keys.h"
 
@@ -61,11 +62,12 @@ static void make_actual(struct net_list *actual, const struct inventory *inv)
 
 static void play_wireguard(struct net *n, const struct op *o)
 {
-	struct wg_device *d = &n->wg.device;
+	struct net_wg *w = &n->wg[o->wg->slot];
+	struct wg_device *d = &w->device;
 	const struct wg_peer_change *c = &o->wg->peer;
 	struct wg_peer *p = (struct wg_peer *)wg_peer_find(d, c->peer.key);
 
-	n->wg.present = true;
+	w->present = w->known = true;
 	if (o->kind == OP_WG_DEVICE) {
 		memcpy(d->private_key, o->wg->private_key, WG_KEY_BYTES);
 		d->port = o->wg->port;
@@ -80,15 +82,19 @@ static void play_wireguard(struct net *n, const struct op *o)
 		if (c->set_endpoint)
 			p->endpoint = c->peer.endpoint;
 		p->keepalive_s = c->set_keepalive ? c->peer.keepalive_s : p->keepalive_s;
+		if (c->set_allowed) {
+			p->n_allowed = c->peer.n_allowed;
+			memcpy(p->allowed, c->peer.allowed, sizeof(p->allowed));
+		}
 	} else {
 		*xgrow(&d->peers, d->n_peers, &d->cap_peers) = c->peer;
 		d->n_peers++;
 	}
 	wg_peers_sort(d);
-	free(n->wg.announced);
-	n->wg.announced = xcalloc(d->n_peers + 1, sizeof(*n->wg.announced));
+	free(w->notes);
+	w->notes = xcalloc(d->n_peers + 1, sizeof(*w->notes));
 	for (size_t i = 0; i < d->n_peers; i++)
-		n->wg.announced[i] = d->peers[i].endpoint;
+		w->notes[i].announced = d->peers[i].endpoint;
 }
 
 /* The kernel's part: does what the plan says. What is removed is named by the actual state itself: kept apart first. */
@@ -226,8 +232,10 @@ static void make_own(struct wg_own *w)
 	uint8_t public_key[WG_KEY_BYTES];
 
 	assert_int_equal(keyring_parse(ring, strlen(ring), &w->ring, NULL), 0);
-	memset(w->private_key, 7, sizeof(w->private_key));
-	wg_public(w->private_key, public_key);
+	memset(w->now.private_key, 7, sizeof(w->now.private_key));
+	wg_public(w->now.private_key, public_key);
+	w->now.present = true;
+	w->now.slot = wg_key_slot(public_key);
 	wg_key_format(public_key, w->say.key);
 	w->say.port = 51820;
 	for (size_t i = 0; i < w->ring.n; i++)
@@ -594,7 +602,7 @@ static void test_wireguard(void **state)
 	scene_load(&s, path);
 	scene_plan(&s, &d, &p);
 	play(&s.actual, &p);
-	struct net_wg *a = &net_list_find(&s.actual, &id)->wg;
+	struct net_wg *a = &net_list_find(&s.actual, &id)->wg[s.wg.now.slot];
 	assert_int_equal(a->device.n_peers, 2);
 	/* it roams */
 	a->device.peers[0].endpoint.port = 9999;
@@ -604,19 +612,20 @@ static void test_wireguard(void **state)
 	scene_plan(&s, &d, &p);
 	assert_int_equal(p.n, 0);
 	/* a restart that remembers nothing leaves what works, and replaces what does not */
-	a->announced[0] = a->announced[1] = (struct endpoint){0};
+	a->notes[0].announced = a->notes[1].announced = (struct endpoint){0};
 	struct op_wg *w = only_wg(&s, &d, &p);
 	assert_memory_equal(w->peer.peer.key, a->device.peers[1].key, WG_KEY_BYTES);
 	assert_true(w->peer.set_endpoint && !w->peer.set_psk && !w->peer.set_allowed && !w->peer.set_keepalive);
 	/* it is announced elsewhere */
 	for (size_t i = 0; i < 2; i++)
-		a->announced[i] =
-			wg_peer_find(&net_list_find(&d.nets, &id)->wg.device, a->device.peers[i].key)->endpoint;
-	a->announced[0].port++;
+		a->notes[i].announced =
+			wg_peer_find(&net_list_find(&d.nets, &id)->wg[s.wg.now.slot].device, a->device.peers[i].key)
+				->endpoint;
+	a->notes[0].announced.port++;
 	w = only_wg(&s, &d, &p);
 	assert_int_equal(w->peer.peer.endpoint.port, 51820);
 	assert_true(w->peer.set_endpoint && !w->peer.set_psk && !w->peer.set_allowed && !w->peer.set_keepalive);
-	a->announced[0].port--;
+	a->notes[0].announced.port--;
 	/* another pre-shared key, another address */
 	a->device.peers[0].psk[0]++;
 	w = only_wg(&s, &d, &p);
@@ -646,11 +655,270 @@ static void test_wireguard(void **state)
 	scene_done(&s);
 }
 
+static struct net_wg *scene_wg(struct scene *s, unsigned slot)
+{
+	return &net_list_find(&s->actual, &(struct net_id){.kind = NET_WIREGUARD})->wg[slot];
+}
+
+/* Plan, play, until nothing is left to do; the state that router.json would have is kept */
+static void scene_settle(struct scene *s)
+{
+	size_t left = 1;
+
+	for (int i = 0; i < 4 && left; i++) {
+		struct desired d;
+		struct plan p;
+		scene_plan(s, &d, &p);
+		play(&s->actual, &p);
+		left = p.n;
+		router_state_done(&s->before);
+		s->before = d.state;
+		memset(&d.state, 0, sizeof(d.state));
+		plan_done(&p);
+		desired_done(&d);
+	}
+	assert_int_equal(left, 0);
+}
+
+static const struct entry *scene_fdb(const struct scene *s, const struct ip *to)
+{
+	const struct net *n = net_list_find(&s->actual, &(struct net_id){.kind = NET_VNI, .vni = 1000});
+	size_t it = 0;
+
+	for (const struct entry *e; (e = entry_set_next(&n->entries, &it));)
+		if (e->type == ENTRY_FDB && e->via_family == AF_INET6 && memcmp(e->via, to->b, 16) == 0)
+			return e;
+	return NULL;
+}
+
+static const struct entry *scene_route(const struct scene *s, const struct ip *to, uint8_t len)
+{
+	const struct net *n = net_list_find(&s->actual, &(struct net_id){.kind = NET_WIREGUARD});
+	struct entry what = {.type = ENTRY_ROUTE, .family = AF_INET6, .len = len, .table = 254};
+
+	memcpy(what.dst, to->b, 16);
+	return entry_set_find(&n->entries, &what);
+}
+
+static struct wg_note *note_of(struct net_wg *w, const char *key_text)
+{
+	uint8_t key[WG_KEY_BYTES];
+
+	assert_true(wg_key_parse(key_text, key));
+	const struct wg_peer *p = wg_peer_find(&w->device, key);
+	assert_non_null(p);
+	return &w->notes[p - w->device.peers];
+}
+
+#define H1 "11111111111111111111111111111111" /* its key is in slot 1 */
+#define H2 "22222222222222222222222222222222" /* 0 */
+
+/* Another key of ours: a second device; each host is sent to by it once there is a session, then the first one goes */
+static void test_own_key_follows(void **state)
+{
+	autofree char *path = xasprintf("%s/wireguard.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct ip h1 = wireguard_ip(H1, 1), all = wireguard_net(1).ip;
+	struct scene s;
+	uint8_t public_key[WG_KEY_BYTES];
+	char old[16], name[16];
+
+	scene_load(&s, path);
+	scene_settle(&s);
+	unsigned slot = 1 - s.wg.now.slot;
+	s.wg.next = (struct wg_own_key){.present = true, .slot = slot};
+	memset(s.wg.next.private_key, 9, WG_KEY_BYTES);
+	wg_public(s.wg.next.private_key, public_key);
+	wg_key_format(public_key, s.wg.say.next);
+	s.wg.say.next_port = (uint16_t)(51820 + slot);
+	net_wg_name(HOST_ID, s.wg.now.slot, old);
+	net_wg_name(HOST_ID, slot, name);
+	scene_settle(&s);
+	assert_int_equal(scene_wg(&s, slot)->device.n_peers, 2);
+	assert_int_equal(scene_wg(&s, slot)->device.port, 51820 + slot);
+	assert_int_equal(scene_wg(&s, slot)->device.peers[0].keepalive_s, 25);
+	assert_null(scene_route(&s, &h1, 128));
+	assert_string_equal(scene_route(&s, &all, 32)->dev, old);
+	/* a session on the new one with one of the two */
+	note_of(scene_wg(&s, slot), s.disc.peers[0].wireguard.key)->settled = true;
+	scene_settle(&s);
+	const struct entry *r = scene_route(&s, &h1, 128);
+	struct ip from = wireguard_ip(HOST_ID, slot);
+	assert_non_null(r);
+	assert_string_equal(r->dev, name);
+	assert_memory_equal(r->src, from.b, 16);
+	assert_string_equal(scene_route(&s, &all, 32)->dev, old);
+	assert_int_equal(s.before.wireguard.n_ready, 1);
+	/* a new run, before it has read the devices: as it was */
+	for (unsigned i = 0; i < WG_SLOTS; i++)
+		scene_wg(&s, i)->present = scene_wg(&s, i)->known = false;
+	scene_settle(&s);
+	assert_string_equal(scene_route(&s, &h1, 128)->dev, name);
+	for (unsigned i = 0; i < WG_SLOTS; i++)
+		scene_wg(&s, i)->present = scene_wg(&s, i)->known = true;
+	/* it follows */
+	s.wg.now = s.wg.next;
+	memset(&s.wg.next, 0, sizeof(s.wg.next));
+	str_copy(s.wg.say.key, s.wg.say.next);
+	s.wg.say.next[0] = '\0';
+	scene_settle(&s);
+	assert_string_equal(scene_route(&s, &all, 32)->dev, name);
+	assert_null(scene_route(&s, &h1, 128));
+	const struct net *n = net_list_find(&s.actual, &(struct net_id){.kind = NET_WIREGUARD});
+	assert_null(net_link(n, old));
+	assert_non_null(net_link(n, name));
+	scene_done(&s);
+}
+
+/* Another key of a peer's: a second peer of the device, and what goes to that host goes to the one that answers */
+static void test_other_key_follows(void **state)
+{
+	autofree char *path = xasprintf("%s/wireguard.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct ip was = wireguard_ip(H1, 1), now = wireguard_ip(H1, 0);
+	struct scene s;
+
+	scene_load(&s, path);
+	scene_settle(&s);
+	struct wg_say *say = &s.disc.peers[0].wireguard;
+	wg_key_format((const uint8_t[WG_KEY_BYTES]){3}, say->next);
+	say->next_port = 51820;
+	scene_settle(&s);
+	struct net_wg *w = scene_wg(&s, s.wg.now.slot);
+	assert_int_equal(w->device.n_peers, 3);
+	assert_non_null(scene_fdb(&s, &was));
+	note_of(w, say->next)->settled = true;
+	scene_settle(&s);
+	assert_null(scene_fdb(&s, &was));
+	assert_non_null(scene_fdb(&s, &now));
+	str_copy(say->key, say->next);
+	say->next[0] = '\0';
+	scene_settle(&s);
+	assert_int_equal(w->device.n_peers, 2);
+	assert_non_null(scene_fdb(&s, &now));
+	scene_done(&s);
+}
+
+/* Who does not answer is reached by a relay that both have a session with, and directly again when it does */
+static void test_relay(void **state)
+{
+	autofree char *path = xasprintf("%s/wireguard.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct scene s;
+
+	scene_load(&s, path);
+	unsigned slot = s.wg.now.slot;
+	struct ip direct = wireguard_ip(H1, 1), by = wireguard_relay_ip(H2, 0, H1, 1),
+		  own = wireguard_relay_ip(H2, 0, HOST_ID, slot);
+	struct prefix all = wireguard_relay_prefix(H2, 0);
+	s.disc.peers[1].wireguard.relay = true;
+	s.config.wireguard_keepalive_s = 0;
+	scene_settle(&s);
+	const struct entry *r = scene_route(&s, &all.ip, all.len);
+	assert_non_null(r);
+	assert_memory_equal(r->src, own.b, 16);
+	struct net_wg *w = scene_wg(&s, slot);
+	assert_int_equal(w->device.peers[1].n_allowed, 2);
+	assert_int_equal(prefix_cmp(&w->device.peers[1].allowed[1], &all), 0);
+	assert_int_equal(w->device.peers[0].keepalive_s, 25);
+	/* not as long as one of the two has none with it, or the other tells that it has not */
+	note_of(w, s.disc.peers[0].wireguard.key)->lost = true;
+	scene_settle(&s);
+	assert_non_null(scene_fdb(&s, &direct));
+	note_of(w, s.disc.peers[1].wireguard.key)->settled = true;
+	scene_settle(&s);
+	assert_non_null(scene_fdb(&s, &direct));
+	s.disc.peers[0].wireguard.n_by = 1;
+	str_copy(s.disc.peers[0].wireguard.by[0], "22222222");
+	scene_settle(&s);
+	assert_non_null(scene_fdb(&s, &by));
+	assert_null(scene_fdb(&s, &direct));
+	assert_string_equal(s.before.wireguard.peers[0].relay, H2);
+	/* a new run, before it has read the device */
+	w->present = w->known = false;
+	scene_settle(&s);
+	assert_non_null(scene_fdb(&s, &by));
+	w->present = w->known = true;
+	note_of(w, s.disc.peers[0].wireguard.key)->lost = false;
+	scene_settle(&s);
+	assert_non_null(scene_fdb(&s, &direct));
+	assert_string_equal(s.before.wireguard.peers[0].relay, "");
+	/* a relay takes of each host what that sends by it, and passes on nothing else */
+	s.wg.say.relay = true;
+	scene_settle(&s);
+	struct ip theirs = wireguard_relay_ip(HOST_ID, slot, H1, 1);
+	assert_int_equal(w->device.peers[0].n_allowed, 2);
+	assert_int_equal(ip_cmp(&w->device.peers[0].allowed[1].ip, &theirs), 0);
+	all = wireguard_relay_prefix(HOST_ID, slot);
+	assert_non_null(scene_route(&s, &all.ip, all.len));
+	scene_done(&s);
+}
+
+static struct wg_paths paths_of(struct scene *s)
+{
+	struct wg_paths p;
+
+	wg_paths_make(&(struct desired_input){.config = &s->config,
+					      .host_id = HOST_ID,
+					      .discovery = &s->disc,
+					      .before = &s->before,
+					      .wg = &s->wg,
+					      .actual = &s->actual},
+		      &p);
+	return p;
+}
+
+/* The old key goes when all have a session with the new one, and nothing comes by the old one any more */
+static void test_renewal(void **state)
+{
+	autofree char *path = xasprintf("%s/wireguard.d", getenv("GOLDEN") ? getenv("GOLDEN") : "tests/golden/router");
+	struct wg_renew r = {0};
+	struct scene s;
+	int64_t now = 1000 * USEC_PER_SEC;
+
+	scene_load(&s, path);
+	unsigned slot = s.wg.now.slot;
+	s.wg.next = (struct wg_own_key){.present = true, .slot = 1 - slot};
+	wg_key_format((const uint8_t[WG_KEY_BYTES]){5}, s.wg.say.next);
+	scene_settle(&s);
+	const struct net *n = net_list_find(&s.actual, &(struct net_id){.kind = NET_WIREGUARD});
+	struct wg_note *old = note_of(scene_wg(&s, slot), s.disc.peers[0].wireguard.key),
+		       *first = note_of(scene_wg(&s, 1 - slot), s.disc.peers[0].wireguard.key),
+		       *second = note_of(scene_wg(&s, 1 - slot), s.disc.peers[1].wireguard.key);
+	old->settled = true;
+	for (int step = 0; step < 4; step++) {
+		struct wg_paths p = paths_of(&s);
+		/* one that has a session with the old key is waited for without end */
+		assert_false(wg_renew_done(&r, &s.wg, &p, n, now += 1000 * USEC_PER_SEC));
+		wg_paths_done(&p);
+	}
+	first->settled = true;
+	for (int step = 0; step < 5; step++) {
+		struct wg_paths p = paths_of(&s);
+		bool done = wg_renew_done(&r, &s.wg, &p, n, now += 6 * USEC_PER_SEC);
+		assert_int_equal(done, step == 4);
+		/* the other has none at all: long enough by now. Something comes in by the old device: it is not quiet
+		 */
+		scene_wg(&s, slot)->device.peers[0].rx += step < 2 ? 5000 : 100;
+		wg_paths_done(&p);
+	}
+	wg_renew_free(&r);
+	/* who has no session at all is waited for a little */
+	old->settled = first->settled = second->settled = false;
+	for (int step = 0; step < 9; step++) {
+		struct wg_paths p = paths_of(&s);
+		assert_int_equal(wg_renew_done(&r, &s.wg, &p, n, now += 10 * USEC_PER_SEC), step == 8);
+		wg_paths_done(&p);
+	}
+	wg_renew_free(&r);
+	scene_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden),	cmocka_unit_test(test_heal),	  cmocka_unit_test(test_shortcut),
-		cmocka_unit_test(test_blocked), cmocka_unit_test(test_wireguard),
+		cmocka_unit_test(test_own_key_follows), cmocka_unit_test(test_other_key_follows),
+		cmocka_unit_test(test_relay),		cmocka_unit_test(test_renewal),
+		cmocka_unit_test(test_golden),		cmocka_unit_test(test_heal),
+		cmocka_unit_test(test_shortcut),	cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_wireguard),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

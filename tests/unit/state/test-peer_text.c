@@ -14,7 +14,10 @@ static const char full[] =
 	"\"fd72::/64\"],\"mapped\":[{\"subnet\":\"10.72.0.0/24\",\"as\":\"241.0.7.0/24\"},{\"subnet\":\"fd72::/64\","
 	"\"as\":\"fd64:7264:0:7::/64\"}],\"avoid\":[\"172.17.0.0/16\",\"192.168.0.0/16\"],\"host_id\":\"" HOST
 	"\",\"host_name\":\"nas\",\"vtep_mac\":\"02:00:00:00:00:02\","
-	"\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"epoch\":3,\"seq\":4,\"source\":\"multicast\"}";
+	"\"vtep_ip\":\"fe80::2\",\"uplink\":\"172.30.0.3\",\"epoch\":3,\"wireguard\":{\"key\":"
+	"\"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\","
+	"\"port\":51820,\"ring\":[\"1a2b3c4d\"],\"next\":{\"key\":\"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyE=\","
+	"\"port\":51821},\"relay\":true,\"by\":[\"5e6f7a8b\",\"5e6f7a8c\"]},\"seq\":4,\"source\":\"multicast\"}";
 
 static void test_taken(void **state)
 {

@@ -50,6 +50,34 @@ static void test_private(void **state)
 	assert_int_equal(wg_private_remove(&d, &err), 0);
 }
 
+/* One key follows another, each time in the other slot */
+static void test_next(void **state)
+{
+	struct state_dir d = dir_of(*state);
+	uint8_t key[32], next[32], public_key[32];
+	unsigned slot = 0;
+	struct err err;
+
+	assert_int_equal(wg_next_make(&d, &err), -ENOENT);
+	assert_int_equal(wg_private_load(&d, key, &err), 0);
+	for (int i = 0; i < 3; i++) {
+		wg_public(key, public_key);
+		assert_int_equal(wg_key_slot(public_key), slot);
+		assert_int_equal(wg_next_load(&d, next, &err), -ENOENT);
+		assert_int_equal(wg_next_take(&d, &err), -ENOENT);
+		assert_int_equal(wg_next_make(&d, &err), 0);
+		assert_int_equal(wg_next_make(&d, &err), -EEXIST);
+		assert_int_equal(wg_next_load(&d, next, &err), 0);
+		assert_int_equal(wg_next_take(&d, &err), 0);
+		assert_int_equal(wg_private_load(&d, key, &err), 0);
+		assert_memory_equal(key, next, 32);
+		slot = 1 - slot;
+	}
+	assert_int_equal(wg_next_make(&d, &err), 0);
+	assert_int_equal(wg_private_remove(&d, &err), 0);
+	assert_int_equal(faccessat(d.fd, "keys", F_OK, 0), -1);
+}
+
 /* RFC 7748 section 6.1 */
 static void test_public(void **state)
 {
@@ -88,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_private, tempdir_make, tempdir_remove),
+		cmocka_unit_test_setup_teardown(test_next, tempdir_make, tempdir_remove),
 		cmocka_unit_test(test_public),
 		cmocka_unit_test(test_psk),
 	};

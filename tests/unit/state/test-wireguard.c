@@ -6,7 +6,9 @@
 
 #include "state/wireguard.h"
 
-#define KEY "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+#define KEY  "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+#define NEXT "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyE=" /* in the other slot */
+#define BASE "\"key\":\"" KEY "\",\"port\":51820,\"ring\":[\"1a2b3c4d\",\"00000000\"]"
 
 static void test_key(void **state)
 {
@@ -73,6 +75,49 @@ static void test_say(void **state)
 	assert_int_equal(say("[]", &w), -EINVAL);
 }
 
+/* What may be left out; in each of the forms */
+static void test_more(void **state)
+{
+	static const char *const texts[] = {
+		"{" BASE ",\"next\":{\"key\":\"" NEXT "\",\"port\":51821}}",
+		"{" BASE ",\"relay\":true}",
+		"{" BASE ",\"by\":[\"1a2b3c4d\"]}",
+		"{" BASE ",\"next\":{\"key\":\"" NEXT "\",\"port\":51821},\"relay\":true,"
+		"\"by\":[\"11111111\",\"22222222\",\"33333333\",\"44444444\"]}",
+	};
+	static const char *const bad[] = {
+		"{" BASE ",\"next\":{\"key\":\"" KEY "\",\"port\":51821}}",
+		"{" BASE ",\"next\":{\"key\":\"" NEXT "\",\"port\":0}}",
+		"{" BASE ",\"next\":{\"port\":51821}}",
+		"{" BASE ",\"next\":[]}",
+		"{" BASE ",\"relay\":1}",
+		"{" BASE ",\"by\":[\"111\"]}",
+		"{" BASE ",\"by\":[\"11111111\",\"22222222\",\"33333333\",\"44444444\",\"55555555\"]}",
+	};
+	struct tempdir *t = *state;
+	struct wg_say w, back, before = {0};
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		autobuf struct buf b = {0};
+		assert_int_equal(say(texts[i], &w), 0);
+		assert_false(wg_say_same(&w, &before));
+		before = w;
+		wg_say_print(&b, &w);
+		assert_string_equal(b.data, texts[i]);
+		assert_int_equal(wg_file_write(t->fd, &w, &err), 0);
+		assert_int_equal(wg_file_read(t->fd, NULL, &back, &err), 0);
+		assert_true(wg_say_same(&w, &back));
+	}
+	assert_string_equal(w.next, NEXT);
+	assert_true(w.next_port == 51821 && w.relay && w.n_by == WG_RELAYS);
+	assert_int_equal(say("{" BASE ",\"next\":null,\"relay\":false,\"by\":null}", &w), 0);
+	assert_true(!w.next[0] && !w.relay && !w.n_by);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (say(bad[i], &w) != -EINVAL)
+			fail_msg("\"%s\" was taken", bad[i]);
+}
+
 static struct wg_say ring(const char *a, const char *b, const char *c)
 {
 	const char *ids[] = {a, b, c};
@@ -118,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_key),
 		cmocka_unit_test_setup_teardown(test_say, tempdir_make, tempdir_remove),
+		cmocka_unit_test_setup_teardown(test_more, tempdir_make, tempdir_remove),
 		cmocka_unit_test(test_common_key),
 	};
 
