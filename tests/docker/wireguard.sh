@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4 debian-v6
-# timeout: 240
+# timeout: 300
 # alone: lost packets are counted
 #
 # ENCRYPTION=wireguard on two hosts, by wireguard-go where the kernel has none; a third that has the key and does not
@@ -182,8 +182,31 @@ for h in h1 h2; do
 done
 flow_must a
 
+step "both hosts get another private key under the flow, one after the other and at once"
+renewed() { # HOST KEY-BEFORE: another key, and one device
+	[ "$(jq -r '.wireguard | .key + " " + (.next.key // "none")' "$DIR/$1/state/router.json")" != "$2 none" ] &&
+		[ "$(jq -r '.wireguard.next.key // "none"' "$DIR/$1/state/router.json")" = none ] &&
+		[ "$(in_wg "$1" ip -o link | grep -c drwg)" = 1 ]
+}
+key_of() { jq -r .wireguard.key "$DIR/$1/state/router.json"; }
+flow_start a h1 one 10.72.0.10
+for who in h1 h2 "h1 h2"; do
+	for h in $who; do
+		key_of $h >"$FILES/$h.was"
+		on $h docker-router key renew >/dev/null
+	done
+	for h in $who; do
+		wait_until "another key of $h" 90 renewed $h "$(cat "$FILES/$h.was")"
+	done
+done
+must_fail on h1 docker-router key renew extra
+[ ! -e "$DIR/h1/state/keys/wireguard.next.key" ] || fail "the key that was to follow is left"
+flow_must a
+must_equal "VXLAN of ours on the switch" 0 "$(packets "udp port 4789 and src host $(a 1)")"
+
 step "wireguard-go is killed, and another takes its place"
-kill -9 "$(go_pid h1)"
+go=$(go_pid h1)
+kill -9 "$go"
 new() { [ -n "$(go_pid h1)" ] && [ "$(go_pid h1)" != "$go" ]; }
 wait_until "another wireguard-go" 10 new
 wait_until "one on h1 pings 10.72.0.10" 20 pings h1 one 10.72.0.10
