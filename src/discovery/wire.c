@@ -305,6 +305,7 @@ static void head_encode(struct buf *b, const struct wire_msg *m, unsigned part, 
 enum list { LIST_SUBNETS, LIST_MAPPED, LIST_AVOID, LIST_GROUPS, LIST_N_ };
 static const char *const list_names[] = {"subnets", "mapped", "avoid", "groups"};
 static_assert(ARRAY_LEN(list_names) == LIST_N_, "one name per list");
+#define TYPE_BYTES  8  /* the longest name of a type */
 #define LISTS_BYTES 64 /* the names of all lists, their brackets and commas, and the last bracket */
 
 static size_t items_count(const struct wire_msg *m)
@@ -397,12 +398,14 @@ void wire_encode(const struct wire_msg *m, wire_fn *fn, void *arg)
 		fn(arg, b.data, b.len);
 		return;
 	}
-	size_t first_head = b.len;
+	/* dealt out alike, whatever the type: parts of one seq may be put together with those of another type */
+	size_t pad = TYPE_BYTES - strlen(wire_type_names[m->type]), first_head = b.len + pad;
 	buf_clear(&b);
 	head_encode(&b, m, WIRE_PARTS, WIRE_PARTS);
-	parts = items_deal(m, first_head, b.len, WIRE_BYTES, ends);
+	size_t head = b.len + pad;
+	parts = items_deal(m, first_head, head, WIRE_BYTES, ends);
 	if (parts == 0)
-		parts = items_deal(m, first_head, b.len, LIMIT_DATAGRAM - LIMIT_SEAL, ends);
+		parts = items_deal(m, first_head, head, LIMIT_DATAGRAM - LIMIT_SEAL, ends);
 	assert(parts > 0);
 	for (unsigned part = 1; part <= parts; part++) {
 		buf_clear(&b);
