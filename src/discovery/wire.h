@@ -33,7 +33,7 @@
 
 #define WIRE_VERSION	1
 #define WIRE_BYTES	1024 /* sent; less than LIMIT_DATAGRAM */
-#define WIRE_PARTS	28 /* as much as there can be of the longest kind, beside the longest names, makes 20 */
+#define WIRE_PARTS	28   /* as much as there can be of the longest kind, beside the longest names, makes 20 */
 #define WIRE_HOST_NAME	64   /* bytes, NUL included */
 #define WIRE_VXLAN_PORT 4789 /* of who does not say */
 
