@@ -44,7 +44,8 @@ struct groups {
 	groups_send_fn *send;
 	void *arg;
 	enum querier_mode mode;
-	uint8_t ttl; /* of copies; 0: as they are */
+	int64_t interval_us; /* of queries; 0: the usual one */
+	uint8_t ttl;	     /* of copies; 0: as they are */
 	struct membership *membership;
 	struct group_leg *legs[MC_LEGS];
 	size_t n_legs, join_failed;
@@ -232,6 +233,12 @@ static void membership_do(struct groups *g)
 
 /* --- events --- */
 
+/* Listeners answer within that; the usual 10 s, or less where queries follow sooner */
+static int64_t response_for(int64_t interval_us)
+{
+	return interval_us < 4 * QUERIER_RESPONSE_US ? interval_us / 4 : QUERIER_RESPONSE_US;
+}
+
 void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 {
 	struct group_leg *l = leg_find(g, link->leg.id);
@@ -265,6 +272,8 @@ void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 		struct querier_config c = {.mode = g->mode,
 					   .family = family_af[f],
 					   .self = l->ip[f],
+					   .interval_us = g->interval_us,
+					   .response_us = g->interval_us ? response_for(g->interval_us) : 0,
 					   .listen_us = link->leg.lan ? QUERIER_LISTEN : 0};
 
 		if (ip_is_none(&l->ip[f])) { /* nothing is heard of that family, nor can be said */
@@ -529,6 +538,11 @@ size_t groups_join_failed(const struct groups *g, const char **ret_why)
 {
 	*ret_why = g->join_why;
 	return g->join_failed;
+}
+
+void groups_interval(struct groups *g, int64_t interval_us)
+{
+	g->interval_us = interval_us;
 }
 
 void groups_ttl(struct groups *g, uint8_t ttl)

@@ -44,6 +44,8 @@ uint64_t groups_changes(const struct groups *g);
 void groups_timer(struct groups *g, mono_t now);
 int64_t groups_due(const struct groups *g); /* INT64_MAX: no timer */
 
+/** groups_interval() - Between two queries, of legs that are set from now on */
+void groups_interval(struct groups *g, int64_t interval_us);
 /** groups_ttl() - That copies leave with; 0: with what they came */
 void groups_ttl(struct groups *g, uint8_t ttl);
 /**

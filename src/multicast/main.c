@@ -111,7 +111,8 @@ static int role_open(struct role *r, struct err *err)
 {
 	static const unsigned groups[] = {RTNLGRP_LINK,	      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 					  RTNLGRP_IPV4_ROUTE, RTNLGRP_MDB,	   0};
-	struct ssdp_config ssdp = {.map = role_on_map, .arg = r, .ttl = (uint8_t)r->config.multicast_ttl};
+	struct ssdp_config ssdp = {
+		.map = role_on_map, .same = role_on_same, .arg = r, .ttl = (uint8_t)r->config.multicast_ttl};
 	uint64_t random;
 	const char *given = getenv(BROKER_FD_ENV);
 	uint64_t fd;
@@ -134,6 +135,7 @@ static int role_open(struct role *r, struct err *err)
 	r->ssdp = ssdp_new(&ssdp, random);
 	r->mdns = mdns_new(random);
 	r->groups = groups_new(role_on_gmp_send, r, (enum querier_mode)r->config.multicast_querier);
+	groups_interval(r->groups, (int64_t)r->config.multicast_query_interval_s * USEC_PER_SEC);
 	groups_ttl(r->groups, (uint8_t)r->config.multicast_ttl);
 	mdns_hide(r->mdns, r->config.multicast_hide, r->config.n_multicast_hide);
 	r->wire = wire_new(&r->loop, role_on_packet, role_on_bad, role_on_gmp, r, err);

@@ -361,11 +361,24 @@ static bool services_room(struct proxy *p)
 	return true;
 }
 
+/* Where clients on that link reach us; none: not by that family */
+static const struct ip *address_on(const struct mc_leg *to, uint8_t family)
+{
+	return family == AF_INET ? &to->ip4 : &to->ip6_wide;
+}
+
+static void clients_set(struct service *s, const struct mc_leg *to)
+{
+	s->n_clients = 0;
+	for (size_t i = 0; i < to->n_subnets && i < LIMIT_SUBNETS; i++)
+		s->clients[s->n_clients++] = to->subnets[i];
+}
+
 int proxy_map(struct proxy *p, const struct mc_leg *from, const struct endpoint *inside, const struct mc_leg *to,
 	      struct endpoint *ret_outside)
 {
 	struct service *s = service_find(p, from->id, inside, to->id);
-	struct endpoint at = {.ip = inside->ip.family == AF_INET ? to->ip4 : to->ip6_wide};
+	struct endpoint at = {.ip = *address_on(to, inside->ip.family)};
 	int fd;
 
 	if (!s) {
@@ -379,8 +392,7 @@ int proxy_map(struct proxy *p, const struct mc_leg *from, const struct endpoint 
 		s = xcalloc(1, sizeof(*s));
 		s->proxy = p;
 		s->s = (struct proxy_service){.from = from->id, .to = to->id, .inside = *inside, .outside = at};
-		for (size_t i = 0; i < to->n_subnets && i < LIMIT_SUBNETS; i++)
-			s->clients[s->n_clients++] = to->subnets[i];
+		clients_set(s, to);
 		s->fd = fd;
 		s->watch = fdwatch_new(p->loop, "HTTP relay accept", fd, UV_READABLE, on_client, s);
 		p->services[p->n_services++] = s;
@@ -395,6 +407,20 @@ void proxy_leg_over(struct proxy *p, uint32_t leg)
 	for (size_t i = p->n_services; i-- > 0;)
 		if (p->services[i]->s.from == leg || p->services[i]->s.to == leg)
 			service_free(p->services[i]);
+}
+
+void proxy_leg_change(struct proxy *p, const struct mc_leg *leg)
+{
+	for (size_t i = p->n_services; i-- > 0;) {
+		struct service *s = p->services[i];
+
+		if (s->s.to != leg->id)
+			continue;
+		if (ip_cmp(&s->s.outside.ip, address_on(leg, s->s.outside.ip.family)) != 0)
+			service_free(s);
+		else
+			clients_set(s, leg);
+	}
 }
 
 void proxy_services(const struct proxy *p, proxy_service_fn *fn, void *arg)

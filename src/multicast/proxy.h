@@ -32,8 +32,10 @@ void proxy_free(struct proxy *p);
  */
 int proxy_map(struct proxy *p, const struct mc_leg *from, const struct endpoint *inside, const struct mc_leg *to,
 	      struct endpoint *ret_outside) MUST_USE;
-/** proxy_leg_over() - A leg is gone or has other addresses: what leads to it or from it is closed */
+/** proxy_leg_over() - A leg is gone: what leads to it or from it is closed */
 void proxy_leg_over(struct proxy *p, uint32_t leg);
+/** proxy_leg_change() - It has other addresses: what is open at one that is gone is closed, and nothing else */
+void proxy_leg_change(struct proxy *p, const struct mc_leg *leg);
 
 /** struct proxy_service - For people */
 struct proxy_service {

@@ -112,6 +112,7 @@ void role_on_bad(void *arg, uint32_t leg, const char *why);
 void role_on_gmp(void *arg, uint32_t leg, int family, const uint8_t *packet, size_t len);
 void role_on_gmp_send(void *arg, uint32_t leg, const struct ip *dst, const uint8_t *packet, size_t len);
 mc_map_fn role_on_map;
+bool role_on_same(void *arg, uint32_t leg, const struct ip *a, const struct ip *b);
 
 /** role_rules_soon() - The rules may have to be others; role_on_rules() sees */
 void role_rules_soon(struct role *r);

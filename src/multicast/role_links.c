@@ -60,11 +60,8 @@ static int leg_add(struct role *r, struct link **l, struct err *err)
 
 static int leg_change(struct role *r, struct link *l, const struct link *now, struct err *err)
 {
-	bool moved = ip_cmp(&l->leg.ip4, &now->leg.ip4) != 0 || ip_cmp(&l->leg.ip6_wide, &now->leg.ip6_wide) != 0;
-
 	link_take(l, now);
-	if (moved)
-		proxy_leg_over(r->proxy, l->leg.id);
+	proxy_leg_change(r->proxy, &l->leg);
 	leg_tell(r, l);
 	return wire_leg_change(r->wire, &l->leg, err);
 }

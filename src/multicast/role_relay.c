@@ -93,6 +93,48 @@ void role_actions(struct role *r)
 	r->devices = devices;
 }
 
+/* The address that a kernel gives itself on the link, by its MAC (RFC 4291, appendix A) */
+static struct ip link_local_of(const struct mac *mac)
+{
+	struct ip ip = {.family = AF_INET6, .b = {0xfe, 0x80}};
+
+	memcpy(ip.b + 8, mac->b, 3);
+	ip.b[8] ^= 2;
+	ip.b[11] = 0xff;
+	ip.b[12] = 0xfe;
+	memcpy(ip.b + 13, mac->b + 3, 3);
+	return ip;
+}
+
+static bool interface_has(const struct inv_interface *i, const struct ip *ip)
+{
+	struct ip own = link_local_of(&i->mac);
+
+	if (ip_cmp(&own, ip) == 0)
+		return true;
+	for (size_t k = 0; k < i->n_addresses; k++)
+		if (ip_cmp(&i->addresses[k], ip) == 0)
+			return true;
+	return false;
+}
+
+bool role_on_same(void *arg, uint32_t leg, const struct ip *a, const struct ip *b)
+{
+	const struct role *r = arg;
+	const struct link *l = link_of(r, leg);
+
+	for (size_t i = 0; l && i < r->inventory.n_multicast; i++) {
+		const struct inv_multicast *m = &r->inventory.multicast[i];
+
+		for (size_t c = 0; str_eq(m->network.id, l->network_id) && c < m->n_containers; c++)
+			for (size_t k = 0; k < m->containers[c].n_interfaces; k++)
+				if (interface_has(&m->containers[c].interfaces[k], a) &&
+				    interface_has(&m->containers[c].interfaces[k], b))
+					return true;
+	}
+	return false;
+}
+
 /* --- what has started --- */
 
 static int seen_cmp(const void *a, const void *b)
@@ -152,7 +194,8 @@ static void starts_do(struct role *r, mono_t now)
 			starts_found(&r->starts, s.leg, &s.who);
 			continue;
 		}
-		if (s.who.family == AF_INET || s.tries < 3) /* one that is on both needs not both */
+		/* in its first second our own address there may be tentative yet */
+		if (s.who.family == AF_INET || s.tries >= STARTS_TRY / 2)
 			ssdp_look(r->ssdp, now, s.leg, &s.who, &r->of_ssdp);
 		if (s.tries % 3 == 0)
 			mdns_look(r->mdns, s.leg, &r->of_mdns);

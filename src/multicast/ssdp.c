@@ -114,6 +114,12 @@ int64_t ssdp_due(const struct ssdp *s)
 	return asker_due(&s->askers);
 }
 
+/* Over IPv6 a device speaks from an address of its link, and names another */
+static bool is_same(const struct ssdp *s, uint32_t leg, const struct ip *a, const struct ip *b)
+{
+	return !ip_cmp(a, b) || (s->conf.same && s->conf.same(s->conf.arg, leg, a, b));
+}
+
 /* --- devices, for people --- */
 
 static int64_t message_age(const struct ssdp_message *m)
@@ -214,7 +220,7 @@ bool ssdp_has_heard(const struct ssdp *s, uint32_t leg, const struct ip *who, in
 {
 	for (size_t i = 0; i < s->n_devices; i++)
 		if (s->devices[i].leg == leg && s->devices[i].heard_us >= since_us &&
-		    ip_cmp(&s->devices[i].from, who) == 0)
+		    is_same(s, leg, &s->devices[i].from, who))
 			return true;
 	return false;
 }
@@ -234,7 +240,7 @@ static bool message_for(struct ssdp *s, const struct ssdp_message *m, const stru
 
 	if (m->kind != SSDP_SEARCH && ssdp_location(m, &inside, &path)) {
 		/* only what speaks for itself: nobody gets a way to another's door opened */
-		bool itself = !in->lan && !ip_cmp(&inside.ip, from);
+		bool itself = !in->lan && is_same(s, in->id, &inside.ip, from);
 
 		if (itself && s->conf.map && s->conf.map(s->conf.arg, in->id, &inside, to->id, &outside)) {
 			char text[ENDPOINT_STRLEN];
@@ -348,7 +354,7 @@ void ssdp_look(struct ssdp *s, mono_t now, uint32_t leg, const struct ip *who, s
 		char host[ENDPOINT_STRLEN];
 
 		to.ip = ssdp_group_ip(g);
-		if (!leg_has_family(l, to.ip.family))
+		if (!leg_has_family(l, to.ip.family) || to.ip.family != who->family)
 			continue;
 		buf_printf(&text,
 			   "M-SEARCH * HTTP/1.1\r\nHOST: %s\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\nST: "
@@ -376,7 +382,7 @@ static void answer(struct ssdp *s, mono_t now, const struct mc_leg *in, const st
 		return;
 	}
 	if (asker && asker->leg == OURS) {
-		if (p->src.ip.family != AF_INET || ip_cmp(&p->src.ip, &asker->from.ip) == 0) {
+		if (is_same(s, in->id, &p->src.ip, &asker->from.ip)) {
 			device_note(s, now.us, in->id, &p->src.ip, m);
 			announce(s, now, in, p, m, out);
 		}

@@ -35,9 +35,11 @@ enum ssdp_group { SSDP_V4, SSDP_V6_LINK, SSDP_V6_SITE, SSDP_GROUP_N_ };
 /** ssdp_group_ip() - 239.255.255.250, ff02::c, ff05::c */
 struct ip ssdp_group_ip(enum ssdp_group group);
 
-/** struct ssdp_config - How another leg reaches what is announced; NULL: as it is */
+/** struct ssdp_config - map: how another leg reaches what is announced; NULL: as it is */
 struct ssdp_config {
 	mc_map_fn *map;
+	/* Are both addresses one machine's on that leg? NULL: only when they are the same */
+	bool (*same)(void *arg, uint32_t leg, const struct ip *a, const struct ip *b);
 	void *arg;
 	uint8_t ttl; /* of what goes to the group; 0: SSDP_TTL */
 };
@@ -55,10 +57,7 @@ void ssdp_input(struct ssdp *s, mono_t now, const struct mc_packet *p, struct mc
 void ssdp_timer(struct ssdp *s, mono_t now, struct mc_actions *out);
 int64_t ssdp_due(const struct ssdp *s); /* INT64_MAX: no timer */
 
-/**
- * ssdp_look() - Ask on @leg what is there, and announce to the others what @who answers
- * @who: its address. Over IPv6 devices answer from one that nobody has told us, so all that answer there count
- */
+/** ssdp_look() - Ask on @leg what is there, by the family of @who, and announce to the others what @who answers */
 void ssdp_look(struct ssdp *s, mono_t now, uint32_t leg, const struct ip *who, struct mc_actions *out);
 /** ssdp_has_heard() - Has a device at @who announced itself or answered, since then? */
 bool ssdp_has_heard(const struct ssdp *s, uint32_t leg, const struct ip *who, int64_t since_us);

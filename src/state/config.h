@@ -123,6 +123,7 @@ struct config {
 	struct endpoint names_listen[LIMIT_LISTEN]; /* NAMES_LISTEN 127.0.0.1:4753, for the host's own resolver */
 	size_t n_names_listen;			    /* 0: "off" */
 	enum multicast_querier multicast_querier;   /* MULTICAST_QUERIER auto */
+	uint32_t multicast_query_interval_s;	    /* MULTICAST_QUERY_INTERVAL 125 */
 	uint16_t multicast_ttl;			    /* MULTICAST_TTL; 0: see there */
 	struct prefix multicast_hide[LIMIT_HIDE];   /* MULTICAST_HIDE */
 	size_t n_multicast_hide;

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A television: dlna.py search ADDRESS TTL [ST] | listen ADDRESS SECONDS | play LOCATION FILE
+"""A television: dlna.py search ADDRESS TTL [ST] | search6 INTERFACE GROUP | listen ADDRESS SECONDS | play LOCATION FILE
+| device6 INTERFACE ADDRESS
 
-search prints the LOCATION of each answer within three seconds (5 tries), and ends with 1 when there was none. listen
-prints NTS and LOCATION of each NOTIFY. play fetches the description, browses all music, downloads the first title to FILE.
+search prints the LOCATION of each answer within three seconds (5 tries), and ends with 1 when there was none; search6 does
+the same over IPv6. listen prints NTS, LOCATION, sender and time of each NOTIFY. device6 is an IPv6 device that answers, until it is killed. play fetches the description, browses all music, downloads the first title to FILE.
 """
 import re
 import select
 import socket
+import struct
 import sys
 import time
 import urllib.request
@@ -27,11 +29,23 @@ def search(address, ttl, st="upnp:rootdevice"):
     s.bind((address, 0))
     s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, int(ttl))
     s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+    return search_by(s, GROUP, GROUP[0], st)
+
+
+def search6(interface, group, st="upnp:rootdevice"):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    index = socket.if_nametoindex(interface)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
+    return search_by(s, (group, 1900, 0, index), f"[{group}]", st)
+
+
+def search_by(s, group, host, st):
     found = set()
     for _ in range(5):
         begin = time.monotonic()
-        text = f'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: {st}\r\n\r\n'
-        s.sendto(text.encode(), GROUP)
+        text = f'M-SEARCH * HTTP/1.1\r\nHOST: {host}:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: {st}\r\n\r\n'
+        s.sendto(text.encode(), group)
         while (left := begin + 3 - time.monotonic()) > 0 and not found:
             if select.select([s], [], [], left)[0]:
                 message, peer = s.recvfrom(9000)
@@ -55,8 +69,25 @@ def listen(address, seconds):
         if select.select([s], [], [], left)[0]:
             message, peer = s.recvfrom(9000)
             if message.startswith(b"NOTIFY"):
-                print(field(message, "NTS"), field(message, "LOCATION"), peer[0], flush=True)
+                print(field(message, "NTS"), field(message, "LOCATION"), peer[0], time.time(), flush=True)
     return 0
+
+
+def device6(interface, address):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.bind(("", 1900))
+    index = socket.if_nametoindex(interface)
+    for group in ("ff02::c", "ff05::c"):
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, group) + struct.pack("i", index))
+    print("ready", flush=True)
+    while True:
+        message, peer = s.recvfrom(9000)
+        if message.startswith(b"M-SEARCH"):
+            s.sendto(
+                b"HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=60\r\nEXT:\r\nST: upnp:rootdevice\r\n"
+                b"USN: uuid:six::upnp:rootdevice\r\nLOCATION: http://[" + address.encode() + b"]:8200/six.xml\r\n\r\n",
+                peer,
+            )
 
 
 def get(url, data=None, headers=None):
@@ -93,4 +124,4 @@ def play(location, path):
     return 0
 
 
-sys.exit({"search": search, "listen": listen, "play": play}[sys.argv[1]](*sys.argv[2:]))
+sys.exit({"search": search, "search6": search6, "listen": listen, "device6": device6, "play": play}[sys.argv[1]](*sys.argv[2:]))

@@ -19,23 +19,8 @@ END
 at_exit rm -f "/tmp/$LAB.topology"
 lab_begin "/tmp/$LAB.topology"
 TV=$TEST_DIR/dlna.py
-MUSIC=$DIR/music
-
-step "an image with minidlna, and a title"
-. "$TOP/packaging/docker/rootfs.sh"
-mkdir -p "$DIR/image/etc" "$DIR/image/tmp" "$DIR/image/var/cache" "$DIR/image/bin" "$DIR/image/proc" "$MUSIC"
-rootfs_program "$DIR/image" minidlnad
-cp "$(command -v busybox)" "$DIR/image/bin/busybox"
-ln -s busybox "$DIR/image/bin/sh"
-echo 'root:x:0:0:root:/:/bin/sh' >"$DIR/image/etc/passwd"
-chmod 1777 "$DIR/image/tmp"
-tar -C "$DIR/image" -c . | docker_on h1 import - minidlna:test >/dev/null
-python3 - "$MUSIC/title.wav" <<-'END'
-	import random, sys, wave
-	with wave.open(sys.argv[1], "wb") as w:
-	    w.setparams((1, 2, 8000, 0, "NONE", ""))
-	    w.writeframes(random.Random(1).randbytes(400000))
-END
+. "$TEST_DIR/dlna/lib.sh"
+minidlna_image h1
 
 inside h1 iptables -P INPUT DROP # what is heard is heard in front of it
 inside h1 iptables -A INPUT -i lo -j ACCEPT
@@ -44,34 +29,7 @@ inside h1 iptables -A INPUT -m state --state ESTABLISHED -j ACCEPT
 
 media_up() { # SUBNET
 	network_on h1 media_default - "$1" -- --label docker-router.multicast=ssdp
-	docker_on h1 run -d --name minidlna --network media_default -v "$MUSIC:/opt:ro" minidlna:test sh -c '
-		busybox mkdir -p /tmp/log /tmp/db && busybox ln -sf /dev/stdout /tmp/log/minidlna.log
-		printf "%s\n" media_dir=A,/opt port=8200 friendly_name=lab notify_interval=895 root_container=. db_dir=/tmp/db \
-			log_dir=/tmp/log >/tmp/minidlna.conf
-		busybox rm -f /tmp/minidlna.pid
-		exec minidlnad -S -f /tmp/minidlna.conf -P /tmp/minidlna.pid' >/dev/null
-	[ "$ENGINE" != debian ] || drops
-}
-drops() { # those of Docker 28, for the container as it is now
-	local ip bridge
-	ip=$(docker_on h1 inspect -f '{{.NetworkSettings.Networks.media_default.IPAddress}}' minidlna)
-	bridge=br-$(docker_on h1 network inspect -f '{{.Id}}' media_default | cut -c1-12)
-	inside h1 iptables -t raw -A PREROUTING -d "$ip" ! -i "$bridge" -j DROP
-}
-found() { # TTL
-	inside tv "$TV" search 192.0.2.50 "$1" >"$DIR/found" && grep -q '^http://192.0.2.1:' "$DIR/found"
-}
-plays() {
-	local location
-	location=$(head -n 1 "$DIR/found" | cut -d' ' -f1)
-	inside tv "$TV" play "$location" "$DIR/played.wav" >"$DIR/play.out" 2>&1 && cmp -s "$MUSIC/title.wav" "$DIR/played.wav"
-}
-whole() { # WHEN
-	wait_until "$1: found by a search of TTL 4" 30 found 4
-	wait_until "$1: found by a search of TTL 1" 10 found 1
-	must_equal "$1: who answers" 192.0.2.1 "$(head -n 1 "$DIR/found" | cut -d' ' -f2)"
-	wait_until "$1: a title is played" 20 plays
-	must_contain "$1: the address of the title" '^http://192\.0\.2\.1:619[0-9]{2}/MediaItems/' "$(cat "$DIR/play.out")"
+	minidlna_run h1 minidlna media_default
 }
 role_pid() {
 	jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json"
@@ -98,7 +56,7 @@ docker_on h1 stop -t 2 minidlna >/dev/null
 doctor=$(on h1 docker-router doctor 2>&1 || true)
 must_contain "doctor, of a server that does not run" '172\.30\.0\.2:8200.*nobody answers there|no device has announced' "$doctor"
 docker_on h1 start minidlna >/dev/null
-[ "$ENGINE" != debian ] || drops
+minidlna_drops h1
 whole "started again"
 
 step "a restart of the container is heard"
@@ -107,7 +65,7 @@ ear=$!
 at_exit kill $ear
 wait_until "the television listens" 5 grep -q listening "$DIR/heard"
 docker_on h1 restart -t 2 minidlna >/dev/null
-[ "$ENGINE" != debian ] || drops
+minidlna_drops h1
 alive() { grep -qE '^ssdp:alive http://192\.0\.2\.1:619[0-9]{2}/rootDesc.xml 192.0.2.1' "$DIR/heard"; }
 wait_until "NOTIFY on the LAN" 15 alive
 whole "after a restart"
@@ -135,7 +93,7 @@ whole "after the cable was out"
 step "dockerd is started again"
 service_of h1 dockerd restart
 docker_on h1 start minidlna >/dev/null
-[ "$ENGINE" != debian ] || drops
+minidlna_drops h1
 inside h1 iptables -P FORWARD DROP
 whole "after dockerd was started again"
 
