@@ -193,6 +193,31 @@ gaps() { sed -n 's/.*seq=\([0-9]*\).*/\1/p' /tmp/flow | sort -n | awk '{ if ($1 
 [ "$(gaps | cut -d' ' -f1)" = 0 ] && [ "$(gaps | cut -d' ' -f2)" -gt 20 ] || fail "the flow lost packets (missing, last): $(gaps)"
 echo "ok nothing was lost"
 
+# another private key of h1's: a second device in the kernel, and the flow goes over to it
+begun=$(echoes)
+ip netns exec h1c sh -c 'ping -i 0.02 10.72.0.10 >/tmp/flow 2>&1 & echo $! >/tmp/flow.pid'
+must "another key is made" env STATE_DIR=/tmp/h1 /prog/docker-router key renew
+kill -HUP "$(cat /tmp/h1.pid)"
+tells() { grep -q '"next"' /tmp/h1/wireguard.json; }
+wait_until "both keys are told" 20 tells
+discovery h2 2 h1 1
+two_devices() { [ "$(in_wg ip -o link | grep -c drwg)" = 2 ]; }
+wait_until "two devices" 10 two_devices
+one_key() { ! grep -q '"next"' /tmp/h1/wireguard.json; }
+wait_until "the new key has taken over" 90 one_key
+discovery h2 2 h1 1
+one_device() { [ "$(in_wg ip -o link | grep -c drwg)" = 1 ] && ! in_wg ip link show dev $device; }
+wait_until "the old device is gone" 20 one_device
+device=${device}b
+kept=$(echoes)
+further() { [ "$(echoes)" -gt $((kept + 50)) ]; }
+wait_until "the flow goes on" 60 further
+kill -INT "$(cat /tmp/flow.pid)"
+wait_until "the flow's report" 10 told
+told | sed 's/^/# /'
+[ "$(gaps | cut -d' ' -f1)" = 0 ] && [ "$(gaps | cut -d' ' -f2)" -gt 100 ] || fail "the flow lost packets (missing, last): $(gaps)"
+echo "ok nothing was lost by it"
+
 in_wg ip link del dev $device
 wait_until "a device that was deleted comes back, with a handshake by the new key" 40 pings h1 10.72.0.10
 end "all is well"
