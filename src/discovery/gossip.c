@@ -110,8 +110,10 @@ void gossip_address(struct gossip *g, mono_t now, const struct endpoint *address
 	member_refute(g, now.us, self->incarnation, false);
 }
 
-void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, struct stream *s)
+void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, uint32_t sender, struct stream *s)
 {
+	/* before it is back by what it says itself */
+	bool away = sender != NONE && member_was_away(g, now_us, sender);
 	struct gossip_update u;
 
 	while (gossip_update_next(&r, &u) == 1) {
@@ -123,7 +125,7 @@ void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, struc
 			member_suspect(g, now_us, &u);
 			break;
 		case GOSSIP_UPDATE_DEAD:
-			member_gone(g, now_us, &u.id, u.incarnation, GOSSIP_DEAD);
+			member_gone_by(g, now_us, &u, away);
 			break;
 		case GOSSIP_UPDATE_LEFT:
 			member_gone(g, now_us, &u.id, u.incarnation, GOSSIP_LEFT);
@@ -159,7 +161,7 @@ void gossip_datagram(struct gossip *g, mono_t now, const struct endpoint *from, 
 		if (known.port == from->port && ip_cmp(&known.ip, &from->ip) == 0)
 			member_proven(g, now.us, sender, h.incarnation);
 	}
-	gossip_take(g, now.us, updates, NULL);
+	gossip_take(g, now.us, updates, sender, NULL);
 	sender = node_find(g, &h.id);
 	probe_datagram(g, now.us, &h, from, sender);
 	if (sender != NONE && node_lives(&g->nodes[sender]))

@@ -300,8 +300,10 @@ static void revive(struct gossip *g, int64_t now_us, uint32_t n, uint64_t incarn
 	node->incarnation = incarnation;
 	if (moved)
 		node_set_address(node, address);
-	if (!was)
+	if (!was) {
 		live_add(g, n);
+		node->since = (uint32_t)(now_us / USEC_PER_SEC);
+	}
 	members_sum(g, node, node_hash(node), true);
 	if (!was || moved)
 		action_member(g, GOSSIP_UP, node);
@@ -448,6 +450,28 @@ bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u
 	/* and we look for ourselves, since its turn may be minutes away */
 	probe_start(g, now_us, n, PROBE_LOST);
 	return false;
+}
+
+bool member_was_away(const struct gossip *g, int64_t now_us, uint32_t n)
+{
+	const struct node *node = &g->nodes[n];
+
+	if (!node_lives(node))
+		return true;
+	return node->status == GOSSIP_ALIVE && node->since && (uint32_t)(now_us / USEC_PER_SEC) - node->since <= AWAY_S;
+}
+
+/*
+ * Who comes back from the far side of a cut tells of deaths that it saw there: of all of us, if it was alone. None of
+ * that is news where they are alive; they hear of it from itself, and refute
+ */
+bool member_gone_by(struct gossip *g, int64_t now_us, const struct gossip_update *u, bool away)
+{
+	uint32_t n = node_find(g, &u->id);
+
+	if (away && n != NONE && n != 0 && g->nodes[n].status == GOSSIP_ALIVE)
+		return false;
+	return member_gone(g, now_us, &u->id, u->incarnation, GOSSIP_DEAD);
 }
 
 void members_expire(struct gossip *g, int64_t now_us)

@@ -49,6 +49,7 @@
 /* Each dead member is pinged by somebody about as often; a single member does so no more often than the second */
 #define RETRY_US     (2 * USEC_PER_SEC)
 #define RETRY_MIN_US (500 * USEC_PER_MSEC)
+#define AWAY_S	     5	 /* so long deaths that a member tells who came back from the dead are not believed */
 #define LEFT_S	     600 /* so long it is remembered that somebody has left, against old news */
 /* Joining: again after the first, doubled up to the second; while others are known, each third. A PING goes beside the
  * stream, since a connection whose first packet is lost takes a second; a stream that is not open by then is given up
@@ -96,8 +97,9 @@ struct node {
 	uint64_t incarnation;
 	struct fact *facts;
 	uint32_t update; /* place in updates[], NONE: nothing to be told */
-	uint32_t
-		since; /* GOSSIP_SUSPECT: place in suspicions[]; dead or left: since when, s; free: the next free one */
+	/* alive: when it came back from the dead, s, or 0; GOSSIP_SUSPECT: place in suspicions[]; dead or left: since
+	 * when, s; free: the next free one */
+	uint32_t since;
 };
 
 struct suspicion {
@@ -237,7 +239,7 @@ int64_t gossip_jitter(struct gossip *g, int64_t low_us, int64_t high_us);
 /** gossip_scale() - @us times log10 of the members, at least @us */
 int64_t gossip_scale(const struct gossip *g, int64_t us);
 /** gossip_news() - Take the updates of a message of a stream (or NULL) or a datagram */
-void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, struct stream *s);
+void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, uint32_t sender, struct stream *s);
 
 /* --- gossip_members.c --- */
 
@@ -255,6 +257,10 @@ void members_sum(struct gossip *g, const struct node *n, uint64_t h, bool add);
 /** Each: has it told us something? @s: the stream that it came by, or NULL */
 bool member_alive(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s);
 bool member_suspect(struct gossip *g, int64_t now_us, const struct gossip_update *u);
+/** member_was_away() - Is it dead for us, or was a moment ago? */
+bool member_was_away(const struct gossip *g, int64_t now_us, uint32_t n);
+/** member_gone_by() - Somebody says DEAD of another one; @away: member_was_away() before he said so */
+bool member_gone_by(struct gossip *g, int64_t now_us, const struct gossip_update *u, bool away);
 bool member_gone(struct gossip *g, int64_t now_us, const struct gossip_id *id, uint64_t incarnation,
 		 enum gossip_status status);
 /** member_lost() - The sender thinks it dead: it is not believed, but the member is told */

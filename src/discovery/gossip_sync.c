@@ -261,12 +261,12 @@ static bool frame_in(struct gossip *g, int64_t now_us, struct stream *s, const s
 		return true;
 	}
 	if (h->type == GOSSIP_SUMS && !s->greeted) {
-		gossip_take(g, now_us, updates, s);
+		gossip_take(g, now_us, updates, NONE, s);
 		sums_heard(g, s, h);
 		return true;
 	}
 	if (h->type == GOSSIP_RECORDS && s->greeted) {
-		gossip_take(g, now_us, updates, s);
+		gossip_take(g, now_us, updates, NONE, s);
 		if (!h->last)
 			return true;
 	}
@@ -285,7 +285,7 @@ static bool frame_own(struct gossip *g, int64_t now_us, struct stream *s, const 
 			stream_close(g, now_us, s);
 			return false;
 		}
-		gossip_take(g, now_us, updates, s);
+		gossip_take(g, now_us, updates, NONE, s);
 		memcpy(s->buckets, h->buckets, sizeof(s->buckets));
 		s->heard_last = s->sending = h->last;
 		return true;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4
+# variants: debian-v4 debian-v6
 # timeout: 240
 #
 # Two LANs with a router between them that forwards no multicast: two Docker hosts on the one, one on the other, made a

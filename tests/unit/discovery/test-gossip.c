@@ -265,6 +265,36 @@ static void test_speaking_is_proof(void **state)
 	bench_free(b);
 }
 
+/* One that was cut off from all thought all others dead, and has not told it to anybody yet when it comes back */
+static void test_the_returned_kill_nobody(void **state)
+{
+	struct bench *b = bench_new(4, NULL);
+	struct gossip_update dead = about(GOSSIP_UPDATE_DEAD, 4, 5), back = about(GOSSIP_UPDATE_ALIVE, 4, 6);
+
+	hear(b, 2, GOSSIP_NEWS, &dead);
+	assert_int_equal(status(b, 4), GOSSIP_DEAD);
+	dead = about(GOSSIP_UPDATE_DEAD, 3, 5);
+	hear(b, 4, GOSSIP_PING, &dead); /* before it knows what to refute */
+	assert_int_equal(status(b, 3), GOSSIP_ALIVE);
+	hear(b, 2, GOSSIP_NEWS, &back);
+	assert_int_equal(status(b, 4), GOSSIP_ALIVE);
+	hear(b, 4, GOSSIP_NEWS, &dead); /* and after */
+	assert_int_equal(status(b, 3), GOSSIP_ALIVE);
+	assert_int_equal(b->told.n[GOSSIP_DOWN], 0);
+	/* a suspicion that others share it may end, and some time later it is one like all others */
+	struct gossip_update suspect = about(GOSSIP_UPDATE_SUSPECT, 3, 5);
+	hear(b, 2, GOSSIP_NEWS, &suspect);
+	hear(b, 4, GOSSIP_NEWS, &dead);
+	assert_int_equal(status(b, 3), GOSSIP_DEAD);
+	back = about(GOSSIP_UPDATE_ALIVE, 3, 6);
+	dead = about(GOSSIP_UPDATE_DEAD, 3, 6);
+	hear(b, 2, GOSSIP_NEWS, &back);
+	b->now_us += 10 * USEC_PER_SEC;
+	hear(b, 4, GOSSIP_NEWS, &dead);
+	assert_int_equal(status(b, 3), GOSSIP_DEAD);
+	bench_free(b);
+}
+
 static void test_facts(void **state)
 {
 	struct bench *b = bench_new(3, NULL);
@@ -481,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_up_and_down_once),
 		cmocka_unit_test(test_refutes),
 		cmocka_unit_test(test_silence_is_death),
+		cmocka_unit_test(test_the_returned_kill_nobody),
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_speaking_is_proof),
 		cmocka_unit_test(test_own_facts),
