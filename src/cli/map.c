@@ -162,6 +162,72 @@ static void peer_hosts(const struct state_files *f, struct map *m)
 	}
 }
 
+/* Members that have no stack are known by id and address alone */
+static void member_hosts(const struct state_files *f, struct map *m)
+{
+	const struct discovery *d = &f->discovery;
+	size_t n_others = m->n_hosts;
+	char ip[IP_STRLEN];
+
+	for (size_t i = 0; i < d->gossip.n_members; i++) {
+		const struct cluster_member *c = &d->gossip.members[i];
+		bool known = c->status != MEMBER_ALIVE && c->status != MEMBER_SUSPECT;
+
+		for (size_t j = 0; j < n_others && !known; j++)
+			known = str_eq(m->hosts[j].host_id, c->host_id);
+		if (known)
+			continue;
+		struct map_host *h = xgrow(&m->hosts, m->n_hosts, &m->cap_hosts);
+		m->n_hosts++;
+		str_copy(h->host_id, c->host_id);
+		h->ip = c->address.ip;
+		str_copy(h->name, ip_format(&h->ip, ip));
+		h->stale = c->status == MEMBER_SUSPECT;
+	}
+}
+
+static int wg_peer_cmp(const void *pa, const void *pb)
+{
+	return strcmp((*(const struct rs_wg_peer *const *)pa)->host_id,
+		      (*(const struct rs_wg_peer *const *)pb)->host_id);
+}
+
+/* Does any stack of this host tell a key of WireGuard? */
+static bool host_encrypts(const struct discovery *d, const struct map_host *h)
+{
+	for (size_t i = 0; i < d->n_peers; i++) {
+		if (peer_same_host(h, &d->peers[i]) && d->peers[i].wireguard.key[0])
+			return true;
+	}
+	return false;
+}
+
+static void crypt_mark(const struct state_files *f, struct map *m)
+{
+	const struct rs_wireguard *wg = &f->router.wireguard;
+	autofree const struct rs_wg_peer **order = xcalloc(wg->n_peers + 1, sizeof(struct rs_wg_peer *));
+	struct rs_wg_peer key = {0};
+	const struct rs_wg_peer *pkey = &key, **found;
+
+	if (f->code[FILE_ROUTER] != 0)
+		return;
+	for (size_t i = 0; i < wg->n_peers; i++)
+		order[i] = &wg->peers[i];
+	qsort(order, wg->n_peers, sizeof(struct rs_wg_peer *), wg_peer_cmp);
+	for (size_t i = 0; i < m->n_hosts; i++) {
+		struct map_host *h = &m->hosts[i];
+
+		if (h->local || h->n_stacks == 0)
+			continue;
+		str_copy(key.host_id, h->host_id);
+		found = bsearch(&pkey, order, wg->n_peers, sizeof(struct rs_wg_peer *), wg_peer_cmp);
+		if (wg->device[0])
+			h->crypt = !found ? MAP_APART : (*found)->handshake.ms ? MAP_ENCRYPTED : MAP_WAITING;
+		else
+			h->crypt = host_encrypts(&f->discovery, h) ? MAP_APART : MAP_CLEAR;
+	}
+}
+
 void map_build(const struct state_files *f, struct map *ret)
 {
 	struct map m = {0};
@@ -174,6 +240,8 @@ void map_build(const struct state_files *f, struct map *ret)
 	self->ip = f->discovery.self.host_ip;
 	local_stacks(f, self);
 	peer_hosts(f, &m);
+	member_hosts(f, &m);
+	crypt_mark(f, &m);
 	qsort(m.hosts, m.n_hosts, sizeof(*m.hosts), host_cmp);
 
 	for (size_t i = 0; i < m.n_hosts; i++) {
@@ -212,6 +280,12 @@ static const char *const link_words[MAP_LINK_N_] = {
 	[MAP_REFUSED] = "refused",
 };
 
+static const char *const crypt_words[MAP_CRYPT_N_] = {
+	[MAP_UNKNOWN] = "unknown",     [MAP_CLEAR] = "none",
+	[MAP_ENCRYPTED] = "wireguard", [MAP_WAITING] = "wireguard, no handshake yet",
+	[MAP_APART] = "apart",
+};
+
 static json_t *stack_json(const struct map_stack *s)
 {
 	json_t *o = json_object();
@@ -241,6 +315,8 @@ void map_json(const struct map *m, json_t **ret_hosts, json_t **ret_vnis)
 		json_t *o = json_object(), *own = json_array();
 		host_to_json(&m->hosts[i], o);
 		json_object_set_new(o, "stale", json_boolean(m->hosts[i].stale));
+		if (!m->hosts[i].local)
+			json_object_set_new(o, "encryption", json_string(crypt_words[m->hosts[i].crypt]));
 		for (size_t j = 0; j < m->hosts[i].n_stacks; j++)
 			json_array_append_new(own, stack_json(&m->hosts[i].stacks[j]));
 		json_object_set_new(o, "stacks", own);

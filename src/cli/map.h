@@ -10,6 +10,9 @@
 
 enum map_link { MAP_LINKED, MAP_STALE, MAP_REFUSED, MAP_LINK_N_ };
 
+/** enum map_crypt - How what goes to a host is encrypted; APART: one of the two encrypts alone, and nothing goes */
+enum map_crypt { MAP_UNKNOWN, MAP_CLEAR, MAP_ENCRYPTED, MAP_WAITING /* for a handshake */, MAP_APART, MAP_CRYPT_N_ };
+
 struct map_stack {
 	char stack_id[LIMIT_NAME];
 	uint32_t vni;
@@ -26,7 +29,8 @@ struct map_host {
 	char name[80];
 	char host_id[HOST_ID_LEN + 1];
 	struct ip ip;
-	bool local, stale;	  /* stale: all its stacks are */
+	bool local, stale;	  /* stale: all its stacks are, or a member that has none is suspected */
+	enum map_crypt crypt;	  /* of the local one, and of who has no stack: unknown */
 	struct map_stack *stacks; /* by vni, then name */
 	size_t n_stacks, cap_stacks;
 };

@@ -132,6 +132,13 @@ static void stack_text_done(struct stack_text *t)
 	buf_done(&t->note);
 }
 
+/* Where nothing is encrypted nothing is said */
+static const char *const crypt_notes[MAP_CRYPT_N_] = {
+	[MAP_ENCRYPTED] = "encrypted",
+	[MAP_WAITING] = "encrypted, no handshake yet",
+	[MAP_APART] = "no link: only one of us encrypts",
+};
+
 static void host_title(struct buf *b, const struct map_host *h, const struct glyphs *g, bool utf8)
 {
 	autobuf struct buf name = {0};
@@ -148,6 +155,8 @@ static void host_title(struct buf *b, const struct map_host *h, const struct gly
 		buf_printf(b, "%sthis host", g->sep);
 	if (h->stale)
 		buf_printf(b, "%sstale", g->sep);
+	if (crypt_notes[h->crypt])
+		buf_printf(b, "%s%s", g->sep, crypt_notes[h->crypt]);
 }
 
 static void measure(struct drawing *d)
@@ -302,11 +311,30 @@ static void totals(struct buf *out, const struct map *m)
 		   plural(m->n_members), m->n_vnis, plural(m->n_vnis));
 }
 
+/* How many links are encrypted, if any is or ought to be */
+static void links(struct buf *out, const struct map *m)
+{
+	size_t n[MAP_CRYPT_N_] = {0};
+
+	for (size_t i = 0; i < m->n_hosts; i++)
+		n[m->hosts[i].crypt]++;
+	if (n[MAP_ENCRYPTED] + n[MAP_WAITING] + n[MAP_APART] == 0)
+		return;
+	buf_printf(out, "WireGuard: %zu link%s encrypted", n[MAP_ENCRYPTED], plural(n[MAP_ENCRYPTED]));
+	if (n[MAP_WAITING])
+		buf_printf(out, ", %zu without a handshake yet", n[MAP_WAITING]);
+	if (n[MAP_APART])
+		buf_printf(out, "; %zu host%s without a link, see `docker-router status`", n[MAP_APART],
+			   plural(n[MAP_APART]));
+	buf_puts(out, "\n");
+}
+
 static void legend(struct drawing *d)
 {
 	buf_puts(d->out, "\n");
 	totals(d->out, d->m);
 	buf_puts(d->out, "\n");
+	links(d->out, d->m);
 	if (d->seen[MAP_STALE])
 		buf_printf(d->out, "%s%s stale: not heard of for a while\n", d->g->stale_h, d->g->stale_dot);
 	if (d->seen[MAP_REFUSED])
@@ -382,6 +410,27 @@ static void list_members(struct buf *out, const struct map *m, size_t from, size
 	buf_puts(out, strchr(lines.data, '\n') + 1); /* without its empty head */
 }
 
+/* They are on no VNI */
+static void list_stackless(struct buf *out, const struct map *m, const struct style *style)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i < m->n_hosts; i++)
+		n += m->hosts[i].n_stacks == 0;
+	if (n == 0)
+		return;
+	buf_printf(out, "without a stack: %zu host%s\n", n, plural(n));
+	for (size_t i = 1; i < m->n_hosts; i++) {
+		autobuf struct buf title = {0};
+
+		if (m->hosts[i].n_stacks)
+			continue;
+		host_title(&title, &m->hosts[i], style->utf8 ? &unicode : &ascii, style->utf8);
+		buf_printf(out, "  %s\n", title.data);
+	}
+	buf_puts(out, "\n");
+}
+
 void map_list(struct buf *out, const struct map *m, const struct style *style)
 {
 	for (size_t from = 0, to; from < m->n_members; from = to) {
@@ -391,6 +440,8 @@ void map_list(struct buf *out, const struct map *m, const struct style *style)
 		list_members(out, m, from, to, style);
 		buf_puts(out, "\n");
 	}
+	list_stackless(out, m, style);
 	totals(out, m);
 	buf_puts(out, m->hosts[0].n_stacks ? "; * is this host\n" : "; no stack on this host\n");
+	links(out, m);
 }
