@@ -57,7 +57,8 @@ void etcd_free(struct etcd *e)
 static void problem_set(struct etcd *e, enum ask ask, const char *cure, char *text)
 {
 	if (!e->problem || !str_eq(e->problem, text))
-		etcd_say(e, LOG_LEVEL_INFO, "etcd cannot be used, peers stay as they are", text);
+		etcd_say(e, LOG_LEVEL_DEBUG, "etcd cannot be used, peers stay as they are",
+			 text); /* told as a problem */
 	free(e->problem);
 	e->problem = text;
 	e->problem_ask = ask;
@@ -118,6 +119,23 @@ static void problem_away(struct etcd *e, enum ask ask, int code, const char *why
 			       : xasprintf("no member of etcd answers: %s", why));
 }
 
+/* Once for all members, which mostly have the same fault. The words are OpenSSL's: an alert is what etcd says of us */
+static void problem_tls(struct etcd *e, enum ask ask, const char *why)
+{
+	bool alert = strstr(why, "alert") != NULL, late = strstr(why, "expired") || strstr(why, "not yet valid");
+	const char *cure = alert && strstr(why, "unknown ca")
+				   ? "ETCD_CERT must be signed by who etcd trusts (its --trusted-ca-file)."
+			   : alert ? "etcd does not take our certificate: ETCD_CERT and ETCD_KEY must be there, be "
+				     "signed by who etcd trusts "
+				     "(its --trusted-ca-file), and not have expired."
+			   : late  ? "Renew etcd's certificate; or is the clock of this host wrong?"
+				   : "ETCD_CACERT must hold who signed etcd's certificate, which must name the host of "
+				     "ETCD_ENDPOINTS; where etcd asks for ours, ETCD_CERT and ETCD_KEY are needed.";
+
+	if (!e->problem || e->cure != cure)
+		problem_set(e, ask, cure, xasprintf("TLS with etcd fails: %s", why));
+}
+
 static void problem_tell(struct etcd *e, enum ask ask, int code, const char *why)
 {
 	if (code == -EACCES && e->config.username[0])
@@ -131,10 +149,7 @@ static void problem_tell(struct etcd *e, enum ask ask, int code, const char *why
 			    "Permit it: etcdctl role grant-permission ROLE readwrite --prefix=true ETCD_PREFIX/",
 			    xasprintf("the user may not read and write keys below ETCD_PREFIX: %s", why));
 	else if (code == -EPROTO)
-		problem_set(e, ask,
-			    "ETCD_CACERT must hold who signed etcd's certificate, which must name the host of "
-			    "ETCD_ENDPOINTS; where etcd asks for ours, ETCD_CERT and ETCD_KEY are needed.",
-			    xasprintf("TLS with etcd fails: %s", why));
+		problem_tls(e, ask, why);
 	else if (ask != ASK_NOTHING && e->failures >= e->config.n_endpoints)
 		problem_away(e, ask, code, why);
 }

@@ -304,6 +304,9 @@ static int request_code(const struct http_request *r, struct err *err)
 		code = -EINVAL;
 	else if (r->result == CURLE_UNSUPPORTED_PROTOCOL)
 		code = -EPROTONOSUPPORT;
+	else if (strstr(words, "SSL") && strstr(words, "alert"))
+		code = -EPROTO; /* with TLS 1.3 the other side says what it thinks of our certificate when all is set up
+				 */
 	else if (r->result == CURLE_GOT_NOTHING || r->result == CURLE_RECV_ERROR || r->result == CURLE_SEND_ERROR ||
 		 r->result == CURLE_PARTIAL_FILE)
 		code = -ECONNRESET;

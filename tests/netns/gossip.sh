@@ -115,6 +115,12 @@ verb() { # NUMBER VERB...: in its host
 	in_ns "h$i" env -u CLUSTER_KEY_FILE STATE_DIR="$T/$i" CONFIG= "$DOCKER_ROUTER" "$@"
 }
 
+doctor() { # NUMBER WORDS: a check of doctor, whose cure follows
+	local text
+	text=$(verb "$1" doctor 2>/dev/null) # which ends with 1
+	tr -s ' \n' '  ' <<<"$text" | grep -q "$2"
+}
+
 # --- without a key -----------------------------------------------------------------------------------------------------
 
 start 1 GOSSIP_JOIN=192.0.2.1,192.0.2.2
@@ -160,7 +166,8 @@ ok "before discovery has ever started" within 10 together 1 2 3 4
 within 5 eval '[ "$(date +%s)" -gt $(($(stat -c %Y "$T/late") + 1)) ]'
 ok "an expired token is refused, for what it is" eval '! verb 5 join --token-file "$T/late" 2>"$T/why" && grep -q "the token has expired" "$T/why"'
 start 5
-ok "and doctor can say so" within 5 complains 5 "the token has expired"
+ok "it stays known" within 5 complains 5 "the token has expired"
+ok "and doctor names it" doctor 5 "the last attempt was refused: the token has expired"
 ok "a token on the command line is refused" not verb 5 join "$(cat "$T/late")" 2>/dev/null
 end TERM 5
 rm -r "$T/5"
@@ -214,12 +221,14 @@ whole h1 h2
 ok "and whole again all know all" within 30 together 1 2 3 4
 cut h4 'udp dport 4791'
 ok "a blocked UDP port is told" within 30 complains 4 "UDP does not get through"
+ok "and doctor names it" doctor 4 "UDP does not get through.*Open GOSSIP_PORT"
 ok "and TCP holds it all together" within 20 together 1 2 3 4
 whole h4
 cut h4 'tcp dport 4791'
 rm -r "$T/5"
 start 5 CLUSTER_KEY_FILE="$T/key" GOSSIP_JOIN=192.0.2.4
 ok "a blocked TCP port is told" within 30 complains 5 "TCP does not get through"
+ok "and doctor names it" doctor 5 "TCP does not get through.*Open GOSSIP_PORT"
 end TERM 5
 whole h4
 ip -n h2 address add 192.0.2.22/24 dev eth0
