@@ -39,7 +39,7 @@ struct pump {
 	struct work *works;
 	size_t n;
 	bool block, draining;
-	char *dropped; /* DROP_BYTES */
+	char *dropped; /* DROP_BYTES, for what is not spliced */
 };
 
 int pump_log_init(struct pump_log *p, struct log_file *file, bool block)
@@ -200,6 +200,7 @@ static void work_out(struct pump *p, struct work *w)
 		if (w->spilled + s->copy - s->copied < before)
 			w->is_stuck = false;
 	}
+	w->is_stuck = w->is_stuck && !w->is_writable;
 	if (w->kind == OUT_DEAD)
 		out_discard(w, p->dropped);
 	else if (s->mode == PUMP_DROP && !w->spilled && !s->copy)
@@ -267,29 +268,63 @@ static void skip_read(struct pump *p, struct work *w, int fd)
 	s->mode = PUMP_FLOW;
 }
 
-/* Return: whether anything moved */
-static bool flow(struct pump *p, struct work *w, int fd)
+/* as much of @p as is to stay together: up to the last end of a line in a page, or a page */
+static size_t piece(const char *p, size_t n)
+{
+	if (n > PIPE_BUF)
+		n = PIPE_BUF;
+	const char *end = memrchr(p, '\n', n);
+	return end ? (size_t)(end - p) + 1 : n;
+}
+
+/*
+ * Into the spill. What came one line at a time is copied, since splice() would give each line a page of its own and the
+ * spill be full of 256 lines; a write() goes on in the last page, and one of up to a page is not cut.
+ */
+static void spill(struct pump *p, struct work *w, int fd)
 {
 	struct pump_state *s = w->log->state;
-	size_t n = 0;
+
+	if (waiting(fd) >= DROP_BYTES) { /* pages that are full */
+		ssize_t moved = splice(fd, NULL, w->log->spill[1], NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+		if (moved > 0)
+			w->spilled += (size_t)moved;
+		else if (moved < 0 && errno == EAGAIN)
+			drop_begin(s, true);
+		return;
+	}
+	ssize_t n = read(fd, p->dropped, DROP_BYTES);
+	for (size_t at = 0; n > 0 && at < (size_t)n;) {
+		size_t len = piece(p->dropped + at, (size_t)n - at);
+		if (write(w->log->spill[1], p->dropped + at, len) != (ssize_t)len) {
+			drop_begin(s, true);
+			drop_bytes(s, p->dropped + at, (size_t)n - at);
+			return;
+		}
+		w->spilled += len;
+		at += len;
+	}
+}
+
+static void flow(struct pump *p, struct work *w, int fd)
+{
+	struct pump_state *s = w->log->state;
 
 	if (w->kind == OUT_PIPE && w->is_writable && !w->spilled && !s->copy) {
-		n = out_result(w, splice(fd, NULL, w->out, NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
-		if (n)
-			return true;
+		if (out_result(w, splice(fd, NULL, w->out, NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE)))
+			return;
 	}
-	ssize_t moved = splice(fd, NULL, w->log->spill[1], NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-	if (moved > 0) {
-		w->spilled += (size_t)moved;
-		return true;
+	if (!p->block) {
+		spill(p, w, fd);
+	} else if (w->kind == OUT_PIPE) {
+		w->is_stuck = true; /* what waits, waits in the FIFO */
+	} else if (!s->copy) {
+		ssize_t n = read(fd, s->copying, sizeof(s->copying));
+		s->copied = 0;
+		s->copy = n > 0 ? (size_t)n : 0;
+	} else {
+		w->is_stuck = true;
 	}
-	if (moved < 0 && errno == EAGAIN && waiting(fd)) { /* the spill is full */
-		if (p->block)
-			w->is_stuck = true;
-		else
-			drop_begin(s, true);
-	}
-	return false;
 }
 
 static void work_fifo(struct pump *p, struct work *w, int fd)
@@ -302,8 +337,11 @@ static void work_fifo(struct pump *p, struct work *w, int fd)
 		flow(p, w, fd);
 }
 
-/* an ordinary file: passed on as far as there is room; what is out gives its space back. Return: is there more? */
-static bool work_file(struct work *w, int fd)
+/*
+ * An ordinary file: passed on as far as there is room; what is out gives its space back. Copied, since splice() would
+ * hand on the very pages that a program may still change, and that are emptied below. Return: is there more?
+ */
+static bool work_file(struct pump *p, struct work *w, int fd)
 {
 	struct stat st;
 	off_t at = lseek(fd, 0, SEEK_CUR);
@@ -318,16 +356,18 @@ static bool work_file(struct work *w, int fd)
 	}
 	if (w->log->state->mode != PUMP_FLOW || at >= st.st_size)
 		return false;
-	ssize_t n = splice(fd, NULL, w->log->spill[1], NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	ssize_t n = pread(fd, p->dropped, PIPE_BUF, at);
+	if (n > 0) {
+		n = (ssize_t)piece(p->dropped, (size_t)n);
+		n = write(w->log->spill[1], p->dropped, (size_t)n);
+	}
 	if (n <= 0)
 		return false;
 	w->spilled += (size_t)n;
-	at += n;
-	if (at - w->punched > PUNCH_BYTES) {
-		/* not every file system can */
-		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, at) == 0)
-			w->punched = at;
-	}
+	at = lseek(fd, at + n, SEEK_SET);
+	/* not every file system can */
+	if (at - w->punched > PUNCH_BYTES && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, at) == 0)
+		w->punched = at;
 	return at < st.st_size;
 }
 
@@ -380,17 +420,18 @@ static bool pump_round(struct pump *p, int signal_fd, struct pollfd *polls, stru
 
 	polls[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
 	for (struct work *w = p->works; w < p->works + p->n; w++) {
+		/* first, since what goes out makes room, and ends a wait of the FIFO */
+		work_out(p, w);
 		const struct log_file *f = w->log->file;
 		for (size_t i = 0; i < f->n_sources; i++) {
 			if (f->sources[i].is_file)
-				timeout = work_file(w, f->sources[i].fd) ? 0 : timeout == 0 ? 0 : FILE_MS;
+				timeout = work_file(p, w, f->sources[i].fd) ? 0 : timeout == 0 ? 0 : FILE_MS;
 			else if (!w->is_stuck) {
 				seats[n] = (struct seat){.w = w, .fd = f->sources[i].fd};
 				polls[n++] = (struct pollfd){.fd = f->sources[i].fd, .events = POLLIN};
 			}
 		}
-		work_out(p, w);
-		if (w->spilled || w->log->state->copy) {
+		if (w->spilled || w->log->state->copy || w->is_stuck) {
 			seats[n] = (struct seat){.w = w, .is_out = true};
 			polls[n++] = (struct pollfd){.fd = w->out, .events = POLLOUT};
 		}
@@ -443,7 +484,7 @@ int pump_run(struct pump_log *logs, size_t n, bool block)
 	for (;;) {
 		int s = pump_round(&p, signal_fd, polls, seats) ? signals_read(signal_fd) : 0;
 		if (s == SIGUSR1 || (s == 0 && !p.draining && pump_has_over(&p)))
-			return 0;
+			return PUMP_AGAIN;
 		p.draining = p.draining || s == SIGTERM;
 		if (p.draining && pump_is_done(&p))
 			break;

@@ -5,15 +5,15 @@
  * Goal: what programs write into the FIFOs of their logs (init/log_file.h) comes out of stdout or stderr, in whole
  * lines, without copying; no writer is killed, and none waits, unless it was told to.
  *
- *     writer --> FIFO --splice--> spill (a pipe of 1 MiB) --splice--> stdout
- *                  '-------------splice, while the spill is empty-------^
+ *     writer --> FIFO ------ splice, while stdout takes it -----> stdout
+ *                  '--- otherwise --> spill, a pipe of 1 MiB ------^
  *
  * It is a process of its own, a child of PID 1: a stdout that blocks blocks nobody else, and a pump that dies is
  * started again. FIFO and spill belong to PID 1, counters and half-done things are in memory that both share, so that
  * the next pump goes on where the last one ended.
  *
- * When stdout is slow the spill fills. Then, with --log-full=block, the FIFO is no longer read, and its writers wait.
- * With drop it is read and thrown away, line by line; when the spill has drained, one line tells how many were lost,
+ * When stdout is slow, with --log-full=block the FIFO is not read, and its writers wait. With drop the spill fills;
+ * then the FIFO is read and thrown away, line by line; when the spill has drained, one line tells how many were lost,
  * and what follows begins at the beginning of a line:
  *
  *     FLOW --spill full--> DROP --spill empty: the line that tells--> SKIP to the end of a line --> FLOW
@@ -59,8 +59,9 @@ void pump_log_done(struct pump_log *p);
  * pump_run() - Be the pump, until SIGTERM (then what is there is passed on first) or SIGUSR1 (at once, for a successor
  * with other sources). Both, and SIGPIPE, must be blocked.
  *
- * Return: 0; a negative errno
+ * Return: 0 all is out; PUMP_AGAIN another pump is to go on; a negative errno
  */
+#define PUMP_AGAIN 1
 int pump_run(struct pump_log *logs, size_t n, bool block);
 
 #endif

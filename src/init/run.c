@@ -19,6 +19,9 @@
 
 #define BACKOFF_MIN_US (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX_US (30 * USEC_PER_SEC)
+#define PUMP_MIN_US    (10 * USEC_PER_MSEC)
+#define PUMP_MAX_US    (100 * USEC_PER_MSEC) /* a FIFO is soon full */
+#define LOOK_AGAIN_US  (200 * USEC_PER_MSEC)
 #define STEADY_US      (10 * USEC_PER_SEC) /* who ran that long begins again with the shortest */
 #define END_ALSO_US    (2 * USEC_PER_SEC)
 #define END_LOGS_US    (5 * USEC_PER_SEC)
@@ -46,6 +49,8 @@ struct init {
 	struct log_file files[LIMIT_INIT_LOGS];
 	struct pump_log logs[LIMIT_INIT_LOGS];
 	struct kept pump;
+	int64_t look_us; /* when to look after the logs without an event; NEVER */
+	bool look_failed;
 };
 
 static int64_t now_us(void)
@@ -115,12 +120,12 @@ static void kept_started(struct kept *k, pid_t pid)
 }
 
 /* it ended: when is it started again? */
-static void kept_again(struct kept *k, int64_t least_us)
+static void kept_again(struct kept *k, int64_t least_us, int64_t most_us)
 {
 	if (k->backoff_us < least_us || now_us() - k->began.us >= STEADY_US)
 		k->backoff_us = least_us;
 	k->again_us = now_us() + k->backoff_us;
-	k->backoff_us = k->backoff_us * 2 < BACKOFF_MAX_US ? k->backoff_us * 2 : BACKOFF_MAX_US;
+	k->backoff_us = k->backoff_us * 2 < most_us ? k->backoff_us * 2 : most_us;
 }
 
 static void pump_start(struct init *in)
@@ -130,11 +135,14 @@ static void pump_start(struct init *in)
 	if (pid == 0) {
 		/* where we are not PID 1 and are killed: it passes on what is there, and ends */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		_exit(pump_run(in->logs, in->o->n_logs, in->o->log_block) < 0);
+		int r = pump_run(in->logs, in->o->n_logs, in->o->log_block);
+		_exit(r < 0 ? 2 : r);
 	}
 	if (pid < 0)
 		log_error("fork", kv_str("why", strerror(errno)));
 	kept_started(&in->pump, pid);
+	if (pid > 0 && in->phase == PHASE_END_LOGS)
+		kill(pid, SIGTERM); /* the one before ended without being done */
 }
 
 static void also_start(struct init *in, size_t i)
@@ -176,17 +184,24 @@ static int logs_begin(struct init *in)
 static void logs_look(struct init *in)
 {
 	char events[4096];
-	bool changed = false;
+	bool changed = false, failed = false;
 
 	while (read(in->watch_fd, events, sizeof(events)) > 0)
 		;
 	for (size_t i = 0; i < in->o->n_logs; i++) {
 		struct err err = {0};
 		bool is_new = false;
-		if (log_file_place(&in->files[i], in->watch_fd, &is_new, &err) < 0)
-			log_error(err.text);
+		if (log_file_place(&in->files[i], in->watch_fd, &is_new, &err) < 0) {
+			/* a folder that goes while it is looked at tells nothing more: it is tried again, and said once
+			 */
+			if (!in->look_failed)
+				log_error(err.text);
+			failed = true;
+		}
 		changed = changed || is_new;
 	}
+	in->look_failed = failed;
+	in->look_us = failed ? now_us() + LOOK_AGAIN_US : NEVER;
 	if (changed && in->pump.pid)
 		kill(in->pump.pid, SIGUSR1); /* its successor knows the new ones */
 }
@@ -194,18 +209,16 @@ static void logs_look(struct init *in)
 static void pump_ended(struct init *in, int w)
 {
 	in->pump.pid = 0;
-	if (in->phase == PHASE_END_LOGS) {
-		in->phase = PHASE_DONE;
-		return;
-	}
-	if (w != 0) {
-		log_warning("the log pump ended and is started again", kv_int("status", status_of(w)));
-		kept_again(&in->pump, 10 * USEC_PER_MSEC);
-		return;
-	}
 	for (size_t i = 0; i < in->o->n_logs; i++)
 		log_file_prune(&in->files[i]);
-	in->pump.again_us = 0;
+	if (w == 0 && in->phase == PHASE_END_LOGS) {
+		in->phase = PHASE_DONE; /* all is out */
+		return;
+	}
+	bool killed = !WIFEXITED(w) || WEXITSTATUS(w) != PUMP_AGAIN; /* 0: somebody else sent it SIGTERM */
+	if (killed)
+		log_warning("the log pump ended and is started again", kv_int("status", status_of(w)));
+	kept_again(&in->pump, killed ? PUMP_MIN_US : 0, killed ? PUMP_MAX_US : 0);
 }
 
 /* --- the end
@@ -244,14 +257,17 @@ static void end_step(struct init *in)
 		in->deadline_us = NEVER;
 	}
 	if (in->phase == PHASE_END_ALSO && !also_runs(in)) {
-		in->phase = in->pump.pid ? PHASE_END_LOGS : PHASE_DONE;
+		in->phase = in->o->n_logs ? PHASE_END_LOGS : PHASE_DONE;
 		in->deadline_us = now_us() + END_LOGS_US;
+		if (in->o->n_logs)
+			logs_look(in); /* what was rotated last */
 		if (in->pump.pid)
 			kill(in->pump.pid, SIGTERM);
 	}
 	if (in->phase == PHASE_END_LOGS && now_us() >= in->deadline_us) {
 		log_warning("nobody reads stdout: what is left of the logs is lost");
-		kill(in->pump.pid, SIGKILL);
+		if (in->pump.pid)
+			kill(in->pump.pid, SIGKILL);
 		in->phase = PHASE_DONE;
 	}
 }
@@ -271,7 +287,7 @@ static void also_ended(struct init *in, size_t i, int w)
 		log_info("a side process ended", kv_str("also", a->text), kv_int("status", status_of(w)));
 		return;
 	}
-	kept_again(k, BACKOFF_MIN_US);
+	kept_again(k, BACKOFF_MIN_US, BACKOFF_MAX_US);
 	log_warning("a side process ended and is started again", kv_str("also", a->text),
 		    kv_int("status", status_of(w)), kv_int("in_ms", (k->again_us - now_us()) / USEC_PER_MSEC));
 }
@@ -336,6 +352,8 @@ static int64_t next_us(const struct init *in)
 
 	if (in->o->n_logs && !in->pump.pid && in->pump.again_us < next)
 		next = in->pump.again_us;
+	if (in->phase < PHASE_END_LOGS && in->look_us < next)
+		next = in->look_us;
 	for (size_t i = 0; i < in->o->n_also && in->phase < PHASE_END_ALSO; i++)
 		if (in->also[i].again_us < next)
 			next = in->also[i].again_us;
@@ -365,7 +383,7 @@ static void init_loop(struct init *in)
 		for (int s; (s = signals_read(in->signal_fd));)
 			signal_arrived(in, s);
 		reap(in);
-		if (polls[1].revents && in->phase < PHASE_END_LOGS)
+		if ((polls[1].revents || in->look_us <= now_us()) && in->phase < PHASE_END_LOGS)
 			logs_look(in);
 		start_due(in);
 		end_step(in);
@@ -386,7 +404,7 @@ static void std_open(void)
 
 int init_run(const struct init_options *o)
 {
-	struct init in = {.o = o, .phase = PHASE_WAIT, .watch_fd = -1, .status = 1};
+	struct init in = {.o = o, .phase = PHASE_WAIT, .watch_fd = -1, .look_us = NEVER, .status = 1};
 
 	std_open();
 	in.mask_before = signals_block(~SIGNALS_OWN);
