@@ -23,6 +23,7 @@
 #include "io/dns_rule.h"
 #include "io/file.h"
 #include "io/forward_rule.h"
+#include "io/forward_table.h"
 #include "io/instance.h"
 #include "io/ns.h"
 #include "io/seqpacket.h"
@@ -540,7 +541,7 @@ static int job_add(struct broker_server *s, uint32_t id, const struct broker_ask
 	return 0;
 }
 
-/* In place of the lines that came, a descriptor with what nft is to read */
+/* In place of the lines that came, a descriptor with what nft is to read. Return: 1: that is in the kernel already */
 static int forward_make(int *fd, struct err *err)
 {
 	autobuf struct buf out = {0};
@@ -558,6 +559,9 @@ static int forward_make(int *fd, struct err *err)
 	rc = forward_rule_make(text, (size_t)n, &out, err);
 	if (rc < 0)
 		return rc;
+	if (forward_table_is(text, (size_t)n))
+		return 1;
+	forward_table_mark(text, (size_t)n, &out);
 	made = memfd_create("multicast rules", MFD_CLOEXEC);
 	if (made < 0 || write(made, out.data, out.len) != (ssize_t)out.len)
 		return err_errno(err, -errno, "forward: keep the rules");
@@ -612,6 +616,10 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 		rc = forward_make(fd, err);
 		if (rc < 0)
 			return rc;
+		if (rc > 0) {
+			server_reply(s, id, 0, -1, "");
+			return 0;
+		}
 		/* fall through */
 	case BROKER_NFT:
 		rc = job_add(s, id, ask, ns_fd, *fd, err);

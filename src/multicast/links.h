@@ -10,7 +10,7 @@
 #include "state/discovery.h"
 #include "state/inventory.h"
 
-#define LIMIT_OWN 32
+#define LIMIT_OWN      32
 #define LINK_ELSEWHERE 48 /* prefixes */
 
 /** struct link - A leg with what the I/O needs of it. What makes it the same leg: ifindex and network */

@@ -103,11 +103,16 @@ after=$(sent_by "$(bridge_of c2)")
 step "nothing is lost when the role is killed, and it goes on after that"
 listen c1 239.1.2.7 20 4000
 wait_until "239.1.2.7 is copied" 10 copied 239.1.2.7 eth0 "$(bridge_of c1)"
+forgotten() { ! copied 239.1.2.6 eth0 "$(bridge_of c1)"; }
+wait_until "239.1.2.6 is copied no more" 30 forgotten
+table() { inside h1 nft -a list table netdev docker-router-multicast | awk "NR == 1"; }
+before=$(table)
 send tv 239.1.2.7 4000 1000 1 &
 pid=$(jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json")
 kill -9 "$pid"
 wait $ear
 must_equal "datagrams while the role was killed" "4000 192.0.2.50" "$(tail -n 1 "$heard")"
+must_equal "the table, which was right, by its handle" "$before" "$(table)"
 listen tv 239.1.2.7 20 3000
 wait_until "239.1.2.7 is copied to the LAN" 10 copied 239.1.2.7 "$(bridge_of c1)" eth0
 wait_until "that is in the file" 10 jq -e '[.groups[] | select(.group == "239.1.2.7" and .reporter == "192.0.2.50")] | length > 0' "$DIR/h1/state/multicast.json"

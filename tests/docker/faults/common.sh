@@ -273,6 +273,6 @@ writes_start() { # HOST: of whatever is ours, in all its namespaces, from now on
 }
 
 writes() { # those so far that only we make
-	# by design the tables for names go with the role, and that of multicast, which may not read it, is stated anew
-	grep -E ' (...TABLE|...CHAIN|...SET|...ELEM|...RULE) .*docker-router| proto 212|alias docker-router|169\.254\.77|fe80::77:77|state 0x80 ' "$FILES/writes" | grep -vE "docker-router-(names|multicast)" || true
+	# the tables for names go with the role, by design
+	grep -E ' (...TABLE|...CHAIN|...SET|...ELEM|...RULE) .*docker-router| proto 212|alias docker-router|169\.254\.77|fe80::77:77|state 0x80 ' "$FILES/writes" | grep -v docker-router-names || true
 }
