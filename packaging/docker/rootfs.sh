@@ -9,6 +9,7 @@ rootfs_static() { # PROGRAM: is it linked statically?
 
 rootfs_libraries() { # ROOT PROGRAM: copy the libraries that PROGRAM needs, where it looks for them
 	local library
+	! rootfs_static "$2" || return 0
 	ldd "$2" | grep -o '/[^ ]*' | while read -r library; do
 		[ -e "$1$library" ] && continue
 		mkdir -p "$1${library%/*}"
