@@ -3,7 +3,7 @@
  * Which groups somebody in our stacks listens to, of those that go over the overlay: what the role multicast says in
  * multicast.json, and what the label says by itself. A file that is broken or gone changes nothing.
  *
- * A change is told at once; who changes all the time (a container can) is told once a second.
+ * A change is told at once; who changes all the time (a container can) is told four times a second.
  */
 #ifndef DISCOVERY_RECEIVERS_H
 #define DISCOVERY_RECEIVERS_H
@@ -14,8 +14,8 @@
 #include "state/inventory.h"
 #include "state/multicast.h"
 
-#define RECEIVERS_BURST 20 /* changes that are told at once */
-#define RECEIVERS_RATE	1  /* and then so many a second */
+#define RECEIVERS_BURST 50 /* changes that are told at once */
+#define RECEIVERS_RATE	4  /* and then so many a second */
 
 struct receivers;
 

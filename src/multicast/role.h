@@ -20,12 +20,13 @@
 #include "state/identity.h"
 #include "state/multicast.h"
 
-#define RULES_US	(1 * USEC_PER_MSEC)
-#define LOOK_RETRY_US	(500 * USEC_PER_MSEC) /* what could not be opened is tried again */
-#define WRITE_US	(200 * USEC_PER_MSEC) /* of a change that people look for */
-#define WRITE_GROUPS_US 0		      /* of listeners: other hosts wait for it... */
-#define WRITE_GROUPS	20		      /* so many times at once, then once a second */
-#define WRITE_COUNT_US	(30 * USEC_PER_SEC)   /* of counters alone: home servers boot from SD cards */
+#define RULES_US      (1 * USEC_PER_MSEC)
+#define LOOK_RETRY_US (500 * USEC_PER_MSEC) /* what could not be opened is tried again */
+#define WRITE_US      (200 * USEC_PER_MSEC) /* of a change that people look for */
+/* of listeners, whom other hosts wait for: so many times at once, then at this pace */
+#define WRITE_GROUPS	     50
+#define WRITE_GROUPS_EACH_US (250 * USEC_PER_MSEC)
+#define WRITE_COUNT_US	     (30 * USEC_PER_SEC) /* of counters alone: home servers boot from SD cards */
 
 /* Numbers of one leg */
 struct tally {

@@ -23,10 +23,12 @@ static void listeners_tell(struct role *r)
 	r->told_changes = changes;
 	if (r->told_us < now)
 		r->told_us = now;
-	role_write_soon(r,
-			r->told_us + USEC_PER_SEC - now > WRITE_GROUPS * USEC_PER_SEC ? USEC_PER_SEC : WRITE_GROUPS_US);
-	if (r->told_us + USEC_PER_SEC - now <= WRITE_GROUPS * USEC_PER_SEC)
-		r->told_us += USEC_PER_SEC;
+	if (r->told_us + WRITE_GROUPS_EACH_US - now > WRITE_GROUPS * WRITE_GROUPS_EACH_US) {
+		role_write_soon(r, WRITE_GROUPS_EACH_US);
+		return;
+	}
+	r->told_us += WRITE_GROUPS_EACH_US;
+	role_write_soon(r, 0);
 }
 
 void role_adopt(struct role *r, const struct link *l)
