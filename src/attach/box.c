@@ -283,8 +283,8 @@ static bool nic_work(struct box *b, struct nic *n, size_t index)
 	nic_remember_seen(b, n, &w);
 	if (state == NIC_READY)
 		nic_settle(b, n, &w);
-	else if (why[0] || !n->sysctl_calling)
-		nic_say(b, n, state, why[0] ? why : "is being made");
+	else if (why[0] || n->state != NIC_READY || ops.n)
+		nic_say(b, n, state, why);
 	did = !n->failed && nic_apply(b, n, &w, &ops);
 	ops_done(&ops);
 	return did;

@@ -165,6 +165,7 @@ static void route_decode(const struct nlmsghdr *nlh, struct seen *s)
 	r.to.len = rtm->rtm_dst_len;
 	(void)ip_take(a.v[RTA_DST], rtm->rtm_family, &r.to.ip);
 	(void)ip_take(a.v[RTA_GATEWAY], rtm->rtm_family, &r.via);
+	(void)ip_take(a.v[RTA_PREFSRC], rtm->rtm_family, &r.src);
 	r.metric = u32_take(a.v[RTA_PRIORITY], 0);
 	r.ifindex = (int)u32_take(a.v[RTA_OIF], 0);
 	*xgrow(&s->routes, s->n_routes, &s->cap_routes) = r;
@@ -436,6 +437,16 @@ static int set_isolated(struct nl *nl, int ifindex, bool isolated, struct err *e
 	return request(nl, nlh, "set isolation", err);
 }
 
+/* A port of a bridge is nobody to talk to: the kernel gives it no IPv6 address. Before it comes up */
+static void put_no_ll(struct nlmsghdr *nlh)
+{
+	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC), *inet6 = mnl_attr_nest_start(nlh, AF_INET6);
+
+	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(nlh, inet6);
+	mnl_attr_nest_end(nlh, spec);
+}
+
 static int set(struct nl *nl, const struct want *w, const struct op *op, const struct mac *mac, struct err *err)
 {
 	struct message m;
@@ -450,7 +461,9 @@ static int set(struct nl *nl, const struct want *w, const struct op *op, const s
 		mnl_attr_put_u32(nlh, IFLA_MASTER, (uint32_t)op->master);
 	if (op->set & SET_MAC)
 		put_mac(nlh, mac);
-	if (op->set & ~(SET_UP | SET_ISOLATED))
+	if (op->set & SET_UP && op->kind == OP_HOST_SET)
+		put_no_ll(nlh);
+	if (op->set & ~SET_ISOLATED)
 		rc = request(nl, nlh, "set", err);
 	if (rc == 0 && op->set & SET_ISOLATED)
 		rc = set_isolated(nl, op->ifindex, w->spec->isolated, err);
@@ -502,6 +515,8 @@ int kernel_route(struct nl *nl, int ifindex, const struct want_route *r, bool re
 		mnl_attr_put(nlh, RTA_DST, ip_size(family), r->to.ip.b);
 	if (!ip_is_none(&r->via))
 		mnl_attr_put(nlh, RTA_GATEWAY, ip_size(family), r->via.b);
+	if (!ip_is_none(&r->src) && !remove)
+		mnl_attr_put(nlh, RTA_PREFSRC, ip_size(family), r->src.b);
 	mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)ifindex);
 	mnl_attr_put_u32(nlh, RTA_PRIORITY, r->metric);
 	rc = nl_get(nl, nlh, NULL, NULL, err);

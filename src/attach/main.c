@@ -23,6 +23,7 @@
 
 #define WRITE_US       (20 * USEC_PER_MSEC)
 #define WRITE_RETRY_US (5 * USEC_PER_SEC)
+#define PATIENCE_US    (3 * USEC_PER_SEC) /* before it is a problem that a NIC waits */
 
 struct role {
 	uv_loop_t loop;
@@ -37,7 +38,7 @@ struct role {
 	struct attach_state before;
 	struct problems shim_problems, told;
 	uint64_t written; /* hash of what attach.json says */
-	bool have_inventory, bad_inventory, write_failed;
+	bool have_inventory, bad_inventory, write_failed, write_soon;
 	struct timer *read_timer, *write_timer, *look_timer;
 	struct dirwatch *watch;
 	struct sigwatch *sighup, *sigterm, *sigint;
@@ -53,17 +54,26 @@ static int nic_cmp(const void *a, const void *b)
 	return order ? order : strcmp(x->nic, y->nic);
 }
 
-static void problems_of(const struct attach_state *s, struct problems *ret)
+/* Return: one is left out, since it may have been overcome in a moment */
+static bool problems_of(const struct attach_state *s, struct problems *ret)
 {
+	int64_t now_ms = wall_now().ms;
+	bool young = false;
+
 	for (size_t i = 0; i < s->n_nics && ret->n < LIMIT_PROBLEMS; i++) {
 		const struct att_nic *n = &s->nics[i];
 		char object[LIMIT_NAME + 16];
 
 		if (!n->why[0])
 			continue;
+		if (n->state == NIC_WAITING && now_ms - n->since.ms < PATIENCE_US / USEC_PER_MSEC) {
+			young = true;
+			continue;
+		}
 		str_print(object, "container %s", n->name);
 		problems_add(ret, object, "", "%s: %s", n->nic, n->why);
 	}
+	return young;
 }
 
 static uint64_t state_hash(const struct attach_state *s)
@@ -86,6 +96,7 @@ static void on_write(void *arg)
 	struct err err = {0};
 	uint64_t hash;
 
+	r->write_soon = false;
 	if (!r->have_inventory)
 		return;
 	problems_done(&r->shim_problems);
@@ -94,7 +105,8 @@ static void on_write(void *arg)
 		box_state(r->boxes[i], &out);
 	if (out.n_nics > 1)
 		qsort(out.nics, out.n_nics, sizeof(*out.nics), nic_cmp);
-	problems_of(&out, &out.problems);
+	if (problems_of(&out, &out.problems))
+		timer_start(r->write_timer, PATIENCE_US);
 	for (size_t i = 0; i < r->shim_problems.n; i++)
 		problems_add(&out.problems, r->shim_problems.v[i].object, r->shim_problems.v[i].cure, "%s",
 			     r->shim_problems.v[i].text);
@@ -126,8 +138,9 @@ static void on_changed(void *arg)
 {
 	struct role *r = arg;
 
-	if (!timer_is_set(r->write_timer))
+	if (!r->write_soon)
 		timer_start(r->write_timer, WRITE_US);
+	r->write_soon = true;
 	if (r->n_stopping && !timer_is_set(r->look_timer))
 		timer_start(r->look_timer, 0);
 }
@@ -325,7 +338,10 @@ static void on_host_event(void *arg, const struct nlmsghdr *nlh)
 	struct seen_link *l;
 	char name[NIC_NAME] = "", now[NIC_NAME] = "";
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifi))
+	if (nlh->nlmsg_type == RTM_NEWADDR || nlh->nlmsg_type == RTM_DELADDR)
+		on_changed(r); /* the routes of shims name them */
+	if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
+	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifi))
 		return;
 	l = seen_by_index(&r->all.host, ifi->ifi_index);
 	if (l)
@@ -370,7 +386,7 @@ static void on_sigterm(void *arg, int signum)
 
 static int role_open(struct role *r, struct err *err)
 {
-	static const unsigned groups[] = {RTNLGRP_LINK, 0};
+	static const unsigned groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0};
 	const char *given = getenv(BROKER_FD_ENV);
 	struct file_owner owner;
 	uint64_t fd;

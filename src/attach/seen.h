@@ -31,6 +31,7 @@ struct seen_route { /* protocol ATTACH_PROTOCOL, main table */
 	int ifindex;
 	struct prefix to;
 	struct ip via; /* none: on the link */
+	struct ip src; /* RTA_PREFSRC, or none */
 	uint32_t metric;
 };
 

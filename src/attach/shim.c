@@ -63,12 +63,26 @@ static void shims_remove(struct boxes *all, const struct shim *v, size_t n)
 	}
 }
 
-static bool route_is(const struct seen_route *r, int ifindex, const struct ip *ip)
+static bool route_is(const struct seen_route *r, const struct want_route *w)
 {
-	return r->ifindex == ifindex && r->to.len == ip_bits(ip->family) && ip_cmp(&r->to.ip, ip) == 0;
+	return prefix_cmp(&r->to, &w->to) == 0 && ip_cmp(&r->src, &w->src) == 0;
 }
 
-static void shim_routes(struct boxes *all, const struct shim *s, int ifindex, const struct seen *routes,
+/* The host's address on the parent from the container's subnet: the kernel would take that of any other interface */
+static struct want_route shim_route(const struct seen *host, int parent, const struct ip *ip)
+{
+	struct want_route r = {.to = {*ip, ip_bits(ip->family)}, .metric = ip->family == AF_INET6 ? 1024 : 0};
+
+	for (size_t i = 0; i < host->n_addrs; i++) {
+		struct prefix net = prefix_mask(host->addrs[i].p);
+
+		if (host->addrs[i].ifindex == parent && prefix_has_ip(&net, ip))
+			r.src = host->addrs[i].p.ip;
+	}
+	return r;
+}
+
+static void shim_routes(struct boxes *all, const struct shim *s, int ifindex, int parent, const struct seen *routes,
 			struct box *const *boxes, size_t n)
 {
 	autofree struct ip *want = xcalloc(ROUTES_MAX, sizeof(*want));
@@ -82,18 +96,20 @@ static void shim_routes(struct boxes *all, const struct shim *s, int ifindex, co
 		struct want_route gone = {.to = r->to, .via = r->via, .metric = r->metric};
 		bool wanted = r->ifindex != ifindex;
 
-		for (size_t k = 0; k < n_want; k++)
-			wanted |= route_is(r, ifindex, &want[k]);
+		for (size_t k = 0; k < n_want; k++) {
+			struct want_route w = shim_route(routes, parent, &want[k]);
+
+			wanted |= route_is(r, &w);
+		}
 		if (!wanted)
 			(void)!kernel_route(all->host_nl, ifindex, &gone, true, &err);
 	}
 	for (size_t k = 0; k < n_want; k++) {
-		struct want_route r = {.to = {want[k], ip_bits(want[k].family)},
-				       .metric = want[k].family == AF_INET6 ? 1024 : 0};
+		struct want_route r = shim_route(routes, parent, &want[k]);
 		bool there = false;
 
 		for (size_t i = 0; i < routes->n_routes; i++)
-			there |= route_is(&routes->routes[i], ifindex, &want[k]);
+			there |= routes->routes[i].ifindex == ifindex && route_is(&routes->routes[i], &r);
 		if (!there && kernel_route(all->host_nl, ifindex, &r, false, &err) < 0)
 			log_warning("no way from the host to a container", kv_str("why", err.text));
 	}
@@ -125,8 +141,8 @@ void shims_follow(struct boxes *all, struct box *const *boxes, size_t n, struct 
 			kernel_read_link(all->host_nl, v[i].name, &all->host);
 			l = seen_by_name(&all->host, v[i].name);
 		}
-		if (l)
-			shim_routes(all, &v[i], l->ifindex, &routes, boxes, n);
+		if (l && parent)
+			shim_routes(all, &v[i], l->ifindex, parent->ifindex, &routes, boxes, n);
 	}
 	seen_done(&routes);
 }

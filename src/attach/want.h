@@ -14,6 +14,7 @@ struct want_route {
 	struct prefix to;
 	struct ip via;	 /* none: on the link */
 	uint32_t metric; /* as the kernel reports it */
+	struct ip src;	 /* of what the host sends itself; none: the kernel's choice */
 	bool onlink;	 /* via is in no subnet of the NIC */
 };
 

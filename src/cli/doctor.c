@@ -311,6 +311,7 @@ int verb_doctor(struct cli *c)
 	doctor_pool(&d);
 	doctor_names(&d);
 	doctor_multicast(&d);
+	doctor_attach(&d);
 	doctor_step(&d, "the peers' discovery port");
 	doctor_discovery_port(&d);
 	doctor_step(&d, "the way to the peers");

@@ -92,6 +92,9 @@ struct firewall_input {
 /** firewall_input_parse() - @save: text of iptables-save; pure */
 void firewall_input_parse(const char *save, const char *interface, struct firewall_input *ret);
 
+/* doctor_attach.c */
+void doctor_attach(struct doctor *d);
+
 /* doctor_names.c */
 void doctor_names(struct doctor *d);
 /** doctor_mapping() - Are stacks of one VNI mapped on one host and not on another? Then they do not meet */

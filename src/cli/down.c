@@ -167,7 +167,9 @@ static void host_namespace(struct down *d)
 	int flags = d->dry_run ? SWEEP_DRY_RUN : 0;
 
 	down_where(d, "host");
-	int code = sweep_namespace(d->host_ns, flags, swept, d, &err);
+	int code = sweep_home(d->host_ns, d->host_ns, flags, swept, d, &err);
+	if (code == 0)
+		code = sweep_namespace(d->host_ns, flags, swept, d, &err);
 	if (code < 0)
 		down_told(d, "links, routes and rules", "", code, err.text);
 	nft_tables(d);
@@ -190,6 +192,28 @@ static void containers(struct down *d)
 			if (code < 0)
 				down_told(d, "routes", "", code, err.text);
 		}
+	}
+}
+
+/* What attach has put into containers: interfaces of the host go home, the rest goes */
+static void attached(struct down *d)
+{
+	const struct inventory *inv = &d->files.inventory;
+	int flags = d->dry_run ? SWEEP_DRY_RUN : 0;
+
+	for (size_t i = 0; i < inv->n_attach; i++) {
+		const struct inv_container *c = &inv->attach[i].container;
+		autoclose int fd = inv->attach[i].running ? container_ns_open(c) : -1;
+		struct err err = {0};
+
+		if (fd < 0 || ns_same(fd, d->host_ns))
+			continue;
+		down_where(d, "container %s", c->name);
+		int code = sweep_home(fd, d->host_ns, flags, swept, d, &err);
+		if (code == 0)
+			code = sweep_namespace(fd, flags, swept, d, &err);
+		if (code < 0)
+			down_told(d, "NICs", "", code, err.text);
 	}
 }
 
@@ -306,8 +330,8 @@ static void file_remove(struct down *d, const char *name)
 }
 
 /* What the roles write; who we are goes with --purge only */
-static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,    STATE_RECORDS,
-				      STATE_ROUTER,  STATE_HOST,      STATE_WIREGUARD, STATE_MULTICAST};
+static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,	STATE_RECORDS,
+				      STATE_ROUTER,  STATE_HOST,      STATE_WIREGUARD, STATE_MULTICAST, STATE_ATTACH};
 
 /* ".inventory.json.0123456789abcdef": left by a writer that was killed before its rename */
 static bool temp_name(const char *name)
@@ -351,6 +375,7 @@ static void files_remove(struct down *d)
 		return;
 	file_remove(d, STATE_HOST_ID);
 	file_remove(d, STATE_JOIN);
+	file_remove(d, STATE_PLUGS);
 	file_remove(d, STATE_KEY_FILE);
 	(void)!(d->dry_run || unlinkat(d->cli->dir.fd, STATE_KEYS, AT_REMOVEDIR) == 0);
 	if (d->dry_run || rmdir(dir) == 0)
@@ -396,6 +421,7 @@ int verb_down(struct cli *c)
 	state_files_load(&c->dir, &d.files);
 	if (down_host(&d) == 0) {
 		goodbye(&d);
+		attached(&d);
 		host_namespace(&d);
 		containers(&d);
 		run_dirs(&d);

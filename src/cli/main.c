@@ -50,6 +50,16 @@ static const struct verb verbs[] = {
 	 "For each network with the label docker-router.multicast, best first: an address on the LAN, a route on the "
 	 "home\n"
 	 "router, a port of this host. Nothing is changed.\n"},
+	{"nics", verb_nics, NULL, 0, FOR_CLI, "which NICs containers have on bridges and on the LAN, with their leases",
+	 "STATE is ready, waiting (WHY says for what), failed (tried again when something changes), or refused.\n"},
+	{"plug", verb_plug, "CONTAINER", 0, FOR_CLI, "give a container a NIC on a bridge, from now on",
+	 "  docker-router plug web br-lan:eth1\n"
+	 "  docker-router plug web 'br-lan:eth1 address=dhcp mtu=1400'\n"
+	 "Settings are those of the labels docker-router.attach.NAME.*, see docker-router-labels(7). Needs root. The "
+	 "container\n"
+	 "need not be there yet. Written to STATE_DIR/plugs.json, so it holds until docker-router unplug.\n",
+	 "'BRIDGE:NAME [KEY=VALUE...]'"},
+	{"unplug", verb_unplug, "CONTAINER", 0, FOR_CLI, "take away what docker-router plug has given", NULL, "[NAME]"},
 	{"ping", verb_ping, "NAME|ADDRESS", OPT_COUNT | OPT_SIZE, FOR_CLI,
 	 "the way to a container: each hop, its latency and loss, and the path MTU",
 	 "Sends ICMP echoes from this host through the overlay, one for each hop, and larger ones until they do not "

@@ -142,7 +142,9 @@ static void on_link(void *arg, const struct nlmsghdr *nlh)
 	attr_str(nlh, sizeof(*ifi), IFLA_IFNAME, l->name, sizeof(l->name));
 	attr_str(nlh, sizeof(*ifi), IFLA_IFALIAS, alias, sizeof(alias));
 
-	bool ours = strncmp(alias, SWEEP_ALIAS, strlen(SWEEP_ALIAS)) == 0;
+	bool ours = strncmp(alias, SWEEP_ALIAS, strlen(SWEEP_ALIAS)) == 0 ||
+		    (strncmp(alias, ATTACH_ALIAS, strlen(ATTACH_ALIAS)) == 0 &&
+		     strncmp(alias, SWEEP_LENT, strlen(SWEEP_LENT)) != 0);
 	if (it->flags & SWEEP_ALL_LINKS)
 		ours = !(ifi->ifi_flags & IFF_LOOPBACK);
 	if (!ours)
@@ -191,7 +193,7 @@ static void on_route(void *arg, const struct nlmsghdr *nlh)
 	char number[24];
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*r) ||
-	    r->rtm_protocol != SWEEP_PROTOCOL)
+	    (r->rtm_protocol != SWEEP_PROTOCOL && r->rtm_protocol != ATTACH_PROTOCOL))
 		return;
 	autofree char *dst =
 		prefix_text(r->rtm_family, attr_find(nlh, sizeof(*r), RTA_DST, ip_size(r->rtm_family)), r->rtm_dst_len);
@@ -302,6 +304,85 @@ int sweep_namespace(int ns_fd, int flags, sweep_fn *fn, void *arg, struct err *e
 	items_cut(&it, 0);
 	free(it.v);
 	free(it.links);
+	nl_free(nl);
+	return code;
+}
+
+/* --- interfaces that were lent --- */
+
+struct lent {
+	struct {
+		int index;
+		char name[IFNAMSIZ], home[IFNAMSIZ];
+	} v[64];
+	size_t n;
+};
+
+static void on_lent(void *arg, const struct nlmsghdr *nlh)
+{
+	struct lent *l = arg;
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	char alias[256];
+
+	if (nlh->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifi) || l->n >= ARRAY_LEN(l->v))
+		return;
+	attr_str(nlh, sizeof(*ifi), IFLA_IFALIAS, alias, sizeof(alias));
+	if (strncmp(alias, SWEEP_LENT, strlen(SWEEP_LENT)) != 0 || !nic_name_valid(alias + strlen(SWEEP_LENT)))
+		return;
+	l->v[l->n].index = ifi->ifi_index;
+	attr_str(nlh, sizeof(*ifi), IFLA_IFNAME, l->v[l->n].name, IFNAMSIZ);
+	str_copy(l->v[l->n++].home, alias + strlen(SWEEP_LENT));
+}
+
+static void lent_restart(void *arg)
+{
+	((struct lent *)arg)->n = 0;
+}
+
+/* Move it home, or, when it is there, take the alias off and give it its name again */
+static int lent_return(struct nl *nl, int index, const char *name, int home, struct err *err)
+{
+	char request[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(request);
+	struct ifinfomsg *ifi;
+
+	nlh->nlmsg_type = RTM_NEWLINK;
+	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi->ifi_index = index;
+	if (home >= 0)
+		mnl_attr_put_u32(nlh, IFLA_NET_NS_FD, (uint32_t)home);
+	else
+		mnl_attr_put(nlh, IFLA_IFALIAS, 0, "");
+	if (name)
+		mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	return nl_get(nl, nlh, NULL, NULL, err);
+}
+
+int sweep_home(int ns_fd, int home, int flags, sweep_fn *fn, void *arg, struct err *err)
+{
+	const struct dump links = {RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), on_lent};
+	char request[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(request);
+	struct lent lent = {.n = 0};
+	struct nl *nl = NULL;
+	int fd = ns_socket(ns_fd, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+	int code = fd < 0 ? fd : nl_adopt(fd, &nl, err);
+
+	if (code < 0)
+		return code;
+	nlh->nlmsg_type = links.type;
+	mnl_nlmsg_put_extra_header(nlh, links.header);
+	code = nl_dump(nl, nlh, links.fn, lent_restart, &lent, err);
+	for (size_t i = 0; i < lent.n && code == 0; i++) {
+		bool is_home = ns_same(ns_fd, home), named = str_eq(lent.v[i].name, lent.v[i].home);
+		struct err why = {0};
+		int rc = 0;
+
+		if (!(flags & SWEEP_DRY_RUN))
+			rc = lent_return(nl, lent.v[i].index, is_home && named ? NULL : lent.v[i].home,
+					 is_home ? -1 : home, &why);
+		fn(arg, "interface", lent.v[i].home, rc, rc < 0 ? why.text : "");
+	}
 	nl_free(nl);
 	return code;
 }

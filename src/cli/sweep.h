@@ -7,10 +7,12 @@
 #define CLI_SWEEP_H
 
 #include "base/base.h"
+#include "state/attach.h"
 
 /* What the kernel shows of ours; the router's net.h has the same words */
 #define SWEEP_PROTOCOL	212
 #define SWEEP_ALIAS	"docker-router:"
+#define SWEEP_LENT	ATTACH_ALIAS "physical:" /* somebody's interface in a container; its own name follows */
 #define SWEEP_TABLE	"docker-router"
 #define SWEEP_MULTICAST "docker-router-multicast" /* netdev: the copies of BROKER_FORWARD */
 
@@ -34,5 +36,12 @@ typedef void sweep_fn(void *arg, const char *kind, const char *what, int code, c
  * Return: 0, also when single things failed; -errno when the namespace could not be asked
  */
 int sweep_namespace(int ns_fd, int flags, sweep_fn *fn, void *arg, struct err *err) MUST_USE;
+
+/**
+ * sweep_home() - Interfaces that were moved into a container, back to the host under their names
+ * @ns_fd: the container's; or the host's, where they lose the alias that says so
+ * @home:  the host's
+ */
+int sweep_home(int ns_fd, int home, int flags, sweep_fn *fn, void *arg, struct err *err) MUST_USE;
 
 #endif

@@ -59,7 +59,7 @@ tests() { # the names asked for, or all: script and variant
 	for script in tests/netns/*.sh tests/docker/*.sh; do
 		name=$(basename "$script" .sh)
 		case $script in
-		*/lib.sh | */run.sh | *'*'*) continue ;;
+		*/lib.sh | */*-lib.sh | */run.sh | *'*'*) continue ;;
 		esac
 		variants=$(head_of "$script" variants)
 		[ -z "${FULL:-}" ] || variants="$variants $(head_of "$script" more)"
