@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * docker-router-dhcp: what udhcpc runs at every event, in the container's network namespace. It understands nothing:
- * the event and what the client put into the environment go as one message to descriptor 3, where the role attach
+ * the event and what the client put into the environment go as one message to descriptor 5, where the role attach
  * judges them (lease.h). A program of a few system calls, since it runs for every renewal of every container.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #define EVENT_BYTES 4096
-#define EVENTS_FD   3
+#define EVENTS_FD   5
 
 static const char *const names[] = {"ip",     "mask", "router", "staticroutes", "dns",
 				    "domain", "mtu",  "lease",	"serverid"};

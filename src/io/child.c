@@ -81,8 +81,8 @@ static void __attribute__((noreturn)) child_exec(const struct child_start *s)
 		goto fail;
 	if (s->flags & CHILD_DETACH && setsid() < 0)
 		goto fail;
-	if (s->flags & CHILD_PDEATHSIG) {
-		if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+	if (s->flags & (CHILD_PDEATHSIG | CHILD_PDEATHKILL)) {
+		if (prctl(PR_SET_PDEATHSIG, s->flags & CHILD_PDEATHKILL ? SIGKILL : SIGTERM) < 0)
 			goto fail;
 		if (getppid() != s->parent) { /* died before we asked */
 			errno = ESRCH;
@@ -310,7 +310,7 @@ int child_spawn(uv_loop_t *loop, const struct child_spec *spec, child_fn *fn, vo
 		if (null < 0)
 			return err_errno(err, -errno, "run %s: /dev/null", spec->argv[0]);
 	}
-	if (spec->flags & CHILD_DETACH)
+	if (spec->flags & (CHILD_DETACH | CHILD_QUIET))
 		start.out = start.err = start.in;
 	if (spec->flags & CHILD_COLLECT) {
 		rc = child_pipe_open(ends);

@@ -22,9 +22,11 @@ struct child_result {
 typedef void child_fn(void *arg, const struct child_result *r);
 
 enum child_flags {
-	CHILD_COLLECT = 1,   /* stdout and stderr into buffers, 64 KiB each; else inherited */
-	CHILD_PDEATHSIG = 2, /* the child gets SIGTERM when we die */
-	CHILD_DETACH = 4,    /* it outlives us: a session of its own, output to /dev/null */
+	CHILD_COLLECT = 1,     /* stdout and stderr into buffers, 64 KiB each; else inherited */
+	CHILD_PDEATHSIG = 2,   /* the child gets SIGTERM when we die */
+	CHILD_PDEATHKILL = 16, /* the same with SIGKILL, for who does too much at the other */
+	CHILD_QUIET = 8,       /* output to /dev/null */
+	CHILD_DETACH = 4,      /* it outlives us: a session of its own, output to /dev/null */
 };
 
 /** struct child_spec - What to run */

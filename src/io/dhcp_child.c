@@ -138,7 +138,7 @@ void dhcp_children_free(struct dhcp_children *d)
 	if (!d)
 		return;
 	while (d->first) {
-		child_signal(d->first->child, SIGTERM);
+		child_signal(d->first->child, SIGKILL);
 		child_forget(d->first->child);
 		child_unlink(d->first);
 	}
@@ -151,11 +151,12 @@ int dhcp_child_start(struct dhcp_children *d, int ns_fd, const char *iface, cons
 	autoclose int ours = -1, theirs = -1;
 	char hostname[80], client_id[160];
 	const char *argv[32];
-	int pair[2], n = 0, rc;
+	int pair[2], thrice[3], n = 0, rc;
 	struct child_spec spec = {
-		.argv = argv, .stdin_fd = -1, .n_pass_fds = 1, .ns_fd = ns_fd, .flags = CHILD_PDEATHSIG};
+		.argv = argv, .stdin_fd = -1, .ns_fd = ns_fd, .flags = CHILD_PDEATHKILL | CHILD_QUIET};
 	static const char *const env[] = {"LC_ALL=C", NULL};
-	static const char *const fixed[] = {"-f", "-t", "3", "-T", "2", "-A", "5", "-O", "staticroutes", "-O", "mtu"};
+	static const char *const fixed[] = {"-f", "-R", "-t",		"3",  "-T", "2", "-A",
+					    "5",  "-O", "staticroutes", "-O", "mtu"};
 
 	if (d->n >= DHCP_CLIENTS_MAX)
 		return err_set(err, -E2BIG, "dhcp: more than %d clients", DHCP_CLIENTS_MAX);
@@ -165,7 +166,11 @@ int dhcp_child_start(struct dhcp_children *d, int ns_fd, const char *iface, cons
 		return err_errno(err, -errno, "make a socket pair");
 	ours = pair[0];
 	theirs = pair[1];
-	spec.pass_fds = &theirs;
+	/* udhcpc takes 3 and 4 for itself, whatever they are: the handler finds it at 5 */
+	for (size_t i = 0; i < ARRAY_LEN(thrice); i++)
+		thrice[i] = theirs;
+	spec.pass_fds = thrice;
+	spec.n_pass_fds = ARRAY_LEN(thrice);
 	spec.env = env;
 	argv[n++] = "udhcpc";
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
@@ -221,9 +226,7 @@ void dhcp_child_stop(struct dhcp_children *d, int id, bool release)
 		c = c->next;
 	if (!c)
 		return;
-	/* it takes its signals one after the other */
-	if (release)
-		child_signal(c->child, SIGUSR2);
-	child_signal(c->child, SIGTERM);
+	/* At SIGTERM it gives the lease back (-R): the lease of a container that lives on outlasts the client */
+	child_signal(c->child, release ? SIGTERM : SIGKILL);
 	timer_start(c->patience, KILL_US);
 }

@@ -2,7 +2,7 @@
  *
  * The broker's DHCP clients: busybox udhcpc, one for each NIC that wants one, inside the container's network namespace
  *and outside of all its others. What it finds out it tells to the program docker-router-dhcp (src/attach/handler.c),
- *which it runs as its script, and which writes one message for each event to descriptor 3: a socket whose other end the
+ *which it runs as its script, and which writes one message for each event to descriptor 5: a socket whose other end the
  *role attach gets. When that end says that all is closed, the client has ended.
  *
  * What a client is started with comes from the role as lines of "key=value":
