@@ -13,7 +13,7 @@
 
 enum lease_event { LEASE_BOUND, LEASE_DECONFIG, LEASE_NAK, LEASE_FAIL, LEASE_OTHER };
 
-#define LEASE_SECONDS_MIN 10 /* what a server gives for less is taken for so long */
+#define LEASE_SECONDS_MIN 30 /* what a server gives for less is taken for so long, as busybox does */
 
 /**
  * lease_parse()

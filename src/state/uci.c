@@ -42,7 +42,7 @@ static void word_read(struct uci *u)
 		} else if (quote ? c == quote : c == '\'' || c == '"') {
 			quote = quote ? 0 : c;
 			continue;
-		} else if (!quote && (c == ' ' || c == '\t' || c == '\r' || c == '\n')) {
+		} else if (!quote && (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ';')) {
 			break;
 		} else if (c == '\\' && quote != '\'' && u->p + 1 < u->end) {
 			c = *++u->p;

@@ -16,7 +16,7 @@ LEASES=$DIR/leases
 LAST='' # the server's pid
 
 dnsmasq_start() { # OPTIONS...
-	inside lan dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --bind-interfaces \
+	nsenter --net="/run/netns/$(ns lan)" -- dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --bind-interfaces \
 		--dhcp-leasefile="$LEASES" --dhcp-authoritative --log-dhcp --log-facility="$DIR/dnsmasq.log" --pid-file= --no-ping "$@" &
 	LAST=$!
 }
@@ -30,10 +30,11 @@ server_stop() {
 at_exit server_stop
 udhcpd_start() { # LINES...: leases as short as they are told
 	printf '%s\n' "start 198.51.100.150" "end 198.51.100.160" "interface lan0" "option subnet 255.255.255.0" \
-		"option router 198.51.100.1" "min_lease 5" "lease_file $DIR/udhcpd.leases" "pidfile $DIR/udhcpd.pid" \
+		"min_lease 5" "lease_file $DIR/udhcpd.leases" "pidfile $DIR/udhcpd.pid" \
 		"conflict_time 1" "offer_time 1" "$@" >"$DIR/udhcpd.conf"
+	[[ $* == *"option router"* ]] || echo "option router 198.51.100.1" >>"$DIR/udhcpd.conf"
 	: >>"$DIR/udhcpd.leases"
-	inside lan busybox udhcpd -f -I 198.51.100.1 "$DIR/udhcpd.conf" >>"$DIR/udhcpd.log" 2>&1 &
+	nsenter --net="/run/netns/$(ns lan)" -- busybox udhcpd -f -I 198.51.100.1 "$DIR/udhcpd.conf" >>"$DIR/udhcpd.log" 2>&1 &
 	LAST=$!
 }
 dhcp() { # NAME [OPTIONS...]
@@ -126,21 +127,21 @@ docker_on h1 rm -f many1 many2 many3 many4 many5 'a.B_c-.' web >/dev/null
 server_stop
 
 step "short leases: renewal, another address, the server away until the lease is over, and back"
-udhcpd_start "option lease 8" "option dns 198.51.100.54"
+udhcpd_start "option lease 30" "option dns 198.51.100.54"
 dhcp short
 ready short lan0
 was=$(address short)
 since=$(nic short lan0 'leases[0].since')
 renewed() { [ "$(nic short lan0 'leases[0].since')" != "$since" ]; }
-wait_until "renewal" 30 renewed
+wait_until "renewal" 60 renewed
 must_equal "address after renewal" "$was" "$(address short)"
 server_stop
 over() { ! has_address short "${was%/*}" && state_is short lan0 waiting; }
-wait_until "the lease is over, and the address is away" 60 over
+wait_until "the lease is over, and the address is away" 90 over
 must_contain "why" 'lease is over|no DHCP server' "$(nic short lan0 why)"
 rm -f "$DIR/udhcpd.leases"
-udhcpd_start "option lease 8" "start 198.51.100.170" "end 198.51.100.175"
-wait_until "the server is back" 60 state_is short lan0 ready
+udhcpd_start "option lease 30" "start 198.51.100.170" "end 198.51.100.175"
+wait_until "the server is back" 90 state_is short lan0 ready
 moved() { [[ $(address short) == 198.51.100.17* ]] && has_address short 198.51.100.17; }
 wait_until "another address of it" 60 moved
 has_address short "${was%/*}" && fail "the old address is still there"
@@ -156,7 +157,7 @@ must_equal "and is not taken" "" "$(in_container h1 odd ip route show default)"
 docker_on h1 rm -f odd >/dev/null
 server_stop
 sed -i 's/255.255.255.0/0.0.0.0/; s/^option router.*//' "$DIR/udhcpd.conf"
-inside lan busybox udhcpd -f -I 198.51.100.1 "$DIR/udhcpd.conf" >>"$DIR/udhcpd.log" 2>&1 &
+nsenter --net="/run/netns/$(ns lan)" -- busybox udhcpd -f -I 198.51.100.1 "$DIR/udhcpd.conf" >>"$DIR/udhcpd.log" 2>&1 &
 LAST=$!
 dhcp odd
 refused() { nic odd lan0 why | grep -q 'no subnet mask that can be used'; }
