@@ -153,7 +153,7 @@ udhcpd_start "option lease 60" "option router 203.0.113.1" "option domain bad|do
 dhcp odd
 wait_until "bound" 30 state_is odd lan0 ready
 must_contain "its gateway is no neighbour" 'gateway is not in the subnet' "$(nic odd lan0 why)"
-must_equal "and is not taken" "" "$(in_container h1 odd ip route show default)"
+must_equal "and is not taken" 0 "$(in_container h1 odd ip route | grep -c default || true)"
 docker_on h1 rm -f odd >/dev/null
 server_stop
 sed -i 's/255.255.255.0/0.0.0.0/; s/^option router.*//' "$DIR/udhcpd.conf"
