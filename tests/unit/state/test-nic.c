@@ -133,7 +133,7 @@ static void test_settings(void **state)
 	refused("routes", "10.0.0.0/8 by 192.0.2.1", "is not allowed");
 	refused("routes", "10.0.0.0/8 via 192.0.2.1 dev eth0", "is not allowed");
 	refused("routes", "10.0.0.0", "is not allowed");
-	refused("adress", "dhcp", "did you mean address");
+	refused("addresses", "dhcp", "did you mean address");
 	refused("\x1b[31m", "dhcp", "\\x1b");
 }
 
