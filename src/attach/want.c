@@ -73,13 +73,13 @@ static void default_add(struct want *w, const struct ip *via, uint32_t metric)
 
 static int sysctl_of(const struct nic_spec *s)
 {
-	bool ipv6 = s->slaac || s->dhcp6;
+	bool ipv6 = s->slaac;
 
 	for (size_t i = 0; i < s->n_addresses; i++)
 		ipv6 |= s->addresses[i].ip.family == AF_INET6;
 	if (!ipv6)
 		return BROKER_NIC_NO_IPV6;
-	return (s->slaac || s->dhcp6 ? BROKER_NIC_RA : 0) | (s->slaac ? BROKER_NIC_AUTOCONF : 0);
+	return s->slaac ? BROKER_NIC_RA | BROKER_NIC_AUTOCONF : 0;
 }
 
 static void lease_add(struct want *w, const struct att_lease *l, uint32_t metric)
@@ -135,7 +135,7 @@ void want_make(const char *host_id, const struct inv_attach *a, size_t index, co
 	/* a bridge takes the lowest MAC of its ports for its own, and its peers must not see that change */
 	ret->host_mac = nic_mac(a->container.id, s->name);
 	ret->host_mac.b[0] = 0xfe;
-	ret->alone = !s->dhcp && !s->dhcp6 && !s->slaac && !s->n_addresses;
+	ret->alone = !s->dhcp && !s->slaac && !s->n_addresses;
 	ret->sysctl = sysctl_of(s);
 	for (size_t i = 0; i < s->n_addresses; i++)
 		address_add(ret, &s->addresses[i], false);

@@ -19,6 +19,7 @@ attach_lab() {
 	inside h1 ip link set lan0 master br-lan
 	# FORWARD is DROP, and where bridged frames pass iptables that is meant for them too: as doctor says
 	inside h1 iptables -I FORWARD -i br-lan -o br-lan -j ACCEPT
+	inside h1 ip6tables -I FORWARD -i br-lan -o br-lan -j ACCEPT
 }
 
 bridge() { # NAME [ADDRESS]

@@ -69,6 +69,23 @@ static void test_what_is_done(void **state)
 		}
 	}
 	assert_int_equal(check(request(BROKER_FORWARD, 0, "host"), true), 0);
+	assert_int_equal(check(request(BROKER_FLAG, 1, "ct:abc"), false), 0);
+	assert_int_equal(check(request(BROKER_RESOLV, 0, "ct:abc"), true), 0);
+	assert_int_equal(check(request(BROKER_DHCP_STOP, 7, "host"), false), 0);
+	for (int i = 0; i < 2; i++) {
+		static const char *const bad[] = {"", "-i", "lo", "all", "default", ".", "..", "a/b", "a b", "a:1"};
+
+		r = request(i ? BROKER_DHCP : BROKER_NIC_SYSCTL, 0, "ct:abc");
+		str_copy(r.ns.iface, "eth1.7");
+		assert_int_equal(check(r, i), 0);
+		str_copy(r.ns.name, "host");
+		assert_int_equal(check(r, i), -EINVAL);
+		str_copy(r.ns.name, "ct:abc");
+		for (size_t k = 0; k < ARRAY_LEN(bad); k++) {
+			str_copy(r.ns.iface, bad[k]);
+			assert_int_equal(check(r, i), -EINVAL);
+		}
+	}
 	r = request(BROKER_IPV6_ON, 0, "ct:0123456789abcdef");
 	str_copy(r.ns.iface, "dr0");
 	assert_int_equal(check(r, false), 0);
@@ -108,6 +125,15 @@ static void test_what_is_not(void **state)
 		{BROKER_FORWARD, 1, "host", true},
 		{BROKER_FORWARD, 0, "vni:1", true},
 		{BROKER_FORWARD, 0, "ct:abc", true},
+		{BROKER_FLAG, 2, "ct:abc", false},
+		{BROKER_FLAG, 1, "host", false},
+		{BROKER_FLAG, 1, "ct:abc", true},
+		{BROKER_RESOLV, 0, "ct:abc", false},
+		{BROKER_RESOLV, 0, "host", true},
+		{BROKER_DHCP, 0, "ct:abc", true}, /* on which interface? */
+		{BROKER_DHCP_STOP, -1, "host", false},
+		{BROKER_DHCP_STOP, 0, "ct:abc", false},
+		{BROKER_NIC_SYSCTL, 8, "ct:abc", false},
 		{BROKER_OP_N_, 0, "host", false},
 		{(enum broker_op) - 1, 0, "host", false},
 		{(enum broker_op)0x7fffffff, 0, "host", false},

@@ -80,7 +80,7 @@ static void test_addresses(void **state)
 	struct nic_spec n = nic();
 
 	assert_int_equal(nic_set(&n, "address", "dhcp, 192.0.2.5/24 2001:db8::5/64 slaac", NULL), 0);
-	assert_true(n.dhcp && n.slaac && !n.dhcp6);
+	assert_true(n.dhcp && n.slaac);
 	assert_int_equal(n.n_addresses, 2);
 	assert_int_equal(n.addresses[0].ip.b[3], 5); /* host bits kept */
 	accepted("address", "192.0.2.4/31");
