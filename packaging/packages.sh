@@ -12,7 +12,7 @@ packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static ipe
 # beside which make bench measures
 packages_bench="serf smcroute igmpproxy"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
-	etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
+	dnsmasq-base etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
 # of these, what would run as a service from then on: tests start their own, in namespaces
 quiet="etcd-server knot podman minidlna avahi-daemon serf smcroute igmpproxy"
 packages_fuzz="clang llvm"
