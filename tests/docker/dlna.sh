@@ -60,20 +60,23 @@ minidlna_drops h1
 whole "started again"
 
 step "a restart of the container is heard"
-inside tv "$TV" listen 192.0.2.50 20 >"$DIR/heard" &
+inside tv "$TV" listen 192.0.2.50 60 >"$DIR/heard" &
 ear=$!
 at_exit kill $ear
 wait_until "the television listens" 5 grep -q listening "$DIR/heard"
 docker_on h1 restart -t 2 minidlna >/dev/null
 minidlna_drops h1
 alive() { grep -qE '^ssdp:alive http://192\.0\.2\.1:619[0-9]{2}/rootDesc.xml 192.0.2.1' "$DIR/heard"; }
-wait_until "NOTIFY on the LAN" 15 alive
+wait_until "NOTIFY on the LAN" 30 alive
+echo "NOTIFY $(since_start minidlna "$(awk '/^ssdp:alive/ { print $4; exit }' "$DIR/heard")")"
 whole "after a restart"
 
 step "the network is made anew, with another subnet"
 docker_on h1 rm -f minidlna >/dev/null
 docker_on h1 network rm media_default >/dev/null
 media_up 172.31.7.0/24
+wait_until "found again" 30 found 4
+echo "found again $(since_start minidlna "$(date +%s.%N)"), with up to three seconds between two searches"
 whole "after the network was made anew"
 
 step "the role is killed"

@@ -8,6 +8,8 @@ multicast.py ask 5353|any NAME        one JSON line: the answers to a question o
 multicast.py browse TYPE              the same for PTR
 multicast.py storm SECONDS            a thousand searches a second, each from a port of its own
 multicast.py garbage                  what no program should send, to both groups
+multicast.py mdns-storm SECONDS       a thousand questions a second, no two alike
+multicast.py gmp                      IGMP and MLD: wrong lengths and checksums, then joins of 10,000 groups
 multicast.py count SECONDS            one JSON line: datagrams to the groups that were heard
 """
 import json
@@ -220,6 +222,55 @@ def garbage():
     s.sendto(b"M-SEARCH * HTTP/1.1\r\n" + b"X: y\r\n" * 10000, (SSDP[4], 1900))
     s.sendto(b"NOTIFY * HTTP/1.1\r\nUSN: uuid:x\r\nLOCATION: http://a/\r\nLOCATION: http://b/\r\n\r\n", (SSDP[4], 1900))
     t.sendto(struct.pack(">6H", 0, 0x8400, 0, 65535, 65535, 65535) + b"\xc0\x0c" * 100, (MDNS[4], 5353))
+    s.sendto(b"NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\nUSN: uuid:" + b"y" * 60000 + b"\r\n\r\n", (SSDP[4], 1900))
+    for mx in ("0", "-1", "1000000000", "99999999999999999999", "1\r\nMX: 5"):
+        s.sendto(SEARCH.format(SSDP[4], mx, "garbage").encode(), (SSDP[4], 1900))
+    # a header inside another, by line ends that are not CRLF, a fold, a zero byte
+    for inside in ("\nLOCATION: http://evil/", "\rLOCATION: http://evil/", "\r\n LOCATION: http://evil/", "\0LOCATION: http://evil/"):
+        text = f"NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\nNT: x{inside}\r\nUSN: uuid:evil\r\n\r\n"
+        s.sendto(text.encode(), (SSDP[4], 1900))
+
+
+def mdns_storm(seconds):
+    end = time.monotonic() + float(seconds)
+    s = opened(4, 5353, None, 255)
+    sent = 0
+    while time.monotonic() < end:
+        s.sendto(question(f"storm-{sent}.local", 1, 0), (MDNS[4], 5353))
+        sent += 1
+        time.sleep(0.0008)
+    print(sent)
+
+
+def checksum(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def report(groups, lie=0):
+    data = struct.pack(">BBHHH", 0x22, 0, 0, 0, len(groups) + lie) + b"".join(struct.pack(">BBH4s", 4, 0, 0, g) for g in groups)
+    return data[:2] + struct.pack(">H", checksum(data)) + data[4:]
+
+
+def gmp():
+    random.seed(2)
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("4s4si", bytes(4), bytes(4), index()))
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x94\x04\0\0")  # router alert
+    six = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index())
+    one = [socket.inet_aton("239.9.9.9")]
+    whole = report(one)
+    for bad in (b"", whole[:3], whole[:8], whole[:-1], whole + b"x" * 1000, report(one, 65534), whole[:2] + b"\0\0" + whole[4:],
+                report([socket.inet_aton("224.0.0.251"), socket.inet_aton("10.0.0.1"), bytes(4)])):  # fmt: skip
+        s.sendto(bad, ("224.0.0.22", 0))
+    for kind in (130, 131, 132, 143):
+        for _ in range(30):
+            six.sendto(bytes([kind, 0, 0, 0]) + random.randbytes(random.randrange(60)), ("ff02::16", 0, 0, index()))
+    for i in range(100):
+        s.sendto(report([bytes([239, 20, i, k]) for k in range(100)]), ("224.0.0.22", 0))
 
 
 def count(seconds):
@@ -234,5 +285,5 @@ def count(seconds):
     print(json.dumps(counts))
 
 
-verbs = {"device": device, "search": search, "ask": ask, "browse": browse, "storm": storm, "garbage": garbage, "count": count}
+verbs = {"device": device, "search": search, "ask": ask, "browse": browse, "storm": storm, "garbage": garbage, "mdns-storm": mdns_storm, "gmp": gmp, "count": count}
 verbs[sys.argv[1]](*sys.argv[2:])

@@ -235,6 +235,50 @@ rss=$(awk '/VmRSS/ { print $2 }' "/proc/${PID[r1]}/status")
 # sanitizers need more by far
 [ -n "${ASAN_OPTIONS:-}" ] || check "it has not grown" at_most "resident kB" "$rss" 12000
 
+inventory r1 br-one 172.30.1.0/24 ssdp,mdns,239.0.0.0/8
+has_groups() { jq -e 'any(.legs[]; .wants | contains("239.0.0.0/8"))' "$T/r1/multicast.json" >/dev/null; }
+within 20 has_groups
+before=$(counted c1 mdns)
+in_ns tv "$TOOL" mdns-storm 2 >"$T/storm" 2>>"$T/tools.log"
+check "of a storm of questions the container hears little" \
+	at_most "of $(cat "$T/storm") questions" $(($(counted c1 mdns) - ${before:-0})) 800
+in_ns tv "$TOOL" gmp 2>>"$T/tools.log"
+groups_known() { # at least so many; 256 of one host on the LAN, 1024 of a bridge are let in
+	[ "$(jq '.groups | length' "$T/r1/multicast.json")" -ge "$1" ]
+}
+in_ns c1 "$TOOL" gmp 2>>"$T/tools.log"
+within 60 groups_known 100
+echo "# groups known: $(jq '.groups | length' "$T/r1/multicast.json")"
+check "10,000 groups of one host are some hundred" eval "groups_known 100 && ! groups_known 1300"
+check "and the role lives on" alive r1
+inventory r1 br-one 172.30.1.0/24 ssdp,mdns
+
+# --- the LAN's interface, and many networks ---
+
+told() { jq -e --arg text "$1" 'any(.problems[]; .text | contains($text))' "$T/r1/multicast.json" >/dev/null; }
+ip -n "$TAG-r1" address flush dev eth0
+check "an interface without an address is told" within 20 told "has no address"
+ip -n "$TAG-r1" address add 192.0.2.1/24 dev eth0
+ip -n "$TAG-r1" link set dev eth0 addrgenmode eui64 down
+check "one that is down is told" within 20 told "is down"
+ip -n "$TAG-r1" link set dev eth0 up
+check "and all is well when it is back" within 30 finds tv 4 4 c1
+
+many=40 # more than the 31 networks for which the kernel's multicast routing has interfaces
+networks=$(for i in $(seq $many); do
+	ip -n "$TAG-r1" link add name "br-m$i" type bridge
+	ip -n "$TAG-r1" address add "172.30.$((100 + i)).1/24" dev "br-m$i"
+	ip -n "$TAG-r1" link set dev "br-m$i" up
+	printf ',{"network":{"name":"m%s","id":"m%s","bridge":"br-m%s","endpoint":"unix:///x","subnets":["172.30.%s.0/24"],"gateways":[],
+		"internal":false,"icc":true,"mtu":1500},"label":"ssdp,mdns,239.1.0.0/16","containers":[]}' "$i" "$i" "$i" $((100 + i))
+done)
+sed "s|\"containers\":\[\]}\]|\"containers\":[]}$(tr -d '\n\t' <<<"$networks")]|" "$T/r1/inventory.json" >"$T/r1/.inventory.new"
+mv "$T/r1/.inventory.new" "$T/r1/inventory.json"
+check "40 networks beside it have a leg each" within 30 legs r1 $((many + 2))
+check "and the first is found" within 30 finds tv 4 4 c1
+inventory r1 br-one 172.30.1.0/24 ssdp,mdns
+check "and go" within 30 legs r1 2
+
 # --- two routers -----------------------------------------------------------------------------------------------------
 
 inventory r2 br-two 172.30.2.0/24 ssdp,mdns

@@ -51,3 +51,10 @@ whole() { # WHEN
 	wait_until "$1: a title is played" 30 plays
 	must_contain "$1: the address of the title" '^http://192\.0\.2\.1:619[0-9]{2}/MediaItems/' "$(cat "$DIR/play.out")"
 }
+since_start() { # CONTAINER TIME: milliseconds after the container ran, for the log
+	python3 - "$(docker_on h1 inspect -f '{{.State.StartedAt}}' "$1")" "$2" <<-'END'
+		import datetime, re, sys
+		at = datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*Z", r"\1+00:00", sys.argv[1])).timestamp()
+		print(round((float(sys.argv[2]) - at) * 1000), "ms after the container ran")
+	END
+}
