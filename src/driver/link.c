@@ -77,7 +77,7 @@ int link_find(struct nl *nl, const char *name, struct link_found *ret, struct er
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
 	rc = nl_get(nl, nlh, on_link, &seen, err);
-	if (rc < 0)
+	if (rc < 0 && rc != -ENODEV)
 		return rc;
 	if (!seen.found.index)
 		return err_set(err, -ENODEV, "%s: no such interface", name);
