@@ -82,7 +82,8 @@ create() { # NAME IMAGE NETWORK
 }
 
 container() { # SECTION
-	local name=$1 image network start
+	local name image network start
+	name=$1
 	config_get image "$1" image
 	config_get network "$1" network
 	config_get_bool start "$1" start 1
