@@ -47,6 +47,8 @@ static void on_link(void *arg, const struct nlmsghdr *nlh)
 
 		if (type == IFLA_MTU && len >= 4)
 			s->found.mtu = mnl_attr_get_u32(a);
+		else if (type == IFLA_OPERSTATE && len >= 1)
+			s->found.up = mnl_attr_get_u8(a) == IF_OPER_UP;
 		else if (type == IFLA_LINKINFO)
 			s->found.is_bridge = bridge_of(a);
 		else if (type == IFLA_IFALIAS && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
@@ -106,21 +108,24 @@ int link_find_mac(struct nl *nl, const struct mac *mac, struct err *err)
 	return seen.by_mac ? seen.by_mac : err_set(err, -ENODEV, "no interface with that MAC");
 }
 
-bool link_gone_parse(const struct nlmsghdr *nlh, char ret_name[static 16])
+bool link_event_parse(const struct nlmsghdr *nlh, struct link_event *ret)
 {
 	const struct nlattr *a;
 
-	if (nlh->nlmsg_type != RTM_DELLINK || mnl_nlmsg_get_payload_len(nlh) < sizeof(struct ifinfomsg))
+	if ((nlh->nlmsg_type != RTM_DELLINK && nlh->nlmsg_type != RTM_NEWLINK) ||
+	    mnl_nlmsg_get_payload_len(nlh) < sizeof(struct ifinfomsg))
 		return false;
+	*ret = (struct link_event){.gone = nlh->nlmsg_type == RTM_DELLINK};
 	mnl_attr_for_each(a, nlh, sizeof(struct ifinfomsg))
 	{
-		if (mnl_attr_get_type(a) == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0 &&
-		    strlen(mnl_attr_get_str(a)) < 16) {
-			snprintf(ret_name, 16, "%s", mnl_attr_get_str(a));
-			return true;
-		}
+		uint16_t type = mnl_attr_get_type(a);
+
+		if (type == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			str_copy(ret->name, mnl_attr_get_str(a));
+		else if (type == IFLA_OPERSTATE && mnl_attr_get_payload_len(a) >= 1)
+			ret->up = mnl_attr_get_u8(a) == IF_OPER_UP;
 	}
-	return false;
+	return ret->name[0];
 }
 
 /* --- making --- */

@@ -13,6 +13,7 @@ struct link_found {
 	int index;
 	uint32_t mtu;
 	bool is_bridge, ours; /* ours: it has DRIVER_ALIAS */
+	bool up;	      /* operational */
 };
 
 /** link_find() - By name, in the namespace of @nl. Return: 0; -ENODEV there is none; -errno */
@@ -36,7 +37,12 @@ int link_remove(struct nl *nl, const char *endpoint_id, struct err *err) MUST_US
 int link_readdress(struct nl *nl, int index, const struct prefix *was, const struct prefix *now,
 		   const struct ip *gateway, struct err *err) MUST_USE;
 
-/** link_gone_parse() - Of an event: the name of a link that is gone. Return: false: it tells of something else */
-bool link_gone_parse(const struct nlmsghdr *nlh, char ret_name[static 16]);
+struct link_event {
+	char name[16];
+	bool gone, up; /* up: what is sent there gets through; of a port of a bridge without STP, the bridge too */
+};
+
+/** link_event_parse() - Return: false: it tells of something else */
+bool link_event_parse(const struct nlmsghdr *nlh, struct link_event *ret);
 
 #endif

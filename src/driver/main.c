@@ -183,10 +183,14 @@ static void on_request(void *arg, struct http_exchange *x, const char *path, con
 
 static void on_link_event(void *arg, const struct nlmsghdr *nlh)
 {
-	char name[16];
+	struct link_event e;
 
-	if (link_gone_parse(nlh, name))
-		port_link_gone(arg, name);
+	if (!link_event_parse(nlh, &e) || strncmp(e.name, "dr", 2) != 0)
+		return;
+	if (e.gone)
+		port_link_gone(arg, e.name);
+	else if (e.up)
+		port_link_up(arg, e.name);
 }
 
 static void on_events_lost(void *arg)

@@ -74,6 +74,8 @@ void port_delete(struct port *e, bool keep);
 void port_free(struct port *e);
 /** port_link_gone() - The host has lost a link of this name */
 void port_link_gone(struct plugin *p, const char *name);
+/** port_link_up() - One that was made carries traffic now */
+void port_link_up(struct plugin *p, const char *name);
 
 /** answer_ok(), answer_error() - Answer a call */
 void answer_text(struct http_exchange *x, struct buf *text); /* takes the contents of @text */

@@ -11,6 +11,7 @@
 #define PARENT_RETRY_US (200 * USEC_PER_MSEC)
 #define INSIDE_RETRY_US (250 * USEC_PER_MSEC)
 #define INSIDE_TRIES	240 /* a minute: then the container is taken for gone */
+#define UP_US		(200 * USEC_PER_MSEC)
 #define LEAVE_US	(500 * USEC_PER_MSEC)
 #define UNJOINED_US	(30 * USEC_PER_SEC) /* Docker joins at once what it made */
 
@@ -466,6 +467,8 @@ static void create_with_parent(struct port *e, const struct driver_network *n, c
 {
 	struct err err;
 	struct driver_kept kept;
+	struct link_found made;
+	char host[16], peer[16];
 
 	e->r.kind = n->kind != DRIVER_AUTO ? n->kind : parent->is_bridge ? DRIVER_BRIDGE : DRIVER_MACVLAN;
 	if (e->r.kind == DRIVER_BRIDGE && !parent->is_bridge) {
@@ -495,7 +498,27 @@ static void create_with_parent(struct port *e, const struct driver_network *n, c
 		return;
 	}
 	e->phase = PHASE_LEASE;
-	on_dhcp_timer(e);
+	/* the kernel enables a port of a bridge a moment later: what is sent before is lost, and costs two seconds */
+	driver_link_names(e->r.id, host, peer);
+	if (link_find(e->plugin->nl, e->r.kind == DRIVER_BRIDGE ? host : peer, &made, NULL) == 0 && made.up)
+		on_dhcp_timer(e);
+	else
+		timer_start(e->timer, UP_US);
+}
+
+void port_link_up(struct plugin *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_endpoints; i++) {
+		struct port *e = p->endpoints[i];
+		char host[16], peer[16];
+
+		driver_link_names(e->r.id, host, peer);
+		if (e->phase == PHASE_LEASE && !e->dhcp.tries && e->dhcp.state == DHCP_SELECTING &&
+		    str_eq(name, e->r.kind == DRIVER_BRIDGE ? host : peer)) {
+			on_dhcp_timer(e);
+			return;
+		}
+	}
 }
 
 static void create_try(struct port *e)

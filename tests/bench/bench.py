@@ -6,7 +6,7 @@ Rows that compare are interleaved round by round; a ratio is taken within each r
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
-                          alone peers discovery multicast mcasthosts wireguard   (default: all)
+                          alone peers discovery multicast mcasthosts wireguard driver   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 
+import driver
 import gossip
 import mcast_hosts
 import multicast
@@ -709,7 +710,8 @@ def main():
             'multicast': lambda: multicast.rows(sys.modules['__main__']),
             'mcasthosts': lambda: mcast_hosts.rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
-            'wireguard': lambda: wireguard.rows(sys.modules['__main__'])}
+            'wireguard': lambda: wireguard.rows(sys.modules['__main__']),
+            'driver': lambda: driver.rows(sys.modules['__main__'])}
     wanted = sys.argv[1:] or list(rows)
     if unknown := [w for w in wanted if w not in rows]:
         raise SystemExit(f'bench: no row {unknown[0]}; there are {" ".join(rows)}')
@@ -719,7 +721,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'multicast', 'mcasthosts', 'wireguard'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'multicast', 'mcasthosts', 'wireguard', 'driver'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
