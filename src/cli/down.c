@@ -14,6 +14,7 @@
  * Whatever is not there is not missed: a second run says so and is done.
  */
 #include "cli/down.h"
+#include "state/driver.h"
 #include "state/join.h"
 
 #include <dirent.h>
@@ -330,8 +331,9 @@ static void file_remove(struct down *d, const char *name)
 }
 
 /* What the roles write; who we are goes with --purge only */
-static const char *const written[] = {STATE_HOST_ID, STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,	STATE_RECORDS,
-				      STATE_ROUTER,  STATE_HOST,      STATE_WIREGUARD, STATE_MULTICAST, STATE_ATTACH};
+static const char *const written[] = {STATE_HOST_ID,   STATE_INVENTORY, STATE_DISCOVERY, STATE_NAMES,
+				      STATE_RECORDS,   STATE_ROUTER,	STATE_HOST,	 STATE_WIREGUARD,
+				      STATE_MULTICAST, STATE_ATTACH,	STATE_DRIVER};
 
 /* ".inventory.json.0123456789abcdef": left by a writer that was killed before its rename */
 static bool temp_name(const char *name)

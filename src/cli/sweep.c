@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "io/nl.h"
 #include "io/ns.h"
+#include "state/driver.h"
 
 struct item {
 	const char *kind;
@@ -143,6 +144,7 @@ static void on_link(void *arg, const struct nlmsghdr *nlh)
 	attr_str(nlh, sizeof(*ifi), IFLA_IFALIAS, alias, sizeof(alias));
 
 	bool ours = strncmp(alias, SWEEP_ALIAS, strlen(SWEEP_ALIAS)) == 0 ||
+		    strncmp(alias, DRIVER_ALIAS, strlen(DRIVER_ALIAS)) == 0 ||
 		    (strncmp(alias, ATTACH_ALIAS, strlen(ATTACH_ALIAS)) == 0 &&
 		     strncmp(alias, SWEEP_LENT, strlen(SWEEP_LENT)) != 0);
 	if (it->flags & SWEEP_ALL_LINKS)

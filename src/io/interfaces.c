@@ -221,7 +221,8 @@ bool interface_is_internal(const char *name)
 	if (starts_with(name, "dr") && name[2] >= '0' && name[2] <= '9')
 		return true;
 	return str_eq(name, "docker0") || str_eq(name, "docker_gwbridge") || starts_with(name, "veth") ||
-	       starts_with(name, "drl-") || starts_with(name, "vx");
+	       starts_with(name, "drl-") || starts_with(name, "drp") || starts_with(name, "drq") ||
+	       starts_with(name, "vx");
 }
 
 static const struct iface *iface_find(const struct interfaces *i, int index)
