@@ -10,15 +10,19 @@
 # killed, what somebody takes away is healed, and in the end nothing is left.
 . "$(dirname "$0")/lib.sh"
 
+FILES=$(mktemp -d)
+at_exit rm -rf "$FILES"
+group=239.1.1.1 host=192.0.2.
+[ "$UNDERLAY" = v4 ] || group=ff05::4790 host=2001:db8::
 {
 	echo "switch sw"
 	for n in 1 2 3; do
-		echo "host h$n 192.0.2.$n/24 2001:db8::$n/64 dockerd=--experimental,--ip6tables"
+		echo "multicast_group: $group" >"$FILES/h$n.yaml"
+		echo "host h$n 192.0.2.$n/24 2001:db8::$n/64 CONFIG=$FILES/h$n.yaml dockerd=--experimental,--ip6tables"
 	done
 	echo "node tv 192.0.2.50/24 2001:db8::50/64"
-} >"/tmp/$LAB.topology"
-at_exit rm -f "/tmp/$LAB.topology"
-lab_begin "/tmp/$LAB.topology"
+} >"$FILES/topology"
+lab_begin "$FILES/topology"
 STREAM=$TEST_DIR/stream.py
 VNI=4242
 number=0
@@ -88,7 +92,7 @@ declare -A underlay
 n=0
 for h in h1 h2 h3; do
 	n=$((n + 1))
-	underlay[$h]=192.0.2.$n
+	underlay[$h]=$host$n
 	network_on $h net$n $VNI "10.7$n.0.0/24" "fd00:7$n::/64" -- --label docker-router.stack=s$n \
 		--label docker-router.multicast=overlay,239.1.0.0/16,ff05::/16,ssdp,mdns
 	container_on $h c$h net$n
@@ -106,7 +110,10 @@ after=$(received h3)
 [ $((after - before)) -lt 50 ] || fail "h3, where nobody listens, got $((after - before)) packets of 400"
 passes h3 h1 239.1.2.5
 passes h1 h3 ff05::1:2
-passes h1 h2 239.1.2.6 1472
+# by IPv4 the tunnel's packets are fragmented where they must be, by IPv6 they are not
+large=1472
+[ "$UNDERLAY" = v4 ] || large=$(($(overlay_mtu) - 28))
+passes h1 h2 239.1.2.6 $large
 must_contain "groups" 'h1 +s1' "$(on h2 docker-router groups)"
 
 step "one who comes late, one who leaves"
@@ -151,7 +158,7 @@ for group in 239.3.1.1 239.3.1.2; do # from a container, then from the LAN
 	ears=() files=()
 	for who in d1 d2 tv; do
 		listen $who $group 30 400
-		ears+=($ear) files+=("$heard")
+		ears+=("$ear") files+=("$heard")
 	done
 	for n in 1 2; do
 		wait_until "$group goes to d$n" 20 copied $group eth0 "$(bridge_of d$n)" $n
@@ -189,7 +196,7 @@ passes h2 h1 239.1.2.10
 step "what is taken away comes back"
 listen h2 239.1.2.11 60
 wait_until "h1 sends to h2" 20 leads h1 239.1.2.11 h2
-tunnel h1 bridge fdb del "$(hardware 239.1.2.11)" dev vx$VNI dst ${underlay[h2]}
+tunnel h1 bridge fdb del "$(hardware 239.1.2.11)" dev "$(jq -r ".vnis[0].devices[0].name" "$DIR/h1/state/router.json")" dst "${underlay[h2]}"
 wait_until "the entry is back" 10 leads h1 239.1.2.11 h2
 tunnel h1 nft delete table netdev docker-router
 has_table() { tunnel "$1" nft list table netdev docker-router 2>/dev/null | grep -q dup; }
@@ -227,7 +234,7 @@ reach h2 ce2 "$as"
 ears=() files=()
 for who in e2 h1; do
 	listen $who 239.1.4.1 30 200
-	ears+=($ear) files+=("$heard")
+	ears+=("$ear") files+=("$heard")
 done
 wait_until "h1 sends to h2" 20 leads h1 239.1.4.1 h2
 from_mapped() { tunnel h1 nft list table netdev docker-router | grep -q "10.90.0"; }
