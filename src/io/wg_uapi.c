@@ -79,7 +79,7 @@ static bool take_hex(const char *s, uint8_t ret[static WG_KEY_BYTES])
 			return false;
 		ret[i] = (uint8_t)(high << 4 | low);
 	}
-	return s[2 * WG_KEY_BYTES] == '\0';
+	return s[(size_t)2 * WG_KEY_BYTES] == '\0';
 }
 
 static bool take_number(const char *s, uint64_t max, uint64_t *ret)

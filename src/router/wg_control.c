@@ -449,10 +449,10 @@ void wg_control_look(struct wg_control *c)
 {
 	struct net *n = observe_wireguard_net(c->o);
 
-	for (size_t i = 0; i < WG_SLOTS; i++) {
+	for (size_t i = 0; n && i < WG_SLOTS; i++) {
 		struct device *d = &c->devices[i];
 		const struct link *l = device_link(d);
-		if (!l && n && n->wg[i].known) {
+		if (!l && n->wg[i].known) {
 			net_wg_done(&n->wg[i]);
 			/* another one starts from nothing */
 			d->n_seen = 0;

@@ -46,8 +46,10 @@ static int own_read(const struct state_dir *d, const struct config *c, struct wg
 		return err_set(err, -EINVAL,
 			       "%s/" WG_KEYS_DIR "/" WG_NEXT_FILE ": not made by `docker-router key renew`", d->path);
 	ret->say.n_ring = 0;
-	for (size_t i = 0; i < ret->ring.n && i < WG_RING; i++)
-		str_copy(ret->say.ring[ret->say.n_ring++], ret->ring.keys[i].id);
+	for (size_t i = 0; i < ret->ring.n && i < WG_RING; i++) {
+		str_copy(ret->say.ring[i], ret->ring.keys[i].id);
+		ret->say.n_ring++;
+	}
 	return 0;
 }
 

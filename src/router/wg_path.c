@@ -206,8 +206,10 @@ static void tell_by(const struct desired_input *in, const struct net *actual, st
 	paths->by_known = actual && actual->wg[in->wg->now.slot].known;
 	for (size_t i = 0; i < paths->n_relays; i++) {
 		const struct wg_path *r = paths->relays[i];
-		if (any_settled(actual, r, in->wg->now.slot) || r->ready)
-			str_print(paths->by[paths->n_by++], "%.8s", r->peer->host_id);
+		if (!any_settled(actual, r, in->wg->now.slot) && !r->ready)
+			continue;
+		str_print(paths->by[paths->n_by], "%.8s", r->peer->host_id);
+		paths->n_by++;
 	}
 }
 

@@ -188,7 +188,7 @@ static size_t ring_at(const struct wg_say *w, const char *id)
 const char *wg_common_key(const struct wg_say *a, const struct wg_say *b)
 {
 	const char *best = NULL;
-	size_t best_sum = 2 * WG_RING;
+	size_t best_sum = (size_t)2 * WG_RING;
 
 	for (size_t i = 0; i < a->n_ring; i++) {
 		size_t sum = i + ring_at(b, a->ring[i]);

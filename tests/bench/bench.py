@@ -96,8 +96,9 @@ def versus(row, unit, ours, peer, name, target):
     results.append({'row': row, 'unit': unit, 'median': statistics.median(ours), 'min': min(ours), 'max': max(ours),
                     'n': len(ours), 'peer': name, 'peer_median': statistics.median(peer), 'ratio': statistics.median(ratios),
                     'ratio_low': low, 'ratio_high': high, 'target': target})
-    note(f'{row}: {statistics.median(ours):.2f} {unit}, {name} {statistics.median(peer):.2f}: ratio '
-         f'{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})')
+    note(f'{row}: {statistics.median(ours):.2f} {unit} ({min(ours):.2f} to {max(ours):.2f}), {name} '
+         f'{statistics.median(peer):.2f} ({min(peer):.2f} to {max(peer):.2f}): ratio {statistics.median(ratios):.2f} '
+         f'({low:.2f} to {high:.2f})')
 
 
 # --- the lab ----------------------------------------------------------------------------------------------------------

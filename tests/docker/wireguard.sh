@@ -110,6 +110,44 @@ must_equal "frames that did not leave" $((before + 10)) "$(dropped h1 output)"
 must_equal "VXLAN of ours on the switch" 0 "$(packets "udp port 4789 and src host $(a 1)")"
 
 if [ $UNDERLAY = v4 ]; then
+	step "what has passed is said again, changed, from elsewhere: no trace"
+	settle
+	one=$(pid_of h1 one)
+	proc_start "$FILES/hears.proc" "$FILES/heard" nsenter --net="/proc/$one/ns/net" -- socat -u UDP4-RECV:9999 STDOUT
+	at_exit proc_end "$FILES/hears.proc"
+	listens() { nsenter --net="/proc/$one/ns/net" -- ss -Huln 'sport = :9999' | grep -q .; }
+	wait_until "a listener in one" 10 listens
+	echo "<once>" | nsenter --net="/proc/$(pid_of h2 two)/ns/net" -- socat -u STDIN UDP4-SENDTO:10.71.0.10:9999
+	heard() { [ "$(grep -caF '<once>' "$FILES/heard")" -ge 1 ]; }
+	wait_until "a datagram of two" 10 heard
+	tcpdump -Z root -nr "$FILES/wire.pcap" -w "$FILES/all.pcap" 'udp dst port 51820 and src 192.0.2.2' 2>/dev/null
+	n=$(tcpdump -nr "$FILES/all.pcap" 2>/dev/null | wc -l)
+	# the handshake, and the last ones, that datagram among them
+	{ head -c 24 "$FILES/all.pcap" && tcpdump -Z root -nr "$FILES/all.pcap" -c 20 -w - 2>/dev/null | tail -c +25 &&
+		tcpdump -Z root -nr "$FILES/all.pcap" -w - 2>/dev/null | python3 -c 'import struct,sys
+d=sys.stdin.buffer.read();a=24;v=[]
+while a+16<=len(d):
+    n=16+struct.unpack_from("<I",d,a+8)[0];v.append(d[a:a+n]);a+=n
+sys.stdout.buffer.write(b"".join(v[-80:]))'; } >"$FILES/h2.pcap"
+	must_equal "length of a handshake's first message" 148 "$(tcpdump -nr "$FILES/h2.pcap" 2>/dev/null | grep -o 'length 148' | head -n 1 | cut -d' ' -f2)"
+	snapshot() { # what h1 knows and its kernel holds, without times
+		jq -S 'del(.last_update, .self.seq, .problems, .peers[].last_seen, .peers[].seq)' "$DIR/h1/state/discovery.json"
+		jq -S '.wireguard | del(.peers[].handshake)' "$DIR/h1/state/router.json"
+		wg show "$(device h1)" endpoints
+		wg show "$(device h1)" allowed-ips
+		held h1
+		held_in "$(wg_ns h1)"
+	}
+	snapshot >"$FILES/before"
+	for how in replay change own; do
+		must_equal "datagrams said again ($how), at least" yes "$([ "$(inside evil python3 "$TEST_DIR/sealed/again.py" $how \
+			"$FILES/h2.pcap" 192.0.2.1 51820)" -ge 50 ] && echo yes)"
+	done
+	reach_ping h1 one 10.72.0.10 # what came after those has been worked on
+	snapshot | diff "$FILES/before" - || fail "it left a trace"
+	must_equal "times that the datagram was heard" 1 "$(grep -caF '<once>' "$FILES/heard")"
+	must_equal "datagrams of h2 in the capture, at least" yes "$([ "$n" -gt 50 ] && echo yes)"
+
 	step "a member that does not encrypt is named, and gets nothing"
 	stack h3 three 1000 73
 	pending() { # HOST PATTERN

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Says again what was recorded; run in the network namespace of a hostile node.
 
-    again.py replay|change|own FILE TO     the datagrams of discovery in the pcap FILE, to TO and to the group: as they
-                                           were, from the same address and port; with a bit changed; from our own address.
-                                           Prints how many."""
+    again.py replay|change|own FILE TO [PORT]   the datagrams of discovery in the pcap FILE, to TO and to the group, or
+                                                those to PORT, to TO alone: as they were, from the same address and port;
+                                                with a bit changed; from our own address. Prints how many."""
 
 import random
 import socket
@@ -15,7 +15,7 @@ PORT = 4790
 GROUP = "239.1.1.1"
 
 
-def recorded(path):
+def recorded(path, port):
     """(source address, source port, payload) of each"""
     with open(path, "rb") as f:
         data = f.read()
@@ -28,7 +28,7 @@ def recorded(path):
             continue
         udp = 14 + (frame[14] & 15) * 4
         source, to, size = struct.unpack_from("!HHH", frame, udp)
-        if to == PORT:
+        if to == port:
             yield socket.inet_ntoa(frame[26:30]), source, frame[udp + 8:udp + size]
 
 
@@ -40,28 +40,29 @@ def checksum(data):
     return ~total & 0xffff or 0xffff
 
 
-def packet(source, port, to, payload):
+def packet(source, port, to, to_port, payload):
     ends = socket.inet_aton(source) + socket.inet_aton(to)
-    udp = struct.pack("!HHHH", port, PORT, 8 + len(payload), 0)
+    udp = struct.pack("!HHHH", port, to_port, 8 + len(payload), 0)
     total = checksum(ends + struct.pack("!BBH", 0, 17, 8 + len(payload)) + udp + payload)
-    udp = struct.pack("!HHHH", port, PORT, 8 + len(payload), total)
+    udp = struct.pack("!HHHH", port, to_port, 8 + len(payload), total)
     return struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(payload), 0, 0, 1, 17, 0) + ends + udp + payload
 
 
 def main():
-    how, path, to = sys.argv[1:]
+    how, path, to = sys.argv[1:4]
+    to_port = int(sys.argv[4]) if len(sys.argv) > 4 else PORT
     random.seed(1)
     raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.66"))
     n = 0
-    for source, port, payload in recorded(path):
+    for source, port, payload in recorded(path, to_port):
         if how == "change":
             at = random.randrange(1, len(payload))
             payload = payload[:at] + bytes([payload[at] ^ 1 << random.randrange(8)]) + payload[at + 1:]
         if how == "own":
             source = "192.0.2.66"
-        for end in (to, GROUP):
-            raw.sendto(packet(source, port, end, payload), (end, 0))
+        for end in (to, GROUP) if to_port == PORT else (to,):
+            raw.sendto(packet(source, port, end, to_port, payload), (end, 0))
             n += 1
     print(n)
 
