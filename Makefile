@@ -17,7 +17,7 @@ ROLES = inventory discovery router host cli
 # --quiet says "no work to do" all the same; what is built is asked first, since a pipe would hide a failure
 ninja = ninja -C $(1) -n --quiet | grep -q "no work to do" || ninja -C $(1) -j $(JOBS) --quiet
 
-.PHONY: help packages build asan demo check test sim vm bench lab fuzz lint clean install golden-update
+.PHONY: help packages build asan demo check test sim vm rekey bench lab fuzz lint clean install golden-update
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -63,6 +63,10 @@ sim: build ## gossip: all 1,000 schedules of faults, up to 5,000 nodes (an hour 
 vm: build ## WireGuard of a real kernel, in an emulated machine (a minute; downloads that kernel once)
 	@packaging/packages.sh vm
 	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router tests/vm/wireguard.sh
+
+rekey: build ## root: no packet is lost by the handshake after the cluster key has changed (WireGuard; four minutes)
+	@packaging/packages.sh lab
+	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router LONG=1 tests/docker/run.sh wireguard/debian-v4
 
 bench: build ## root: measure, side by side with Docker Swarm's overlay
 	@packaging/packages.sh lab bench
