@@ -277,11 +277,29 @@ static size_t piece(const char *p, size_t n)
 	return end ? (size_t)(end - p) + 1 : n;
 }
 
+/* from what was read into the spill, in pieces; what has no room is dropped */
+static void spill_taken(struct work *w)
+{
+	struct pump_state *s = w->log->state;
+
+	while (s->taken < s->take) {
+		size_t len = piece(s->taking + s->taken, s->take - s->taken);
+		if (write(w->log->spill[1], s->taking + s->taken, len) != (ssize_t)len) {
+			drop_begin(s, true);
+			drop_bytes(s, s->taking + s->taken, s->take - s->taken);
+			break;
+		}
+		w->spilled += len;
+		s->taken += len;
+	}
+	s->take = s->taken = 0;
+}
+
 /*
  * Into the spill. What came one line at a time is copied, since splice() would give each line a page of its own and the
  * spill be full of 256 lines; a write() goes on in the last page, and one of up to a page is not cut.
  */
-static void spill(struct pump *p, struct work *w, int fd)
+static void spill(struct work *w, int fd)
 {
 	struct pump_state *s = w->log->state;
 
@@ -293,17 +311,10 @@ static void spill(struct pump *p, struct work *w, int fd)
 			drop_begin(s, true);
 		return;
 	}
-	ssize_t n = read(fd, p->dropped, DROP_BYTES);
-	for (size_t at = 0; n > 0 && at < (size_t)n;) {
-		size_t len = piece(p->dropped + at, (size_t)n - at);
-		if (write(w->log->spill[1], p->dropped + at, len) != (ssize_t)len) {
-			drop_begin(s, true);
-			drop_bytes(s, p->dropped + at, (size_t)n - at);
-			return;
-		}
-		w->spilled += len;
-		at += len;
-	}
+	ssize_t n = read(fd, s->taking, sizeof(s->taking));
+	s->taken = 0;
+	s->take = n > 0 ? (size_t)n : 0;
+	spill_taken(w);
 }
 
 static void flow(struct pump *p, struct work *w, int fd)
@@ -315,7 +326,7 @@ static void flow(struct pump *p, struct work *w, int fd)
 			return;
 	}
 	if (!p->block) {
-		spill(p, w, fd);
+		spill(w, fd);
 	} else if (w->kind == OUT_PIPE) {
 		w->is_stuck = true; /* what waits, waits in the FIFO */
 	} else if (!s->copy) {
@@ -479,8 +490,10 @@ int pump_run(struct pump_log *logs, size_t n, bool block)
 
 	if (signal_fd < 0)
 		return signal_fd;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		work_begin(&works[i], &logs[i]);
+		spill_taken(&works[i]); /* of a pump that was killed with it */
+	}
 	for (;;) {
 		int s = pump_round(&p, signal_fd, polls, seats) ? signals_read(signal_fd) : 0;
 		if (s == SIGUSR1 || (s == 0 && !p.draining && pump_has_over(&p)))

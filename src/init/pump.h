@@ -41,7 +41,9 @@ struct pump_state {
 	size_t held;			 /* the rest of the line that the spill ends with */
 	size_t copy, copied;		 /* bytes in @copying, and how many of them are out */
 	uint64_t lost_bytes, lost_lines; /* not told yet */
+	size_t take, taken;		 /* bytes in @taking, and how many of them are in the spill */
 	char holding[4096];
+	char taking[PUMP_COPY_BYTES];
 	char copying[PUMP_COPY_BYTES];
 };
 
