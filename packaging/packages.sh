@@ -10,7 +10,7 @@ packages_build="gcc libc6-dev musl-tools make meson ninja-build pkg-config scdoc
 packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump
 	wireguard-go wireguard-tools"
 # beside which make bench measures
-packages_bench="serf smcroute igmpproxy dnsmasq-base"
+packages_bench="serf smcroute igmpproxy dnsmasq-base tini dumb-init"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
 	dnsmasq-base etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
 # of these, what would run as a service from then on: tests start their own, in namespaces

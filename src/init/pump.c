@@ -327,14 +327,12 @@ static void flow(struct pump *p, struct work *w, int fd)
 	}
 	if (!p->block) {
 		spill(w, fd);
-	} else if (w->kind == OUT_PIPE) {
-		w->is_stuck = true; /* what waits, waits in the FIFO */
-	} else if (!s->copy) {
+	} else if (w->kind != OUT_PIPE && !s->copy) {
 		ssize_t n = read(fd, s->copying, sizeof(s->copying));
 		s->copied = 0;
 		s->copy = n > 0 ? (size_t)n : 0;
 	} else {
-		w->is_stuck = true;
+		w->is_stuck = true; /* what waits, waits in the FIFO */
 	}
 }
 

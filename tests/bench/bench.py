@@ -6,7 +6,7 @@ Rows that compare are interleaved round by round; a ratio is taken within each r
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
-                          alone peers discovery multicast mcasthosts wireguard driver   (default: all)
+                          alone peers discovery multicast mcasthosts wireguard driver init   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -24,6 +24,7 @@ import time
 
 import driver
 import gossip
+import init
 import mcast_hosts
 import multicast
 import wireguard
@@ -710,6 +711,7 @@ def main():
             'mapped': row_mapped, 'names': row_names, 'manynames': row_manynames, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery,
             'multicast': lambda: multicast.rows(sys.modules['__main__']),
             'mcasthosts': lambda: mcast_hosts.rows(sys.modules['__main__']),
+            'init': lambda: init.rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
             'wireguard': lambda: wireguard.rows(sys.modules['__main__']),
             'driver': lambda: driver.rows(sys.modules['__main__'])}
@@ -722,7 +724,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'multicast', 'mcasthosts', 'wireguard', 'driver'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'init', 'multicast', 'mcasthosts', 'wireguard', 'driver'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
