@@ -31,7 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	body = xmemdup(data + 1, size - 1 ? size - 1 : 1);
+	body = xmalloc(size); /* of its exact size, so that reading behind it is seen */
+	memcpy(body, data + 1, size - 1);
+	body = xrealloc(body, size - 1 ? size - 1 : 1);
 	rc = driver_request_parse(paths[data[0] % ARRAY_LEN(paths)], body, size - 1, &q, &err);
 	free(body);
 	if (rc < 0) {
