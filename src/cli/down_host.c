@@ -107,7 +107,9 @@ bool role_runs(const char *role, int32_t pid)
 		*deleted = 0;
 	const char *name = strrchr(exe, '/');
 	str_print(want, "docker-router-%s", role);
-	return name && str_eq(name + 1, want);
+	size_t len = strlen(want);
+	/* discovery is docker-router-discovery-etcd in that mode */
+	return name && strncmp(name + 1, want, len) == 0 && (name[1 + len] == '\0' || name[1 + len] == '-');
 }
 
 static size_t roles_open(const struct host_state *h, struct role_process *roles)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of bench.py: the mode gossip among 20 and 100 real members, beside Debian's serf with 20.
+"""Rows of bench.py: the mode gossip among 20 and 100 real members, beside Debian's serf with 20; and one real member among
+1,000, of which the others are real too but share a process (crowd.c).
 
 All members run on lo of one namespace, an address each. What is timed is what all others know, in their discovery.json, or
 as `serf members` tells.
@@ -117,6 +118,36 @@ def hundred(b, folder, ns):
             p.wait()
 
 
+def thousand(b, folder, ns):
+    """One discovery, and 999 members by crowd: joined, then at rest"""
+    m, known = Members(b, 0, folder, ns), 0
+    lines = ''.join(f'addr add 10.99.{i // 200}.{i % 200 + 1}/16 dev lo\n' for i in range(1, 1001))
+    b.run('ip', '-n', ns, '-batch', '-', input=lines)
+    crowd = subprocess.Popen(['nsenter', f'--net=/run/netns/{ns}', f'{os.environ["BUILD"]}/tests/bench/crowd', '999'], stdout=subprocess.PIPE,
+                             text=True)
+    try:
+        end = time.monotonic() + 180
+        while known < 999:
+            known = int(crowd.stdout.readline() or 0)
+            if time.monotonic() > end or crowd.poll() is not None:
+                raise SystemExit(f'bench: the crowd has not found itself: {known} of 999')
+        m.start(1000)
+        begin = time.monotonic()
+        b.wait('1,000 members', lambda: m.full(1000), 120)
+        b.note(f'the real member knows 999 others after {time.monotonic() - begin:.1f} s')
+        rss = []
+        for _ in range(10):
+            time.sleep(1)
+            rss.append(b.rss_kb(m.procs[1000].pid) / 1024)
+        b.single('resident memory, 1,000 members: discovery', 'MB', rss, '<= 16')
+    finally:
+        crowd.kill()
+        crowd.wait()
+        for p in m.procs.values():
+            p.kill()
+            p.wait()
+
+
 def serf(b, ns):
     """One crash and one leave: it takes seconds each time"""
     if not shutil.which('serf'):
@@ -161,7 +192,7 @@ def serf(b, ns):
 
 
 def rows(b):
-    for what in ('serf', 'twenty', 'hundred'):
+    for what in ('serf', 'twenty', 'hundred', 'thousand'):
         ns, folder = f'dr-{b.LAB}-gossip', tempfile.mkdtemp(prefix='bench-')
         os.chmod(folder, 0o755)
         b.run('ip', 'netns', 'add', ns)
@@ -171,8 +202,10 @@ def rows(b):
                 peer = serf(b, ns)
             elif what == 'twenty':
                 twenty(b, folder, ns, peer)
-            else:
+            elif what == 'hundred':
                 hundred(b, folder, ns)
+            else:
+                thousand(b, folder, ns)
         finally:
             subprocess.run(['ip', 'netns', 'del', ns], stderr=subprocess.DEVNULL, check=False)
             shutil.rmtree(folder, ignore_errors=True)

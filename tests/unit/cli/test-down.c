@@ -435,10 +435,42 @@ static void test_unit(void **state)
 	expect_unit("", "");
 }
 
+/* A role is known by its executable; discovery has another one in mode etcd */
+static void test_role_runs(void **state)
+{
+	char dir[] = "/tmp/dr-role-XXXXXX";
+	autofree char *exe = NULL, *copy = NULL;
+	int gone[2];
+	char c;
+
+	assert_non_null(mkdtemp(dir));
+	exe = xasprintf("%s/docker-router-discovery-etcd", dir);
+	copy = xasprintf("cp /bin/sleep %s", exe);
+	sh(copy);
+	assert_int_equal(pipe2(gone, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execl(exe, exe, "60", NULL);
+		_exit(127);
+	}
+	close(gone[1]);
+	assert_int_equal(read(gone[0], &c, 1), 0); /* it is that executable now */
+	close(gone[0]);
+	bool known = role_runs("discovery", pid), other = role_runs("disco", pid) || role_runs("router", pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(exe);
+	rmdir(dir);
+	assert_true(known);
+	assert_false(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unit),
+		cmocka_unit_test(test_role_runs),
 		cmocka_unit_test_setup_teardown(test_all_goes_and_nothing_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten_instance, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_running_host_is_stopped, setup, teardown),
