@@ -222,7 +222,10 @@ static void crypt_mark(const struct state_files *f, struct map *m)
 		str_copy(key.host_id, h->host_id);
 		found = bsearch(&pkey, order, wg->n_peers, sizeof(struct rs_wg_peer *), wg_peer_cmp);
 		if (wg->device[0])
-			h->crypt = !found ? MAP_APART : (*found)->handshake.ms ? MAP_ENCRYPTED : MAP_WAITING;
+			h->crypt = !found		    ? MAP_APART
+				   : (*found)->relay[0]	    ? MAP_RELAYED
+				   : (*found)->handshake.ms ? MAP_ENCRYPTED
+							    : MAP_WAITING;
 		else
 			h->crypt = host_encrypts(&f->discovery, h) ? MAP_APART : MAP_CLEAR;
 	}
@@ -281,8 +284,11 @@ static const char *const link_words[MAP_LINK_N_] = {
 };
 
 static const char *const crypt_words[MAP_CRYPT_N_] = {
-	[MAP_UNKNOWN] = "unknown",     [MAP_CLEAR] = "none",
-	[MAP_ENCRYPTED] = "wireguard", [MAP_WAITING] = "wireguard, no handshake yet",
+	[MAP_UNKNOWN] = "unknown",
+	[MAP_CLEAR] = "none",
+	[MAP_ENCRYPTED] = "wireguard",
+	[MAP_RELAYED] = "wireguard, by a relay",
+	[MAP_WAITING] = "wireguard, no handshake yet",
 	[MAP_APART] = "apart",
 };
 

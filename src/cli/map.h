@@ -11,7 +11,15 @@
 enum map_link { MAP_LINKED, MAP_STALE, MAP_REFUSED, MAP_LINK_N_ };
 
 /** enum map_crypt - How what goes to a host is encrypted; APART: one of the two encrypts alone, and nothing goes */
-enum map_crypt { MAP_UNKNOWN, MAP_CLEAR, MAP_ENCRYPTED, MAP_WAITING /* for a handshake */, MAP_APART, MAP_CRYPT_N_ };
+enum map_crypt {
+	MAP_UNKNOWN,
+	MAP_CLEAR,
+	MAP_ENCRYPTED,
+	MAP_RELAYED /* encrypted, by way of another */,
+	MAP_WAITING /* for a handshake */,
+	MAP_APART,
+	MAP_CRYPT_N_
+};
 
 struct map_stack {
 	char stack_id[LIMIT_NAME];

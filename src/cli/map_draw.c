@@ -135,6 +135,7 @@ static void stack_text_done(struct stack_text *t)
 /* Where nothing is encrypted nothing is said */
 static const char *const crypt_notes[MAP_CRYPT_N_] = {
 	[MAP_ENCRYPTED] = "encrypted",
+	[MAP_RELAYED] = "encrypted, by a relay",
 	[MAP_WAITING] = "encrypted, no handshake yet",
 	[MAP_APART] = "no link: only one of us encrypts",
 };
@@ -318,9 +319,12 @@ static void links(struct buf *out, const struct map *m)
 
 	for (size_t i = 0; i < m->n_hosts; i++)
 		n[m->hosts[i].crypt]++;
-	if (n[MAP_ENCRYPTED] + n[MAP_WAITING] + n[MAP_APART] == 0)
+	if (n[MAP_ENCRYPTED] + n[MAP_RELAYED] + n[MAP_WAITING] + n[MAP_APART] == 0)
 		return;
-	buf_printf(out, "WireGuard: %zu link%s encrypted", n[MAP_ENCRYPTED], plural(n[MAP_ENCRYPTED]));
+	buf_printf(out, "WireGuard: %zu link%s encrypted", n[MAP_ENCRYPTED] + n[MAP_RELAYED],
+		   plural(n[MAP_ENCRYPTED] + n[MAP_RELAYED]));
+	if (n[MAP_RELAYED])
+		buf_printf(out, ", %zu of them by a relay", n[MAP_RELAYED]);
 	if (n[MAP_WAITING])
 		buf_printf(out, ", %zu without a handshake yet", n[MAP_WAITING]);
 	if (n[MAP_APART])
