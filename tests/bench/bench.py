@@ -6,7 +6,8 @@ Rows that compare are interleaved round by round; a ratio is taken within each r
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
-                          alone peers discovery multicast mcasthosts wireguard driver init   (default: all)
+                          alone peers discovery multicast mcasthosts gossip cluster wireguard driver init
+                          (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import cluster
 import driver
 import gossip
 import init
@@ -713,6 +715,7 @@ def main():
             'mcasthosts': lambda: mcast_hosts.rows(sys.modules['__main__']),
             'init': lambda: init.rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
+            'cluster': lambda: cluster.rows(sys.modules['__main__']),
             'wireguard': lambda: wireguard.rows(sys.modules['__main__']),
             'driver': lambda: driver.rows(sys.modules['__main__'])}
     wanted = sys.argv[1:] or list(rows)
@@ -724,7 +727,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'init', 'multicast', 'mcasthosts', 'wireguard', 'driver'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'cluster', 'init', 'multicast', 'mcasthosts', 'wireguard', 'driver'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
