@@ -209,7 +209,7 @@ listen h2 239.1.2.13 90
 wait_until "h1 sends to h2" 20 leads h1 239.1.2.13 h2
 service_of h2 router stop
 leads h1 239.1.2.13 h2 || fail "stopping the service ended the stream"
-on h2 docker-router down >/dev/null
+on h2 env CONFIG="$FILES/h2.yaml" docker-router down >/dev/null # the group to say goodbye to
 wait_until "h1 sends to h2 no more" 20 leads_not h1 239.1.2.13 h2
 must_equal "ports of a leg" "" "$(inside h2 ip -br link | grep drl- || true)"
 service_of h2 router start
