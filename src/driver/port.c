@@ -13,7 +13,7 @@
 #define INSIDE_TRIES	240 /* a minute: then the container is taken for gone */
 #define UP_US		(200 * USEC_PER_MSEC)
 #define LEAVE_US	(500 * USEC_PER_MSEC)
-#define UNJOINED_US	(30 * USEC_PER_SEC) /* Docker joins at once what it made */
+#define UNJOINED_US	(10 * USEC_PER_SEC) /* Docker joins at once what it made */
 
 enum phase { PHASE_PARENT, PHASE_LEASE, PHASE_READY, PHASE_LEAVING };
 

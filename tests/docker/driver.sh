@@ -135,6 +135,20 @@ must_equal "address after it" "${before#* }" "$(address two)"
 
 step "a server that is away: the container starts, and gets its address when there is one"
 proc_end "$DIR/udhcpd.proc"
+two_left() { # one and two: the host's ends of their links
+	[ "$(links | wc -l)" = 2 ] && [ "$(endpoints)" = 2 ]
+}
+half_made() {
+	[ "$(endpoints)" = 3 ]
+}
+d run --rm --network lan lab:1 true >"$DIR/middle.log" 2>&1 &
+middle=$!
+wait_until "an endpoint waits for the server" 20 half_made
+old=$(driver_pid)
+kill -KILL "$old"
+wait_until "another driver runs" 30 driver_up "$old"
+! wait $middle || fail "a container whose endpoint was lost in the middle is said to have run"
+wait_until "nothing of that endpoint is left" 60 two_left
 d network create -d "$DRIVER" --ipam-driver null -o parent=br-lan -o wait=1 -o kind=bridge patient >/dev/null
 d run -d --name three --network patient lab:1 sleep 100000 >/dev/null
 must_equal "address without server" '' "$(address three)"
