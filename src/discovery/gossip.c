@@ -6,6 +6,7 @@
 #include "discovery/gossip_state.h"
 
 #define EXPIRE_US (60 * USEC_PER_SEC)
+#define AHEAD	  16
 
 const char *const gossip_count_names[GOSSIP_COUNT_N_] = {
 	[GOSSIP_COUNT_RECEIVED] = "received", [GOSSIP_COUNT_SENT] = "sent", [GOSSIP_COUNT_BAD] = "bad",
@@ -46,11 +47,15 @@ struct gossip *gossip_new(const struct gossip_config *config)
 
 	g->id = config->id;
 	g->random = config->random;
-	g->hash_seed = gossip_random(g);
 	g->number = (uint32_t)gossip_random(g);
 	g->suspicion_us = INT64_MAX;
 	g->retry_permille = 1000;
 	queue_init(g);
+	g->book = config->book;
+	if (g->book)
+		g->book->cores++;
+	else
+		g->book = gossip_book_new(gossip_random(g));
 	members_init(g, &config->address, config->incarnation < GOSSIP_INCARNATION_MAX / 2 ? config->incarnation : 0);
 	joins_set(g, 0, config->join, config->n_join);
 	return g;
@@ -61,6 +66,7 @@ void gossip_free(struct gossip *g)
 	if (!g)
 		return;
 	members_done(g);
+	gossip_book_free(g->book);
 	sync_done(g);
 	free(g->relays);
 	free(g->updates);
@@ -85,7 +91,7 @@ void gossip_start(struct gossip *g, mono_t now)
 	g->started = true;
 	g->probe_us = now.us + gossip_jitter(g, 0, PROBE_US);
 	g->expire_us = now.us + EXPIRE_US;
-	queue_node(g, now.us, 0);
+	queue_node(g, now.us, g->self);
 	gossip_timer(g, now);
 }
 
@@ -101,22 +107,37 @@ void gossip_leave(struct gossip *g, mono_t now)
 
 void gossip_address(struct gossip *g, mono_t now, const struct endpoint *address)
 {
-	struct node *self = &g->nodes[0];
-	struct endpoint old = node_address(self);
-
-	if (old.port == address->port && ip_cmp(&old.ip, &address->ip) == 0)
+	if (node_address_is(g, g->self, address))
 		return;
-	node_set_address(self, address);
-	member_refute(g, now.us, self->incarnation, false);
+	node_set_address(g, g->self, address);
+	member_refute(g, now.us, gossip_incarnation(g), false);
+}
+
+/* What is known of those of whom a message speaks is far from the processor: asked for early it is waited for but once
+ */
+static void look_ahead(const struct gossip *g, struct gossip_reader *r)
+{
+	struct gossip_update u;
+	uint16_t n;
+
+	if (gossip_update_next(r, &u) != 1)
+		return;
+	n = book_id_find(g->book, &u.id);
+	if (n < g->n_nodes)
+		__builtin_prefetch(&g->nodes[n]);
 }
 
 void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, uint32_t sender, struct stream *s)
 {
 	/* before it is back by what it says itself */
 	bool away = sender != NONE && member_was_away(g, now_us, sender);
+	struct gossip_reader ahead = r;
 	struct gossip_update u;
 
+	for (size_t i = 0; i < AHEAD; i++)
+		look_ahead(g, &ahead);
 	while (gossip_update_next(&r, &u) == 1) {
+		look_ahead(g, &ahead);
 		switch (u.kind) {
 		case GOSSIP_UPDATE_ALIVE:
 			member_alive(g, now_us, &u, s);
@@ -155,12 +176,8 @@ void gossip_datagram(struct gossip *g, mono_t now, const struct endpoint *from, 
 	if (!g->started || g->stopped || gossip_id_eq(&h.id, &g->id))
 		return;
 	sender = node_find(g, &h.id);
-	if (sender != NONE) {
-		struct endpoint known = node_address(&g->nodes[sender]);
-
-		if (known.port == from->port && ip_cmp(&known.ip, &from->ip) == 0)
-			member_proven(g, now.us, sender, h.incarnation);
-	}
+	if (sender != NONE && node_address_is(g, sender, from))
+		member_proven(g, now.us, sender, h.incarnation);
 	gossip_take(g, now.us, updates, sender, NULL);
 	sender = node_find(g, &h.id);
 	probe_datagram(g, now.us, &h, from, sender);
@@ -207,10 +224,10 @@ void gossip_members(const struct gossip *g, gossip_member_fn *fn, void *arg)
 {
 	struct gossip_member m;
 
-	for (size_t i = 1; i < g->n_nodes; i++) {
-		if (g->nodes[i].status >= GOSSIP_STATUS_N_)
+	for (uint32_t n = 0; n < g->n_nodes; n++) {
+		if (n == g->self || g->nodes[n].status == NODE_FREE)
 			continue;
-		node_tell(&g->nodes[i], &m);
+		node_tell(g, n, &m);
 		fn(arg, &m);
 	}
 }
@@ -220,13 +237,13 @@ bool gossip_find(const struct gossip *g, const struct gossip_id *id, struct goss
 	uint32_t n = node_find(g, id);
 
 	if (n != NONE)
-		node_tell(&g->nodes[n], ret);
+		node_tell(g, n, ret);
 	return n != NONE;
 }
 
 uint64_t gossip_incarnation(const struct gossip *g)
 {
-	return g->nodes[0].incarnation;
+	return g->nodes[g->self].incarnation;
 }
 
 size_t gossip_alive(const struct gossip *g)
@@ -246,14 +263,12 @@ unsigned gossip_health(const struct gossip *g)
 
 size_t gossip_bytes(const struct gossip *g)
 {
-	size_t bytes = sizeof(*g) + g->cap_nodes * sizeof(*g->nodes) + g->index_size * sizeof(*g->index) +
+	size_t bytes = sizeof(*g) + g->cap_nodes * sizeof(*g->nodes) + book_bytes(g->book) / g->book->cores +
 		       g->cap_live * sizeof(*g->live) + g->cap_suspicions * sizeof(*g->suspicions) +
 		       g->cap_updates * sizeof(*g->updates) + g->cap_actions * sizeof(*g->actions) + g->bytes.cap +
 		       g->n_streams * sizeof(struct stream) + g->cap_relays * sizeof(*g->relays);
 
 	for (size_t i = 0; i < g->n_nodes; i++) {
-		if (g->nodes[i].status >= GOSSIP_STATUS_N_)
-			continue;
 		for (const struct fact *f = g->nodes[i].facts; f; f = f->next)
 			bytes += sizeof(*f) + f->len + 16; /* the allocator's own */
 	}

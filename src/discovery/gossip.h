@@ -57,6 +57,8 @@ struct gossip_member {
 	enum gossip_status status;
 };
 
+struct gossip_book;
+
 struct gossip_config {
 	struct gossip_id id;
 	struct endpoint address;     /* ours, as others reach it */
@@ -64,7 +66,12 @@ struct gossip_config {
 	uint64_t random;	     /* what random numbers are made from */
 	const struct endpoint *join; /* copied; the first GOSSIP_JOINS */
 	size_t n_join;
+	struct gossip_book *book; /* shared with other cores of this thread; NULL: one of its own */
 };
+
+/** gossip_book_new() - A book of ids and addresses for several cores; freed when they and who made it have freed it */
+struct gossip_book *gossip_book_new(uint64_t random);
+void gossip_book_free(struct gossip_book *b);
 
 struct gossip *gossip_new(const struct gossip_config *config);
 void gossip_free(struct gossip *g);

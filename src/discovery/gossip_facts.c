@@ -16,15 +16,19 @@ uint64_t fact_hash(const struct gossip_id *id, const struct fact *f)
 	return hash64(f->data, f->len, hash64(w, sizeof(w), 2));
 }
 
-void fact_update(const struct node *n, const struct fact *f, struct gossip_update *ret)
+void fact_update(const struct gossip *g, uint32_t n, const struct fact *f, struct gossip_update *ret)
 {
-	*ret = (struct gossip_update){
-		.kind = GOSSIP_UPDATE_FACT, .id = n->id, .key = f->key, .seq = f->seq, .data = f->data, .len = f->len};
+	*ret = (struct gossip_update){.kind = GOSSIP_UPDATE_FACT,
+				      .id = *node_id(g, n),
+				      .key = f->key,
+				      .seq = f->seq,
+				      .data = f->data,
+				      .len = f->len};
 }
 
-static struct fact **fact_find(struct node *n, uint64_t key, size_t *ret_count)
+static struct fact **fact_find(struct gossip *g, uint32_t n, uint64_t key, size_t *ret_count)
 {
-	struct fact **at = &n->facts;
+	struct fact **at = &g->nodes[n].facts;
 
 	for (*ret_count = 0; *at && (*at)->key < key; at = &(*at)->next)
 		++*ret_count;
@@ -41,12 +45,12 @@ static size_t fact_count(const struct node *n)
 }
 
 /* Put in at @at, where a fact of that key is or belongs. Return: NULL: there are too many */
-static struct fact *fact_put(struct gossip *g, struct node *n, struct fact **at, uint64_t key, uint64_t seq,
+static struct fact *fact_put(struct gossip *g, uint32_t n, struct fact **at, uint64_t key, uint64_t seq,
 			     const void *data, size_t len)
 {
 	struct fact *old = *at && (*at)->key == key ? *at : NULL, *f;
 
-	if (!old && (g->n_facts >= GOSSIP_FACTS || fact_count(n) >= GOSSIP_HOST_FACTS)) {
+	if (!old && (g->n_facts >= GOSSIP_FACTS || fact_count(&g->nodes[n]) >= GOSSIP_HOST_FACTS)) {
 		g->counts[GOSSIP_COUNT_FULL]++;
 		return NULL;
 	}
@@ -57,34 +61,34 @@ static struct fact *fact_put(struct gossip *g, struct node *n, struct fact **at,
 	if (old) {
 		f->next = old->next;
 		queue_drop(g, &old->update);
-		members_sum(g, n, fact_hash(&n->id, old), false);
+		members_sum(g, n, fact_hash(node_id(g, n), old), false);
 		free(old);
 		g->n_facts--;
 	}
 	*at = f;
 	g->n_facts++;
-	members_sum(g, n, fact_hash(&n->id, f), true);
+	members_sum(g, n, fact_hash(node_id(g, n), f), true);
 	return f;
 }
 
-void facts_drop(struct gossip *g, struct node *n)
+void facts_drop(struct gossip *g, uint32_t n)
 {
 	struct fact *next;
 
-	for (struct fact *f = n->facts; f; f = next) {
+	for (struct fact *f = g->nodes[n].facts; f; f = next) {
 		next = f->next;
 		queue_drop(g, &f->update);
-		members_sum(g, n, fact_hash(&n->id, f), false);
+		members_sum(g, n, fact_hash(node_id(g, n), f), false);
 		free(f);
 		g->n_facts--;
 	}
-	n->facts = NULL;
+	g->nodes[n].facts = NULL;
 }
 
 void facts_tell(struct gossip *g, int64_t now_us)
 {
-	for (struct fact *f = g->nodes[0].facts; f; f = f->next)
-		queue_fact(g, now_us, 0, f);
+	for (struct fact *f = g->nodes[g->self].facts; f; f = f->next)
+		queue_fact(g, now_us, g->self, f);
 }
 
 /* One number, two texts: any order will do that is the same for all. The member itself then counts up, if it is not its
@@ -101,21 +105,20 @@ static int fact_order(const struct fact *f, const struct gossip_update *u)
 /* Somebody knows a fact of ours that is newer than ours, or that we do not have */
 static void own_fact(struct gossip *g, int64_t now_us, const struct gossip_update *u)
 {
-	struct node *self = &g->nodes[0];
 	size_t count;
-	struct fact **at = fact_find(self, u->key, &count), *f = *at && (*at)->key == u->key ? *at : NULL;
+	struct fact **at = fact_find(g, g->self, u->key, &count), *f = *at && (*at)->key == u->key ? *at : NULL;
 
 	if (f && (u->seq < f->seq || fact_order(f, u) == 0))
 		return;
 	if (f) {
-		members_sum(g, self, fact_hash(&self->id, f), false);
+		members_sum(g, g->self, fact_hash(&g->id, f), false);
 		f->seq = u->seq + 1;
-		members_sum(g, self, fact_hash(&self->id, f), true);
+		members_sum(g, g->self, fact_hash(&g->id, f), true);
 	} else {
-		f = fact_put(g, self, at, u->key, u->seq + 1, NULL, 0);
+		f = fact_put(g, g->self, at, u->key, u->seq + 1, NULL, 0);
 	}
 	if (f)
-		queue_fact(g, now_us, 0, f);
+		queue_fact(g, now_us, g->self, f);
 }
 
 bool fact_take(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s)
@@ -125,23 +128,23 @@ bool fact_take(struct gossip *g, int64_t now_us, const struct gossip_update *u, 
 	struct fact **at, *f;
 	size_t count;
 
-	if (n == 0) {
+	if (n == g->self) {
 		own_fact(g, now_us, u);
 		return false;
 	}
 	if (n == NONE || !node_lives(&g->nodes[n]))
 		return false;
-	at = fact_find(&g->nodes[n], u->key, &count);
+	at = fact_find(g, n, u->key, &count);
 	if (*at && (*at)->key == u->key && fact_order(*at, u) >= 0)
 		return false;
-	f = fact_put(g, &g->nodes[n], at, u->key, u->seq, u->data, u->len);
+	f = fact_put(g, n, at, u->key, u->seq, u->data, u->len);
 	if (!f)
 		return false;
 	if (!s || ++s->news <= SYNC_NEWS)
 		queue_fact(g, now_us, n, f);
 	a = action_push(g, GOSSIP_FACT, f->data, f->len);
 	a->key = f->key;
-	node_tell(&g->nodes[n], &a->member);
+	node_tell(g, n, &a->member);
 	return true;
 }
 
@@ -160,17 +163,16 @@ const void *gossip_fact_of(const struct gossip *g, const struct gossip_id *id, u
 
 int gossip_fact(struct gossip *g, mono_t now, uint64_t key, const void *data, size_t len)
 {
-	struct node *self = &g->nodes[0];
 	size_t count;
-	struct fact **at = fact_find(self, key, &count), *f = *at && (*at)->key == key ? *at : NULL;
+	struct fact **at = fact_find(g, g->self, key, &count), *f = *at && (*at)->key == key ? *at : NULL;
 
 	if (len > GOSSIP_FACT_BYTES)
 		return -E2BIG;
 	if (f ? f->len == len && (!len || memcmp(f->data, data, len) == 0) : len == 0)
 		return 0;
-	f = fact_put(g, self, at, key, f ? f->seq + 1 : 1, data, len);
+	f = fact_put(g, g->self, at, key, f ? f->seq + 1 : 1, data, len);
 	if (!f)
 		return -ENOSPC;
-	queue_fact(g, now.us, 0, f);
+	queue_fact(g, now.us, g->self, f);
 	return 0;
 }

@@ -8,118 +8,69 @@
 const char *const gossip_status_names[GOSSIP_STATUS_N_] = {
 	[GOSSIP_ALIVE] = "alive", [GOSSIP_SUSPECT] = "suspect", [GOSSIP_DEAD] = "dead", [GOSSIP_LEFT] = "left"};
 
-#define FREE GOSSIP_STATUS_N_ /* status of a place that nobody has */
-
-/* --- the index: open addressing, by a hash that strangers cannot foresee --- */
-
-static size_t index_at(const struct gossip *g, const struct gossip_id *id)
-{
-	uint64_t w[2], h;
-
-	memcpy(w, id->b, sizeof(w));
-	h = (w[0] ^ g->hash_seed) * UINT64_C(0x9e3779b97f4a7c15);
-	h = (h ^ h >> 32 ^ w[1]) * (g->hash_seed | 1);
-	return (h ^ h >> 32) & (g->index_size - 1);
-}
+/* --- nodes --- */
 
 uint32_t node_find(const struct gossip *g, const struct gossip_id *id)
 {
-	for (size_t i = index_at(g, id);; i = (i + 1) & (g->index_size - 1)) {
-		if (!g->index[i])
-			return NONE;
-		if (gossip_id_eq(&g->nodes[g->index[i] - 1].id, id))
-			return g->index[i] - 1;
-	}
+	uint16_t n = book_id_find(g->book, id);
+
+	return n < g->n_nodes && g->nodes[n].status != NODE_FREE ? n : NONE;
 }
 
-static void index_add(struct gossip *g, uint32_t n)
+const struct gossip_id *node_id(const struct gossip *g, uint32_t n)
 {
-	size_t i = index_at(g, &g->nodes[n].id);
-
-	while (g->index[i])
-		i = (i + 1) & (g->index_size - 1);
-	g->index[i] = n + 1;
+	return book_id(g->book, (uint16_t)n);
 }
 
-static void index_build(struct gossip *g, size_t size)
+struct endpoint node_address(const struct gossip *g, uint32_t n)
 {
-	free(g->index);
-	g->index = xcalloc(size, sizeof(*g->index));
-	g->index_size = size;
-	for (uint32_t n = 0; n < g->n_nodes; n++) {
-		if (g->nodes[n].status != FREE)
-			index_add(g, n);
-	}
+	return book_address(g->book, g->nodes[n].address);
 }
 
-/* Those behind the gap that would not be found any more move up */
-static void index_remove(struct gossip *g, uint32_t n)
+bool node_address_is(const struct gossip *g, uint32_t n, const struct endpoint *e)
 {
-	size_t mask = g->index_size - 1, gap = index_at(g, &g->nodes[n].id);
-
-	while (g->index[gap] != n + 1)
-		gap = (gap + 1) & mask;
-	g->index[gap] = 0;
-	for (size_t i = (gap + 1) & mask; g->index[i]; i = (i + 1) & mask) {
-		size_t home = index_at(g, &g->nodes[g->index[i] - 1].id);
-
-		if (((i - home) & mask) < ((i - gap) & mask))
-			continue;
-		g->index[gap] = g->index[i];
-		g->index[i] = 0;
-		gap = i;
-	}
+	return book_address_is(g->book, g->nodes[n].address, e);
 }
 
-/* --- nodes --- */
-
-struct endpoint node_address(const struct node *n)
+void node_set_address(struct gossip *g, uint32_t n, const struct endpoint *e)
 {
-	struct endpoint e = {.ip.family = n->family, .port = n->port};
+	uint16_t old = g->nodes[n].address, to = book_address_add(g->book, e);
 
-	memcpy(e.ip.b, n->ip, sizeof(n->ip));
-	return e;
+	if (to == BOOK_NONE)
+		return;
+	g->nodes[n].address = to;
+	book_address_drop(g->book, old);
 }
 
-void node_set_address(struct node *n, const struct endpoint *e)
+void node_tell(const struct gossip *g, uint32_t n, struct gossip_member *ret)
 {
-	n->family = e->ip.family;
-	n->port = e->port;
-	memcpy(n->ip, e->ip.b, sizeof(n->ip));
+	const struct node *node = &g->nodes[n];
+
+	*ret = (struct gossip_member){.id = *node_id(g, n),
+				      .address = node_address(g, n),
+				      .incarnation = node->incarnation,
+				      .status = (enum gossip_status)node->status};
 }
 
-static bool address_is(const struct node *n, const struct endpoint *e)
-{
-	return n->family == e->ip.family && n->port == e->port && memcmp(n->ip, e->ip.b, sizeof(n->ip)) == 0;
-}
-
-void node_tell(const struct node *n, struct gossip_member *ret)
-{
-	*ret = (struct gossip_member){.id = n->id,
-				      .address = node_address(n),
-				      .incarnation = n->incarnation,
-				      .status = (enum gossip_status)n->status};
-}
-
-static uint64_t node_hash(const struct node *n)
+static uint64_t node_hash(const struct gossip *g, uint32_t n)
 {
 	uint64_t w[4];
 
-	memcpy(w, n->id.b, sizeof(n->id.b));
-	w[2] = n->incarnation;
-	w[3] = n->port;
+	memcpy(w, node_id(g, n), sizeof(struct gossip_id));
+	w[2] = g->nodes[n].incarnation;
+	w[3] = node_address(g, n).port;
 	return hash64(w, sizeof(w), 1);
 }
 
-void members_sum(struct gossip *g, const struct node *n, uint64_t h, bool add)
+void members_sum(struct gossip *g, uint32_t n, uint64_t h, bool add)
 {
-	g->sums[n->id.b[0]] += add ? h : -h;
+	g->sums[node_id(g, n)->b[0]] += add ? h : -h;
 	g->sum += add ? h : -h;
 }
 
-static void action_member(struct gossip *g, enum gossip_action_kind kind, const struct node *n)
+static void action_member(struct gossip *g, enum gossip_action_kind kind, uint32_t n)
 {
-	node_tell(n, &action_push(g, kind, NULL, 0)->member);
+	node_tell(g, n, &action_push(g, kind, NULL, 0)->member);
 }
 
 /* Into the round, at a random place of what is left of it */
@@ -129,26 +80,26 @@ static void live_add(struct gossip *g, uint32_t n)
 
 	xgrow(&g->live, g->n_live, &g->cap_live);
 	at = g->n_live++;
-	g->live[at] = n;
-	g->nodes[n].live = (uint32_t)at;
+	g->live[at] = (uint16_t)n;
+	g->nodes[n].live = (uint16_t)at;
 	if (at > g->round) {
 		size_t to = g->round + gossip_random(g) % (at + 1 - g->round);
-		uint32_t other = g->live[to];
+		uint16_t other = g->live[to];
 
-		g->live[to] = n;
+		g->live[to] = (uint16_t)n;
 		g->live[at] = other;
-		g->nodes[n].live = (uint32_t)to;
-		g->nodes[other].live = (uint32_t)at;
+		g->nodes[n].live = (uint16_t)to;
+		g->nodes[other].live = (uint16_t)at;
 	}
 }
 
 static void live_remove(struct gossip *g, uint32_t n)
 {
-	uint32_t at = g->nodes[n].live, last = g->live[--g->n_live];
+	uint16_t at = g->nodes[n].live, last = g->live[--g->n_live];
 
 	g->live[at] = last;
 	g->nodes[last].live = at;
-	g->nodes[n].live = NONE;
+	g->nodes[n].live = BOOK_NONE;
 }
 
 uint32_t node_random(struct gossip *g)
@@ -160,12 +111,11 @@ static void node_free(struct gossip *g, uint32_t n)
 {
 	struct node *node = &g->nodes[n];
 
-	index_remove(g, n);
 	queue_drop(g, &node->update);
 	*(node->status == GOSSIP_LEFT ? &g->n_left : &g->n_dead) -= 1;
-	node->status = FREE;
-	node->since = g->free_node;
-	g->free_node = n;
+	book_address_drop(g->book, node->address);
+	book_id_drop(g->book, (uint16_t)n);
+	*node = (struct node){.status = NODE_FREE};
 	g->n_used--;
 }
 
@@ -174,7 +124,7 @@ static bool evict(struct gossip *g)
 {
 	uint32_t oldest = NONE;
 
-	for (uint32_t n = 1; n < g->n_nodes; n++) {
+	for (uint32_t n = 0; n < g->n_nodes; n++) {
 		const struct node *node = &g->nodes[n];
 
 		if ((node->status == GOSSIP_DEAD || node->status == GOSSIP_LEFT) &&
@@ -187,32 +137,49 @@ static bool evict(struct gossip *g)
 	return true;
 }
 
+/* Lines of the cache hold two each, as long as none is in two of them */
+static void nodes_reach(struct gossip *g, uint16_t n)
+{
+	size_t cap = (size_t)n + 1 > g->book->ids.n ? (size_t)n + 1 : g->book->ids.n;
+	struct node *nodes;
+
+	if (n >= g->cap_nodes) {
+		cap = (cap + cap / 8 + 16) & ~(size_t)1;
+		nodes = aligned_alloc(64, cap * sizeof(*nodes));
+		if (!nodes)
+			abort();
+		if (g->n_nodes)
+			memcpy(nodes, g->nodes, g->n_nodes * sizeof(*nodes));
+		free(g->nodes);
+		g->nodes = nodes;
+		g->cap_nodes = cap;
+	}
+	for (; g->n_nodes <= n; g->n_nodes++)
+		g->nodes[g->n_nodes] = (struct node){.status = NODE_FREE};
+}
+
 /* Return: NONE: there are too many */
 static uint32_t node_add(struct gossip *g, const struct gossip_update *u, enum gossip_status status)
 {
-	struct node *node;
-	uint32_t n;
+	uint16_t n = BOOK_NONE, address = BOOK_NONE;
 
-	if (g->n_used >= GOSSIP_MEMBERS && (status != GOSSIP_ALIVE || !evict(g))) {
+	if (g->n_used < GOSSIP_MEMBERS || (status == GOSSIP_ALIVE && evict(g)))
+		n = book_id_add(g->book, &u->id);
+	if (n != BOOK_NONE)
+		address = book_address_add(g->book, &u->address);
+	if (address == BOOK_NONE) {
+		if (n != BOOK_NONE)
+			book_id_drop(g->book, n);
 		g->counts[GOSSIP_COUNT_FULL]++;
 		return NONE;
 	}
-	if (g->free_node != NONE) {
-		n = g->free_node;
-		g->free_node = g->nodes[n].since;
-	} else {
-		xgrow(&g->nodes, g->n_nodes, &g->cap_nodes);
-		n = (uint32_t)g->n_nodes++;
-	}
-	node = &g->nodes[n];
-	*node = (struct node){
-		.id = u->id, .status = (uint8_t)status, .live = NONE, .incarnation = u->incarnation, .update = NONE};
-	node_set_address(node, &u->address);
+	nodes_reach(g, n);
+	g->nodes[n] = (struct node){.status = (uint8_t)status,
+				    .live = BOOK_NONE,
+				    .incarnation = u->incarnation,
+				    .address = address,
+				    .update = NONE};
 	g->n_used++;
-	if (g->n_used * 4 > g->index_size * 3)
-		index_build(g, g->index_size * 2);
-	else
-		index_add(g, n);
 	return n;
 }
 
@@ -220,11 +187,10 @@ void members_init(struct gossip *g, const struct endpoint *address, uint64_t inc
 {
 	struct gossip_update u = {.id = g->id, .incarnation = incarnation, .address = *address};
 
-	g->free_node = NONE;
-	g->index_size = 16;
-	g->index = xcalloc(g->index_size, sizeof(*g->index));
-	node_add(g, &u, GOSSIP_ALIVE);
-	members_sum(g, &g->nodes[0], node_hash(&g->nodes[0]), true);
+	g->self = node_add(g, &u, GOSSIP_ALIVE);
+	if (g->self == NONE)
+		abort(); /* a shared book that is full */
+	members_sum(g, g->self, node_hash(g, g->self), true);
 }
 
 void members_done(struct gossip *g)
@@ -232,19 +198,23 @@ void members_done(struct gossip *g)
 	for (size_t n = 0; n < g->n_nodes; n++) {
 		struct fact *next;
 
-		for (struct fact *f = g->nodes[n].status == FREE ? NULL : g->nodes[n].facts; f; f = next) {
+		if (g->nodes[n].status == NODE_FREE)
+			continue;
+		for (struct fact *f = g->nodes[n].facts; f; f = next) {
 			next = f->next;
 			free(f);
 		}
+		book_address_drop(g->book, g->nodes[n].address);
+		book_id_drop(g->book, (uint16_t)n);
 	}
 	free(g->nodes);
-	free(g->index);
 	free(g->live);
 	free(g->suspicions);
 }
 
-void node_update(const struct gossip *g, const struct node *n, struct gossip_update *ret)
+void node_update(const struct gossip *g, uint32_t n, struct gossip_update *ret)
 {
+	const struct node *node = &g->nodes[n];
 	static const enum gossip_update_kind kinds[] = {
 		[GOSSIP_ALIVE] = GOSSIP_UPDATE_ALIVE,
 		[GOSSIP_SUSPECT] = GOSSIP_UPDATE_SUSPECT,
@@ -252,16 +222,17 @@ void node_update(const struct gossip *g, const struct node *n, struct gossip_upd
 		[GOSSIP_LEFT] = GOSSIP_UPDATE_LEFT,
 	};
 
-	*ret = (struct gossip_update){.kind = kinds[n->status], .id = n->id, .incarnation = n->incarnation};
-	if (n->status == GOSSIP_SUSPECT) {
-		const struct suspicion *s = &g->suspicions[n->since];
+	*ret = (struct gossip_update){
+		.kind = kinds[node->status], .id = *node_id(g, n), .incarnation = node->incarnation};
+	if (node->status == GOSSIP_SUSPECT) {
+		const struct suspicion *s = &g->suspicions[node->since];
 
 		ret->n_by = s->n_by;
 		memcpy(ret->by, s->by, sizeof(ret->by));
 	}
-	if (n->status == GOSSIP_ALIVE)
-		ret->address = node_address(n);
-	if (n == &g->nodes[0] && g->leaving)
+	if (node->status == GOSSIP_ALIVE)
+		ret->address = node_address(g, n);
+	if (n == g->self && g->leaving)
 		ret->kind = GOSSIP_UPDATE_LEFT;
 }
 
@@ -269,15 +240,15 @@ void node_update(const struct gossip *g, const struct node *n, struct gossip_upd
 
 void member_refute(struct gossip *g, int64_t now_us, uint64_t incarnation, bool was_dead)
 {
-	struct node *self = &g->nodes[0];
+	struct node *self = &g->nodes[g->self];
 
 	if (g->leaving || incarnation < self->incarnation)
 		return;
-	members_sum(g, self, node_hash(self), false);
+	members_sum(g, g->self, node_hash(g, g->self), false);
 	self->incarnation = incarnation + 1;
-	members_sum(g, self, node_hash(self), true);
+	members_sum(g, g->self, node_hash(g, g->self), true);
 	g->counts[GOSSIP_COUNT_REFUTED]++;
-	queue_node(g, now_us, 0);
+	queue_node(g, now_us, g->self);
 	if (was_dead)
 		facts_tell(g, now_us); /* they were thrown away with us */
 }
@@ -286,10 +257,10 @@ void member_refute(struct gossip *g, int64_t now_us, uint64_t incarnation, bool 
 static void revive(struct gossip *g, int64_t now_us, uint32_t n, uint64_t incarnation, const struct endpoint *address)
 {
 	struct node *node = &g->nodes[n];
-	bool moved = address && !address_is(node, address), was = node_lives(node);
+	bool moved = address && !node_address_is(g, n, address), was = node_lives(node);
 
 	if (was)
-		members_sum(g, node, node_hash(node), false);
+		members_sum(g, n, node_hash(g, n), false);
 	if (node->status == GOSSIP_SUSPECT)
 		suspicion_end(g, n);
 	if (node->status == GOSSIP_DEAD)
@@ -299,14 +270,14 @@ static void revive(struct gossip *g, int64_t now_us, uint32_t n, uint64_t incarn
 	node->status = GOSSIP_ALIVE;
 	node->incarnation = incarnation;
 	if (moved)
-		node_set_address(node, address);
+		node_set_address(g, n, address);
 	if (!was) {
 		live_add(g, n);
 		node->since = (uint32_t)(now_us / USEC_PER_SEC);
 	}
-	members_sum(g, node, node_hash(node), true);
+	members_sum(g, n, node_hash(g, n), true);
 	if (!was || moved)
-		action_member(g, GOSSIP_UP, node);
+		action_member(g, GOSSIP_UP, n);
 }
 
 /* What a stream tells is told on unless it is half the world */
@@ -320,12 +291,12 @@ bool member_alive(struct gossip *g, int64_t now_us, const struct gossip_update *
 	uint32_t n = node_find(g, &u->id);
 	bool was_dead;
 
-	if (n == 0) {
-		struct node *self = &g->nodes[0];
+	if (n == g->self) {
+		const struct node *self = &g->nodes[n];
 
 		/* An earlier run of ours, or where we were before */
 		if (u->incarnation > self->incarnation ||
-		    (u->incarnation == self->incarnation && !address_is(self, &u->address)))
+		    (u->incarnation == self->incarnation && !node_address_is(g, n, &u->address)))
 			member_refute(g, now_us, u->incarnation, false);
 		return false;
 	}
@@ -334,8 +305,8 @@ bool member_alive(struct gossip *g, int64_t now_us, const struct gossip_update *
 		if (n == NONE)
 			return false;
 		live_add(g, n);
-		members_sum(g, &g->nodes[n], node_hash(&g->nodes[n]), true);
-		action_member(g, GOSSIP_UP, &g->nodes[n]);
+		members_sum(g, n, node_hash(g, n), true);
+		action_member(g, GOSSIP_UP, n);
 		if (worth_telling(s))
 			queue_node(g, now_us, n);
 		return true;
@@ -356,7 +327,7 @@ void member_proven(struct gossip *g, int64_t now_us, uint32_t n, uint64_t incarn
 {
 	bool was_dead = g->nodes[n].status == GOSSIP_DEAD;
 
-	if (n == 0 || incarnation <= g->nodes[n].incarnation)
+	if (n == g->self || incarnation <= g->nodes[n].incarnation)
 		return;
 	revive(g, now_us, n, incarnation, NULL);
 	queue_node(g, now_us, n);
@@ -368,8 +339,8 @@ bool member_suspect(struct gossip *g, int64_t now_us, const struct gossip_update
 {
 	uint32_t n = node_find(g, &u->id);
 
-	if (n == 0) {
-		if (u->incarnation >= g->nodes[0].incarnation)
+	if (n == g->self) {
+		if (u->incarnation >= g->nodes[n].incarnation)
 			health_change(g, 1);
 		member_refute(g, now_us, u->incarnation, false);
 		return false;
@@ -392,7 +363,7 @@ bool member_gone(struct gossip *g, int64_t now_us, const struct gossip_id *id, u
 	uint32_t n = node_find(g, id);
 	struct node *node = n == NONE ? NULL : &g->nodes[n];
 
-	if (n == 0) {
+	if (n == g->self) {
 		member_refute(g, now_us, incarnation, true);
 		return false;
 	}
@@ -404,13 +375,13 @@ bool member_gone(struct gossip *g, int64_t now_us, const struct gossip_id *id, u
 			return false;
 		*(node->status == GOSSIP_LEFT ? &g->n_left : &g->n_dead) -= 1;
 	} else {
-		members_sum(g, node, node_hash(node), false);
-		facts_drop(g, node);
+		members_sum(g, n, node_hash(g, n), false);
+		facts_drop(g, n);
 		if (node->status == GOSSIP_SUSPECT)
 			suspicion_end(g, n);
 		live_remove(g, n);
 		node->status = (uint8_t)status;
-		action_member(g, GOSSIP_DOWN, node);
+		action_member(g, GOSSIP_DOWN, n);
 	}
 	node->incarnation = incarnation;
 	node->status = (uint8_t)status;
@@ -428,7 +399,7 @@ bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u
 	uint8_t data[GOSSIP_DATAGRAM];
 	struct endpoint to;
 
-	if (n == 0) {
+	if (n == g->self) {
 		member_refute(g, now_us, u->incarnation, true);
 		return false;
 	}
@@ -445,7 +416,7 @@ bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u
 		return false;
 	message_begin(g, &w, data, GOSSIP_NEWS, 0, NULL);
 	gossip_update_write(&w, &dead);
-	to = node_address(&g->nodes[n]);
+	to = node_address(g, n);
 	message_send(g, &to, &w);
 	/* and we look for ourselves, since its turn may be minutes away */
 	probe_start(g, now_us, n, PROBE_LOST);
@@ -469,7 +440,7 @@ bool member_gone_by(struct gossip *g, int64_t now_us, const struct gossip_update
 {
 	uint32_t n = node_find(g, &u->id);
 
-	if (away && n != NONE && n != 0 && g->nodes[n].status == GOSSIP_ALIVE)
+	if (away && n != NONE && n != g->self && g->nodes[n].status == GOSSIP_ALIVE)
 		return false;
 	return member_gone(g, now_us, &u->id, u->incarnation, GOSSIP_DEAD);
 }
@@ -478,7 +449,7 @@ void members_expire(struct gossip *g, int64_t now_us)
 {
 	uint32_t now_s = (uint32_t)(now_us / USEC_PER_SEC);
 
-	for (uint32_t n = 1; g->n_left > 0 && n < g->n_nodes; n++) {
+	for (uint32_t n = 0; g->n_left > 0 && n < g->n_nodes; n++) {
 		if (g->nodes[n].status == GOSSIP_LEFT && now_s - g->nodes[n].since > LEFT_S)
 			node_free(g, n);
 	}

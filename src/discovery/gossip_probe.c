@@ -35,33 +35,34 @@ static void rtt_measured(struct gossip *g, int64_t us)
 	g->srtt_us += (us - g->srtt_us) / 8;
 }
 
-static void ping(struct gossip *g, const struct node *n, uint32_t number)
+static void ping(struct gossip *g, uint32_t n, uint32_t number)
 {
-	struct endpoint to = node_address(n);
+	const struct node *node = &g->nodes[n];
+	struct endpoint to = node_address(g, n);
 	struct gossip_update u;
 	struct gossip_writer w;
 	uint8_t data[GOSSIP_DATAGRAM];
 
-	message_begin(g, &w, data, GOSSIP_PING, number, &n->id);
+	message_begin(g, &w, data, GOSSIP_PING, number, node_id(g, n));
 	/* a suspect is the first who should know */
-	if (n->status != GOSSIP_ALIVE) {
+	if (node->status != GOSSIP_ALIVE) {
 		node_update(g, n, &u);
 		gossip_update_write(&w, &u);
 	}
-	if (node_lives(n))
+	if (node_lives(node))
 		queue_fill(g, &w);
 	message_send(g, &to, &w);
 }
 
 void probe_start(struct gossip *g, int64_t now_us, uint32_t n, enum probe_kind kind)
 {
-	struct node *node = &g->nodes[n];
+	const struct gossip_id *id = node_id(g, n);
 	struct probe *p;
 
 	for (size_t i = 0; i < g->n_probes; i++) {
 		struct probe *other = &g->probes[i];
 
-		if (!gossip_id_eq(&other->target, &node->id) || (kind != PROBE_QUIET && other->kind == PROBE_QUIET))
+		if (!gossip_id_eq(&other->target, id) || (kind != PROBE_QUIET && other->kind == PROBE_QUIET))
 			continue;
 		if (kind == PROBE_LOST)
 			other->kind = kind;
@@ -70,14 +71,14 @@ void probe_start(struct gossip *g, int64_t now_us, uint32_t n, enum probe_kind k
 	if (g->n_probes == PROBES)
 		return;
 	p = &g->probes[g->n_probes++];
-	*p = (struct probe){.target = node->id,
+	*p = (struct probe){.target = *id,
 			    .number = ++g->number,
 			    .kind = kind,
 			    .sent_us = now_us,
-			    .incarnation = node->incarnation,
+			    .incarnation = g->nodes[n].incarnation,
 			    .next_us = now_us + ack_us(g),
 			    .deadline_us = now_us + ack_us(g) * (100 + INDIRECT_PERCENT) / 100};
-	ping(g, node, p->number);
+	ping(g, n, p->number);
 }
 
 static void probe_remove(struct gossip *g, size_t at)
@@ -123,7 +124,7 @@ static void probe_indirect(struct gossip *g, int64_t now_us, struct probe *p)
 		if (twice)
 			continue;
 		asked[n_asked++] = helper;
-		to = node_address(&g->nodes[helper]);
+		to = node_address(g, helper);
 		message_begin(g, &w, data, GOSSIP_PING_REQ, p->number, &p->target);
 		queue_fill(g, &w);
 		message_send(g, &to, &w);
@@ -155,7 +156,7 @@ static void probe_failed(struct gossip *g, int64_t now_us, const struct probe *p
 
 static const struct gossip_id anybody;
 
-/* @sender: who asked, NONE: nobody we know; 0: he does not know who we are */
+/* @sender: who asked, NONE: nobody we know; ourselves: he does not know who we are */
 static void answer(struct gossip *g, enum gossip_type type, uint32_t number, const struct endpoint *to, uint32_t sender)
 {
 	uint8_t data[GOSSIP_DATAGRAM];
@@ -163,17 +164,14 @@ static void answer(struct gossip *g, enum gossip_type type, uint32_t number, con
 	struct gossip_update u;
 
 	message_begin(g, &w, data, type, number, NULL);
-	if (sender == 0 || (sender != NONE && g->nodes[sender].status != GOSSIP_ALIVE)) {
-		node_update(g, &g->nodes[sender], &u);
+	if (sender == g->self || (sender != NONE && g->nodes[sender].status != GOSSIP_ALIVE)) {
+		node_update(g, sender, &u);
 		gossip_update_write(&w, &u);
 	}
 	/* an address that only says that it is a member's gets no more than it sent */
-	if (sender != NONE && sender != 0 && node_lives(&g->nodes[sender]) && type == GOSSIP_ACK) {
-		struct endpoint known = node_address(&g->nodes[sender]);
-
-		if (ip_cmp(&known.ip, &to->ip) == 0 && known.port == to->port)
-			queue_fill(g, &w);
-	}
+	if (sender != NONE && sender != g->self && node_lives(&g->nodes[sender]) && type == GOSSIP_ACK &&
+	    node_address_is(g, sender, to))
+		queue_fill(g, &w);
 	message_send(g, to, &w);
 }
 
@@ -195,7 +193,7 @@ static void relay_start(struct gossip *g, int64_t now_us, const struct gossip_he
 	uint32_t n = node_find(g, &h->target);
 	struct relay *r;
 
-	if (sender == NONE || n == NONE || n == 0 || g->n_relays >= RELAYS)
+	if (sender == NONE || n == NONE || n == g->self || g->n_relays >= RELAYS)
 		return;
 	r = xgrow(&g->relays, g->n_relays, &g->cap_relays);
 	g->n_relays++;
@@ -205,7 +203,7 @@ static void relay_start(struct gossip *g, int64_t now_us, const struct gossip_he
 			    .their_number = h->number,
 			    .nack_us = now_us + ack_us(g) * NACK_PERCENT / 100,
 			    .end_us = now_us + ack_us(g) * 2};
-	ping(g, &g->nodes[n], r->number);
+	ping(g, n, r->number);
 }
 
 static void relay_acked(struct gossip *g, uint32_t number)
@@ -224,7 +222,7 @@ static void pinged(struct gossip *g, int64_t now_us, const struct gossip_head *h
 {
 	if (gossip_id_eq(&h->target, &anybody)) {
 		if (stranger_allowed(g, now_us))
-			answer(g, GOSSIP_ACK, h->number, from, 0);
+			answer(g, GOSSIP_ACK, h->number, from, g->self);
 	} else if (gossip_id_eq(&h->target, &g->id) && (sender != NONE || stranger_allowed(g, now_us))) {
 		answer(g, GOSSIP_ACK, h->number, from, sender);
 		/* somebody knows us whom we do not know: we have forgotten something */
@@ -298,12 +296,12 @@ static void round_next(struct gossip *g, int64_t now_us)
 	if (g->round >= g->n_live) {
 		for (size_t i = g->n_live; i-- > 1;) {
 			size_t j = gossip_random(g) % (i + 1);
-			uint32_t n = g->live[i];
+			uint16_t n = g->live[i];
 
 			g->live[i] = g->live[j];
 			g->live[j] = n;
-			g->nodes[g->live[i]].live = (uint32_t)i;
-			g->nodes[g->live[j]].live = (uint32_t)j;
+			g->nodes[g->live[i]].live = (uint16_t)i;
+			g->nodes[g->live[j]].live = (uint16_t)j;
 		}
 		g->round = 0;
 	}

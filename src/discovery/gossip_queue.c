@@ -71,7 +71,7 @@ static void queue(struct gossip *g, int64_t now_us, uint32_t *place, uint32_t n,
 		}
 		g->n_queued++;
 	}
-	g->updates[at] = (struct update){.node = n, .fact = f};
+	g->updates[at] = (struct update){.node = (uint16_t)n, .fact = f};
 	*place = at;
 	list_add(g, at);
 	if (g->news_us < now_us)
@@ -133,11 +133,31 @@ static void told(struct gossip *g, uint32_t at)
 	update_free(g, at);
 }
 
+/* As look_ahead() in gossip.c: a datagram speaks of up to 40 members, and of each there is something here and there */
+static void look_ahead(const struct gossip *g)
+{
+	uint32_t nodes[PICKED_MAX];
+	size_t n = 0;
+
+	for (size_t j = 0; j < LEVELS; j++) {
+		for (uint32_t at = g->levels[0][j].first; at != NONE && n < PICKED_MAX; at = g->updates[at].next) {
+			nodes[n] = g->updates[at].node;
+			__builtin_prefetch(&g->nodes[nodes[n++]]);
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (g->nodes[nodes[i]].status == GOSSIP_SUSPECT)
+			__builtin_prefetch(&g->suspicions[g->nodes[nodes[i]].since]);
+	}
+}
+
 void queue_fill(struct gossip *g, struct gossip_writer *w)
 {
 	uint32_t picked[PICKED_MAX];
 	size_t n_picked = 0;
 
+	if (g->n_queued > MISFITS)
+		look_ahead(g);
 	for (size_t i = 0; i < 2 && g->n_queued > 0; i++) {
 		unsigned misfits = 0;
 
@@ -150,9 +170,9 @@ void queue_fill(struct gossip *g, struct gossip_writer *w)
 
 				next = u->next;
 				if (u->fact)
-					fact_update(&g->nodes[u->node], u->fact, &out);
+					fact_update(g, u->node, u->fact, &out);
 				else
-					node_update(g, &g->nodes[u->node], &out);
+					node_update(g, u->node, &out);
 				if (!gossip_update_write(w, &out)) {
 					misfits++;
 					continue;
@@ -172,7 +192,7 @@ void message_begin(struct gossip *g, struct gossip_writer *w, void *data, enum g
 		   const struct gossip_id *target)
 {
 	struct gossip_head h = {
-		.type = type, .id = g->id, .incarnation = g->nodes[0].incarnation, .sum = g->sum, .number = number};
+		.type = type, .id = g->id, .incarnation = gossip_incarnation(g), .sum = g->sum, .number = number};
 
 	if (target)
 		h.target = *target;
@@ -190,7 +210,7 @@ void message_send(struct gossip *g, const struct endpoint *to, const struct goss
 /* One datagram of news to @n. Return: false when there are none */
 static bool news_send(struct gossip *g, uint32_t n)
 {
-	struct endpoint to = node_address(&g->nodes[n]);
+	struct endpoint to = node_address(g, n);
 	uint8_t data[GOSSIP_DATAGRAM];
 	struct gossip_writer w;
 
@@ -211,11 +231,11 @@ static void leave_send(struct gossip *g, int64_t now_us)
 	size_t n = g->n_live < LEAVE_DIRECT ? g->n_live : LEAVE_DIRECT;
 	size_t first = g->n_live ? gossip_random(g) % g->n_live : 0;
 
-	node_update(g, &g->nodes[0], &u);
+	node_update(g, g->self, &u);
 	message_begin(g, &w, data, GOSSIP_NEWS, 0, NULL);
 	gossip_update_write(&w, &u);
 	for (size_t i = 0; i < n; i++) {
-		struct endpoint to = node_address(&g->nodes[g->live[(first + i) % g->n_live]]);
+		struct endpoint to = node_address(g, g->live[(first + i) % g->n_live]);
 
 		message_send(g, &to, &w);
 	}

@@ -3,6 +3,7 @@
  * The inside of gossip, shared by the files that it is made of and by nobody else:
  *
  *	gossip.c          events, the timer, leaving
+ *	gossip_book.c     ids and addresses, each once
  *	gossip_members.c  the table, and what an update does to it
  *	gossip_suspect.c  suspicions and their time
  *	gossip_facts.c    facts, ours and those of members
@@ -15,7 +16,7 @@
 #ifndef DISCOVERY_GOSSIP_STATE_H
 #define DISCOVERY_GOSSIP_STATE_H
 
-#include "discovery/gossip.h"
+#include "discovery/gossip_book.h"
 #include "discovery/gossip_wire.h"
 
 /* A probe costs a member three wake-ups (its timer, the ACK, the PING of another): 12 a second. memberlist: 1 s */
@@ -86,34 +87,36 @@ struct fact {
 	uint8_t data[];
 };
 
-/** struct node - A member: one line of the cache, since there may be 16,384, and in the simulation as many times more
+/** struct node - A member, at the number of its id in the book: half a line of the cache, since there may be 16,384,
+ * and in the simulation as many times more. All zero but status NODE_FREE: nobody
  */
 struct node {
-	struct gossip_id id;
-	uint8_t ip[16];
-	uint16_t port;
-	uint8_t family, status;
-	uint32_t live; /* place in live[], NONE: is not there */
 	uint64_t incarnation;
 	struct fact *facts;
 	uint32_t update; /* place in updates[], NONE: nothing to be told */
 	/* alive: when it came back from the dead, s, or 0; GOSSIP_SUSPECT: place in suspicions[]; dead or left: since
-	 * when, s; free: the next free one */
+	 * when, s */
 	uint32_t since;
+	uint16_t live; /* place in live[], BOOK_NONE: is not there */
+	uint16_t address;
+	uint8_t status;
 };
 
+#define NODE_FREE GOSSIP_STATUS_N_
+
 struct suspicion {
-	uint32_t node;
-	uint8_t n_by;
 	uint64_t by[GOSSIP_ACCUSERS]; /* hashes of who shares it */
-	int64_t start_us, deadline_us;
-	int64_t reprobe_us; /* INT64_MAX: it is not ours */
+	int64_t start_us;
+	uint32_t deadline_us, reprobe_us; /* behind start_us; reprobe: NONE: it is not ours */
+	uint16_t node;
+	uint8_t n_by;
 };
 
 struct update {
-	uint32_t next, prev, node;
-	uint8_t level; /* how often it was told */
 	struct fact *fact;
+	uint32_t next, prev;
+	uint16_t node;
+	uint8_t level; /* how often it was told */
 };
 
 struct level {
@@ -172,16 +175,14 @@ struct join {
 
 struct gossip {
 	struct gossip_id id;
-	uint64_t random, hash_seed;
+	uint64_t random;
 	bool started, leaving, stopped;
-	/* members; nodes[0] is ourselves */
+	struct gossip_book *book;
 	struct node *nodes;
 	size_t n_nodes, cap_nodes; /* free ones included */
-	uint32_t free_node;
 	size_t n_used;
-	uint32_t *index; /* hash table of places in nodes + 1 */
-	size_t index_size;
-	uint32_t *live; /* members alive or suspected, in the order of the round */
+	uint32_t self;
+	uint16_t *live; /* members alive or suspected, in the order of the round */
 	size_t n_live, cap_live, round;
 	size_t n_dead, n_left, n_facts;
 	uint64_t sums[GOSSIP_BUCKETS], sum;
@@ -244,16 +245,18 @@ void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, uint3
 /* --- gossip_members.c --- */
 
 uint32_t node_find(const struct gossip *g, const struct gossip_id *id); /* or NONE */
-struct endpoint node_address(const struct node *n);
-void node_set_address(struct node *n, const struct endpoint *e);
-void node_tell(const struct node *n, struct gossip_member *ret);
+const struct gossip_id *node_id(const struct gossip *g, uint32_t n);	/* good until the next one is added */
+struct endpoint node_address(const struct gossip *g, uint32_t n);
+bool node_address_is(const struct gossip *g, uint32_t n, const struct endpoint *e);
+void node_set_address(struct gossip *g, uint32_t n, const struct endpoint *e);
+void node_tell(const struct gossip *g, uint32_t n, struct gossip_member *ret);
 /** node_random() - One of live[], or NONE */
 uint32_t node_random(struct gossip *g);
 /** members_init() - Ourselves */
 void members_init(struct gossip *g, const struct endpoint *address, uint64_t incarnation);
 void members_done(struct gossip *g);
 /** members_sum() - Something with hash @h appears in the bucket of @n, or is no more */
-void members_sum(struct gossip *g, const struct node *n, uint64_t h, bool add);
+void members_sum(struct gossip *g, uint32_t n, uint64_t h, bool add);
 /** Each: has it told us something? @s: the stream that it came by, or NULL */
 bool member_alive(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s);
 bool member_suspect(struct gossip *g, int64_t now_us, const struct gossip_update *u);
@@ -271,7 +274,7 @@ void member_proven(struct gossip *g, int64_t now_us, uint32_t n, uint64_t incarn
 void member_refute(struct gossip *g, int64_t now_us, uint64_t incarnation, bool was_dead);
 void members_expire(struct gossip *g, int64_t now_us);
 /** node_update() - What is to be told about it */
-void node_update(const struct gossip *g, const struct node *n, struct gossip_update *ret);
+void node_update(const struct gossip *g, uint32_t n, struct gossip_update *ret);
 
 /* --- gossip_suspect.c --- */
 
@@ -285,10 +288,10 @@ void suspicion_timer(struct gossip *g, int64_t now_us);
 uint64_t fact_hash(const struct gossip_id *id, const struct fact *f);
 /** fact_take() - Return: was it news? */
 bool fact_take(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s);
-void facts_drop(struct gossip *g, struct node *n);
+void facts_drop(struct gossip *g, uint32_t n);
 /** facts_tell() - Tell all of ours anew */
 void facts_tell(struct gossip *g, int64_t now_us);
-void fact_update(const struct node *n, const struct fact *f, struct gossip_update *ret);
+void fact_update(const struct gossip *g, uint32_t n, const struct fact *f, struct gossip_update *ret);
 
 /* --- gossip_queue.c --- */
 

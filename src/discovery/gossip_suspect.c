@@ -41,6 +41,11 @@ static bool share(struct suspicion *s, uint64_t by)
 	return true;
 }
 
+static int64_t suspicion_next(const struct suspicion *s)
+{
+	return s->start_us + (s->reprobe_us < s->deadline_us ? s->reprobe_us : s->deadline_us);
+}
+
 bool suspicion_add(struct gossip *g, int64_t now_us, uint32_t n, const uint64_t *by, size_t n_by, bool ours)
 {
 	struct node *node = &g->nodes[n];
@@ -49,7 +54,7 @@ bool suspicion_add(struct gossip *g, int64_t now_us, uint32_t n, const uint64_t 
 
 	if (fresh) {
 		s = xgrow(&g->suspicions, g->n_suspicions, &g->cap_suspicions);
-		*s = (struct suspicion){.node = n, .start_us = now_us, .reprobe_us = INT64_MAX};
+		*s = (struct suspicion){.node = (uint16_t)n, .start_us = now_us, .reprobe_us = NONE};
 		node->since = (uint32_t)g->n_suspicions++;
 		node->status = GOSSIP_SUSPECT;
 		g->counts[GOSSIP_COUNT_SUSPECTED]++;
@@ -57,13 +62,11 @@ bool suspicion_add(struct gossip *g, int64_t now_us, uint32_t n, const uint64_t 
 	s = &g->suspicions[node->since];
 	for (size_t i = 0; i < n_by; i++)
 		news |= share(s, by[i]);
-	if (ours && s->reprobe_us == INT64_MAX)
-		s->reprobe_us = now_us + SUSPECT_REPROBE_US;
-	s->deadline_us = s->start_us + suspicion_time(g, s->n_by ? s->n_by - 1 : 0);
-	if (s->deadline_us < g->suspicion_us)
-		g->suspicion_us = s->deadline_us;
-	if (s->reprobe_us < g->suspicion_us)
-		g->suspicion_us = s->reprobe_us;
+	if (ours && s->reprobe_us == NONE)
+		s->reprobe_us = (uint32_t)(now_us - s->start_us + SUSPECT_REPROBE_US);
+	s->deadline_us = (uint32_t)suspicion_time(g, s->n_by ? s->n_by - 1 : 0);
+	if (suspicion_next(s) < g->suspicion_us)
+		g->suspicion_us = suspicion_next(s);
 	if (fresh && !ours && gossip_random(g) % g->n_live < CONFIRMERS)
 		probe_start(g, now_us, n, PROBE_EXTRA);
 	return news;
@@ -88,21 +91,19 @@ void suspicion_timer(struct gossip *g, int64_t now_us)
 	for (size_t i = g->n_suspicions; i-- > 0;) {
 		struct suspicion *s = &g->suspicions[i];
 
-		if (s->deadline_us <= now_us) {
-			const struct node *node = &g->nodes[s->node];
-			struct gossip_id id = node->id;
+		if (s->start_us + s->deadline_us <= now_us) {
+			struct gossip_id id = *node_id(g, s->node);
 
-			member_gone(g, now_us, &id, node->incarnation, GOSSIP_DEAD);
+			member_gone(g, now_us, &id, g->nodes[s->node].incarnation, GOSSIP_DEAD);
 			continue;
 		}
-		if (s->reprobe_us <= now_us) {
-			s->reprobe_us = now_us + SUSPECT_REPROBE_US;
+		if (s->reprobe_us != NONE && s->start_us + s->reprobe_us <= now_us) {
+			s->reprobe_us = (uint32_t)(now_us - s->start_us + SUSPECT_REPROBE_US);
 			probe_start(g, now_us, s->node, PROBE_QUIET);
 		}
 	}
 	for (size_t i = 0; i < g->n_suspicions; i++) {
-		const struct suspicion *s = &g->suspicions[i];
-		int64_t next_us = s->deadline_us < s->reprobe_us ? s->deadline_us : s->reprobe_us;
+		int64_t next_us = suspicion_next(&g->suspicions[i]);
 
 		if (next_us < g->suspicion_us)
 			g->suspicion_us = next_us;

@@ -90,13 +90,13 @@ static struct stream *stream_open(struct gossip *g, int64_t now_us, enum stream_
 
 uint32_t sync_open_probe(struct gossip *g, int64_t now_us, uint32_t n, uint32_t number)
 {
-	struct endpoint to = node_address(&g->nodes[n]);
+	struct endpoint to = node_address(g, n);
 	struct stream *s = stream_open(g, now_us, STREAM_PROBE, &to);
 
 	if (!s)
 		return 0;
 	s->probe = number;
-	s->at = g->nodes[n].id;
+	s->at = *node_id(g, n);
 	return s->number;
 }
 
@@ -112,7 +112,7 @@ void sync_at(struct gossip *g, int64_t now_us, const struct endpoint *to)
 
 void sync_with(struct gossip *g, int64_t now_us, uint32_t n)
 {
-	struct endpoint to = node_address(&g->nodes[n]);
+	struct endpoint to = node_address(g, n);
 
 	sync_at(g, now_us, &to);
 }
@@ -145,8 +145,7 @@ static void frame_send(struct gossip *g, struct stream *s, const struct gossip_w
 
 static void sums_send(struct gossip *g, struct stream *s, uint8_t *data)
 {
-	struct gossip_head h = {
-		.type = GOSSIP_SUMS, .id = g->id, .incarnation = g->nodes[0].incarnation, .sum = g->sum};
+	struct gossip_head h = {.type = GOSSIP_SUMS, .id = g->id, .incarnation = gossip_incarnation(g), .sum = g->sum};
 	uint8_t sums[GOSSIP_BUCKETS * 8];
 	struct gossip_update u;
 	struct gossip_writer w;
@@ -155,37 +154,38 @@ static void sums_send(struct gossip *g, struct stream *s, uint8_t *data)
 		gossip_put64(sums + i * 8, g->sums[i]);
 	h.sums = sums;
 	gossip_head_write(&w, data, FRAME_FILL, &h);
-	node_update(g, &g->nodes[0], &u);
+	node_update(g, g->self, &u);
 	gossip_update_write(&w, &u);
 	frame_send(g, s, &w);
 }
 
 /* The rest of one node's records. Return: false when they do not all fit */
-static bool node_write(struct gossip *g, struct stream *s, struct gossip_writer *w, const struct node *n)
+static bool node_write(struct gossip *g, struct stream *s, struct gossip_writer *w, uint32_t n)
 {
-	bool resumed = s->fact_at && gossip_id_eq(&s->at, &n->id);
+	const struct node *node = &g->nodes[n];
+	bool resumed = s->fact_at && gossip_id_eq(&s->at, node_id(g, n));
 	struct gossip_update u;
 
 	s->fact_at = false;
 	if (!resumed) {
 		node_update(g, n, &u);
-		if (n->status == GOSSIP_SUSPECT || n->status == GOSSIP_DEAD) {
+		if (node->status == GOSSIP_SUSPECT || node->status == GOSSIP_DEAD) {
 			/* whom we suspect is first of all a member, and the suspicion is our own business */
-			u.kind = n->status == GOSSIP_DEAD ? GOSSIP_UPDATE_LOST : GOSSIP_UPDATE_ALIVE;
-			u.address = node_address(n);
+			u.kind = node->status == GOSSIP_DEAD ? GOSSIP_UPDATE_LOST : GOSSIP_UPDATE_ALIVE;
+			u.address = node_address(g, n);
 		}
 		if (!gossip_update_write(w, &u))
 			return false;
 	}
-	for (const struct fact *f = n->facts; f; f = f->next) {
+	for (const struct fact *f = node->facts; f; f = f->next) {
 		if (resumed && f->key < s->fact_key)
 			continue;
-		fact_update(n, f, &u);
+		fact_update(g, n, f, &u);
 		if (gossip_update_write(w, &u))
 			continue;
 		s->fact_at = true;
 		s->fact_key = f->key;
-		s->at = n->id;
+		s->at = *node_id(g, n);
 		return false;
 	}
 	return true;
@@ -195,19 +195,21 @@ static void records_send(struct gossip *g, struct stream *s, uint8_t *data)
 {
 	struct gossip_head h = {.type = GOSSIP_RECORDS,
 				.id = g->id,
-				.incarnation = g->nodes[0].incarnation,
+				.incarnation = gossip_incarnation(g),
 				.sum = g->sum,
 				.buckets = s->buckets};
 	struct gossip_writer w;
 
 	gossip_head_write(&w, data, FRAME_FILL, &h);
 	for (; s->cursor < g->n_nodes; s->cursor++) {
-		const struct node *n = &g->nodes[s->cursor];
-		uint8_t bucket = n->id.b[0];
+		uint8_t bucket;
 
-		if (n->status >= GOSSIP_STATUS_N_ || !(s->buckets[bucket / 8] & 1u << bucket % 8))
+		if (g->nodes[s->cursor].status == NODE_FREE)
 			continue;
-		if (!node_write(g, s, &w, n))
+		bucket = node_id(g, s->cursor)->b[0];
+		if (!(s->buckets[bucket / 8] & 1u << bucket % 8))
+			continue;
+		if (!node_write(g, s, &w, s->cursor))
 			break;
 	}
 	s->sending = s->cursor < g->n_nodes;
@@ -351,9 +353,7 @@ void gossip_stream_closed(struct gossip *g, mono_t now, uint32_t stream)
 static bool join_known(const struct gossip *g, const struct join *j)
 {
 	for (size_t i = 0; i < g->n_live; i++) {
-		struct endpoint e = node_address(&g->nodes[g->live[i]]);
-
-		if (e.port == j->to.port && ip_cmp(&e.ip, &j->to.ip) == 0)
+		if (node_address_is(g, g->live[i], &j->to))
 			return true;
 	}
 	return false;
@@ -367,7 +367,7 @@ static void join_ping(struct gossip *g, int64_t now_us, struct join *j)
 	struct gossip_writer w;
 
 	message_begin(g, &w, data, GOSSIP_PING, j->number, &anybody);
-	node_update(g, &g->nodes[0], &u);
+	node_update(g, g->self, &u);
 	gossip_update_write(&w, &u);
 	message_send(g, &j->to, &w);
 	j->ping_us = now_us + JOIN_PING_US;

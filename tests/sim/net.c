@@ -493,6 +493,7 @@ void net_init(struct net *net, size_t hosts, uint64_t seed)
 			    .delay_max_us = 2000,
 			    .watched = UINT32_MAX,
 			    .free_stream = UINT32_MAX};
+	net->book = gossip_book_new(seed);
 	net->hosts = xcalloc(hosts, sizeof(*net->hosts));
 	for (uint32_t i = 0; i < hosts; i++) {
 		net->hosts[i].address = host_address(i);
@@ -513,6 +514,7 @@ void net_done(struct net *net)
 		next = p->next;
 		free(p);
 	}
+	gossip_book_free(net->book);
 	free(net->hosts);
 	free(net->heap);
 	free(net->streams);
@@ -527,7 +529,8 @@ void net_start(struct net *net, uint32_t host, uint64_t incarnation, const uint3
 				       .incarnation = incarnation,
 				       .random = net_random(net, 0),
 				       .join = to,
-				       .n_join = n_join};
+				       .n_join = n_join,
+				       .book = net->book};
 
 	for (size_t i = 0; i < n_join; i++)
 		to[i] = net->hosts[join[i]].address;
@@ -617,6 +620,30 @@ bool net_agreed(const struct net *net)
 		first = g;
 	}
 	return true;
+}
+
+uint32_t net_untrue(const struct net *net, uint32_t host, uint64_t keys)
+{
+	const struct gossip *g = net->hosts[host].gossip;
+
+	for (uint32_t i = 0; i < net->n_hosts; i++) {
+		const struct gossip *other = net->hosts[i].gossip;
+		struct gossip_id id = net_id(net, i);
+		struct gossip_member m;
+		bool up = gossip_find(g, &id, &m) && m.status <= GOSSIP_SUSPECT;
+
+		if (up != (other != NULL))
+			return i;
+		for (uint64_t key = 1; up && key <= keys; key++) {
+			size_t len = 0, true_len = 0;
+			const void *data = gossip_fact_of(g, &id, key, &len);
+			const void *true_data = gossip_fact_of(other, &id, key, &true_len);
+
+			if (len != true_len || (len && memcmp(data, true_data, len) != 0))
+				return i;
+		}
+	}
+	return UINT32_MAX;
 }
 
 static void disagree(void *arg, const struct gossip_member *m)

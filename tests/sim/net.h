@@ -50,6 +50,7 @@ struct net {
 	/* what was seen */
 	uint64_t false_alarms, events, deaths;
 	/* inside */
+	struct gossip_book *book; /* of all cores: what they hold of each other otherwise fills the memory */
 	struct net_event *heap;
 	size_t n_heap, cap_heap;
 	uint64_t order;
@@ -76,6 +77,13 @@ void net_run(struct net *net, int64_t until_us);
 void net_watch(struct net *net, uint32_t host, bool up);
 /** net_agreed() - Does everybody that runs know exactly those that run, with their facts? (Without partition.) */
 bool net_agreed(const struct net *net);
+/**
+ * net_untrue() - What does @host believe that is not so: who is up and who is not, and what each tells?
+ * @keys: facts have the keys 1 to this
+ *
+ * Return: about whom, or UINT32_MAX: all is true
+ */
+uint32_t net_untrue(const struct net *net, uint32_t host, uint64_t keys);
 /** net_disagreement() - In words, for people */
 void net_disagreement(const struct net *net);
 
