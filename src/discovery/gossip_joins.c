@@ -60,6 +60,15 @@ static size_t results_take(const struct addrinfo *info, uint16_t port, struct en
 	return n;
 }
 
+static bool found_same(const struct endpoint *a, const struct endpoint *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].port != b[i].port || a[i].scope != b[i].scope || ip_cmp(&a[i].ip, &b[i].ip) != 0)
+			return false;
+	}
+	return true;
+}
+
 static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *info)
 {
 	struct lookup *l = (struct lookup *)request;
@@ -80,7 +89,7 @@ static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *inf
 	changed = l->code != status;
 	l->code = status;
 	if (n > 0) { /* one that cannot be looked up now is where it was */
-		changed = changed || n != l->n_found || memcmp(l->found, found, sizeof(found)) != 0;
+		changed = changed || n != l->n_found || !found_same(l->found, found, n);
 		memcpy(l->found, found, sizeof(found));
 		l->n_found = n;
 	}

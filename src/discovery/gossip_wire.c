@@ -6,7 +6,7 @@
 #include "discovery/gossip_wire.h"
 
 #define BUCKET_BYTES (GOSSIP_BUCKETS / 8)
-#define SUM_BYTES    (GOSSIP_BUCKETS * 8)
+#define SUM_BYTES    (GOSSIP_BUCKETS * sizeof(uint64_t))
 
 static const uint8_t magic[] = {'D', 'G', GOSSIP_VERSION};
 
