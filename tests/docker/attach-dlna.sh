@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# variants: debian-v4
+# timeout: 240
+#
+# A minidlna with an address of its own on the LAN, by DHCP: gssdp-discover on the LAN finds it as it finds any device, at that
+# address, with nothing relayed; also after it was made anew.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/attach-lib.sh"
+
+command -v dnsmasq >/dev/null || skip "no dnsmasq here (package dnsmasq-base)"
+command -v minidlnad >/dev/null || skip "no minidlnad here (package minidlna)"
+command -v gssdp-discover >/dev/null || skip "no gssdp-discover here (package gupnp-tools)"
+attach_lab
+
+step "an image with minidlna"
+. "$TOP/packaging/docker/rootfs.sh"
+mkdir -p "$DIR/image/etc" "$DIR/image/tmp" "$DIR/image/var/cache" "$DIR/image/bin" "$DIR/image/proc" "$DIR/music"
+rootfs_program "$DIR/image" minidlnad
+cp "$(command -v busybox)" "$DIR/image/bin/busybox"
+ln -s busybox "$DIR/image/bin/sh"
+echo 'root:x:0:0:root:/:/bin/sh' >"$DIR/image/etc/passwd"
+chmod 1777 "$DIR/image/tmp"
+tar -C "$DIR/image" -c . | docker_on h1 import - minidlna:test >/dev/null
+
+nsenter --net="/run/netns/$(ns lan)" -- dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 \
+	--bind-interfaces --dhcp-leasefile="$DIR/leases" --dhcp-authoritative --pid-file= --no-ping \
+	--dhcp-range=198.51.100.100,198.51.100.120,3600 --log-facility="$DIR/dnsmasq.log" &
+server=$!
+at_exit kill $server
+
+media() {
+	docker_on h1 run -d --name dlna --network none -e NETWORKWAIT=1 --label docker-router.attach=br-lan:lan0 \
+		--label docker-router.attach.lan0.address=dhcp -v "$DIR/music:/opt:ro" minidlna:test sh -c '
+		until [ -f /tmp/.nsnetsetup ]; do busybox sleep 0.1; done
+		busybox mkdir -p /tmp/log /tmp/db && busybox ln -sf /dev/stdout /tmp/log/minidlna.log
+		printf "%s\n" media_dir=A,/opt port=8200 friendly_name=lab notify_interval=895 db_dir=/tmp/db log_dir=/tmp/log \
+			>/tmp/minidlna.conf
+		exec minidlnad -S -f /tmp/minidlna.conf -P /tmp/minidlna.pid' >/dev/null
+}
+found() { # ADDRESS
+	inside lan timeout 10 gssdp-discover -i lan0 -n 3 -t upnp:rootdevice 2>&1 | grep -q "http://$1:8200/"
+}
+
+step "found on the LAN, at its own address"
+media
+ready dlna lan0
+address=$(nic dlna lan0 'leases[0].address')
+wait_until "gssdp-discover finds it" 60 found "${address%/*}"
+
+step "made anew: at the same address"
+docker_on h1 rm -f dlna >/dev/null
+media
+ready dlna lan0
+must_equal "its address" "$address" "$(nic dlna lan0 'leases[0].address')"
+wait_until "gssdp-discover finds it again" 60 found "${address%/*}"
