@@ -331,12 +331,26 @@ static void host_changed(struct role *r, const char *link)
 		box_host_changed(r->boxes[i], link);
 }
 
+/*
+ * Does it change what a plan may say? A bridge tells of itself whenever it gets a port, and with hundreds of containers
+ * on it all of them would be looked at for each.
+ */
+static bool host_differs(const struct seen_link *a, const struct seen_link *b)
+{
+	if (!str_eq(a->name, b->name) || a->kind != b->kind || a->mtu != b->mtu)
+		return true;
+	if (a->kind == SEEN_BRIDGE)
+		return false;
+	return !str_eq(a->alias, b->alias) || a->master != b->master || a->lower != b->lower || a->up != b->up ||
+	       a->isolated != b->isolated || mac_cmp(&a->mac, &b->mac) != 0;
+}
+
 static void on_host_event(void *arg, const struct nlmsghdr *nlh)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 	struct role *r = arg;
 	struct seen_link *l;
-	char name[NIC_NAME] = "", now[NIC_NAME] = "";
+	struct seen_link before = {0};
 
 	if (nlh->nlmsg_type == RTM_NEWADDR || nlh->nlmsg_type == RTM_DELADDR)
 		on_changed(r); /* the routes of shims name them */
@@ -345,15 +359,15 @@ static void on_host_event(void *arg, const struct nlmsghdr *nlh)
 		return;
 	l = seen_by_index(&r->all.host, ifi->ifi_index);
 	if (l)
-		str_copy(name, l->name);
+		before = *l;
 	kernel_decode(nlh, &r->all.host);
 	l = seen_by_index(&r->all.host, ifi->ifi_index);
-	if (l)
-		str_copy(now, l->name);
-	if (name[0])
-		host_changed(r, name);
-	if (now[0] && !str_eq(now, name))
-		host_changed(r, now);
+	if (l && before.ifindex && !host_differs(&before, l))
+		return;
+	if (before.name[0])
+		host_changed(r, before.name);
+	if (l && !str_eq(l->name, before.name))
+		host_changed(r, l->name);
 }
 
 static void on_host_lost(void *arg)

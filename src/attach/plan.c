@@ -265,10 +265,9 @@ enum nic_state plan_nic(const struct want *w, const struct seen *host, const str
 	nic_plan(w, l, parent, sysctl_done, ret);
 	if (!w->alone && !sysctl_done)
 		return NIC_WAITING;
-	if (l->up) { /* the kernel takes no route over a link that is down */
-		addrs_plan(w, ct, l->ifindex, known, n_known, ret);
-		routes_plan(w, ct, l->ifindex, ret);
-	}
+	/* after it was set up: the kernel takes no route over a link that is down */
+	addrs_plan(w, ct, l->ifindex, known, n_known, ret);
+	routes_plan(w, ct, l->ifindex, ret);
 	return ret->n ? NIC_WAITING : NIC_READY;
 }
 

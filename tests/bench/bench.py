@@ -7,7 +7,7 @@ rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show m
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
                           alone peers discovery multicast mcasthosts gossip cluster wireguard driver init
-                          (default: all)
+                          attach   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import attach
 import cluster
 import driver
 import gossip
@@ -714,6 +715,7 @@ def main():
             'multicast': lambda: multicast.rows(sys.modules['__main__']),
             'mcasthosts': lambda: mcast_hosts.rows(sys.modules['__main__']),
             'init': lambda: init.rows(sys.modules['__main__']),
+            'attach': lambda: attach.rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
             'cluster': lambda: cluster.rows(sys.modules['__main__']),
             'wireguard': lambda: wireguard.rows(sys.modules['__main__']),

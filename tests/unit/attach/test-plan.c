@@ -121,7 +121,8 @@ static void test_from_nothing(void **state)
 	assert_string_equal(printed(t), "host-set eth1 alias; sysctl eth1; set eth1 alias; ");
 	seen_by_name(&t->ct, "eth1")->up = false;
 	assert_int_equal(plan(t, true), NIC_WAITING);
-	assert_string_equal(printed(t), "host-set eth1 alias; set eth1 alias up; ");
+	assert_string_equal(printed(t), "host-set eth1 alias; set eth1 alias up; addr-add eth1 192.0.2.5/24; "
+					"route-add eth1 0.0.0.0/0 via 192.0.2.1 metric 100; ");
 	made(t, true);
 	assert_int_equal(plan(t, true), NIC_WAITING);
 	assert_string_equal(printed(t),
