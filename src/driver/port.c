@@ -528,7 +528,7 @@ static void create_try(struct port *e)
 	struct err err;
 	int rc = n ? link_find(e->plugin->nl, n->parent, &parent, &err) : err_set(&err, -ENOENT, "the network is gone");
 
-	if (rc == 0)
+	if (rc == 0 && n)
 		create_with_parent(e, n, &parent);
 	else if (rc == -ENODEV && timer_is_set(e->deadline))
 		timer_start(e->retry, PARENT_RETRY_US);

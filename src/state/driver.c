@@ -258,7 +258,8 @@ int driver_state_from_json(const json_t *root, struct driver_state *ret, size_t 
 
 	if (r < 0)
 		return r;
-	if ((r = json_optional(json_get_wall(root, "last_update", &s.last_update, err))) < 0)
+	r = json_optional(json_get_wall(root, "last_update", &s.last_update, err));
+	if (r < 0)
 		return err_wrap(err, "%s", STATE_DRIVER);
 	v = json_object_get(root, "networks");
 	n = json_array_size(v);
