@@ -521,12 +521,19 @@ static void test_many_elements(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vxlan),	   cmocka_unit_test(test_veth_and_bridge),
-		cmocka_unit_test(test_ipv6_off),   cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_neighbours), cmocka_unit_test(test_fdb), cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_routes),	   cmocka_unit_test(test_routes_with_source),
-		cmocka_unit_test(test_rules),	   cmocka_unit_test(test_what_is_not_ours),
-		cmocka_unit_test(test_nft),	   cmocka_unit_test(test_many_elements),
+		cmocka_unit_test(test_vxlan),
+		cmocka_unit_test(test_veth_and_bridge),
+		cmocka_unit_test(test_ipv6_off),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_fdb),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_routes_with_source),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_what_is_not_ours),
+		cmocka_unit_test(test_nft),
+		cmocka_unit_test(test_many_elements),
 	};
 	struct err err;
 

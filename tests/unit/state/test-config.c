@@ -226,7 +226,8 @@ static void test_together(void **state)
 	assert_int_equal(load(FOR_DISCOVERY, NULL, ARGS("ANNOUNCE_INTERVAL=89"))->code, 0);
 	assert_int_equal(load(FOR_DISCOVERY, NULL, ARGS("DISCOVERY_PORT=4789"))->code, -EINVAL);
 	l = load(FOR_DISCOVERY, NULL, ARGS("STACK_ID=shop"));
-	assert_string_equal(l->err.text, "STACK_ID=shop is given without VNI (1 to 16777215): both are needed, or none");
+	assert_string_equal(l->err.text,
+			    "STACK_ID=shop is given without VNI (1 to 16777215): both are needed, or none");
 	l = load(FOR_DISCOVERY, NULL, ARGS("VNI=5"));
 	assert_string_equal(l->err.text, "VNI=5 is given without STACK_ID: both are needed, or none");
 }
