@@ -35,13 +35,15 @@ ended() {
 	done
 }
 wait_until "the end of the roles of the killed host" 5 ended
-ours() { # processes of docker-router on h1
+ours() { # programs of docker-router on h1; the process that reads keys for discovery is a child of it, and its program
 	local p
 	for p in $(lab_pids); do
-		! [ "/proc/$p/ns/net" -ef "$(host_ns h1)" ] || readlink "/proc/$p/exe"
+		[ "/proc/$p/ns/net" -ef "$(host_ns h1)" ] || continue
+		[ "/proc/$(ps -o ppid= -p "$p" | tr -d ' ')/exe" -ef "/proc/$p/exe" ] || readlink "/proc/$p/exe"
 	done | grep docker-router | xargs -n 1 basename | sort | xargs
 }
-must_equal "programs that run" "docker-router-discovery docker-router-host docker-router-inventory docker-router-multicast docker-router-names docker-router-router" "$(ours)"
+must_equal "programs that run" \
+	"$({ echo host && jq -r '.roles[].role' "$DIR/h1/state/host.json"; } | sed 's/^/docker-router-/' | sort | xargs)" "$(ours)"
 
 step "host is stopped and started again"
 host_restart h1 stop
