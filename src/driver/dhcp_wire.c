@@ -109,17 +109,14 @@ static size_t bootp_build(const struct dhcp_ask *a, uint8_t *b)
 
 void dhcp_build(const struct dhcp_ask *a, struct dhcp_out *out)
 {
+	static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	uint8_t *eth = out->frame, *ip = eth + ETH, *udp = ip + IP_LEN, *bootp = udp + UDP_LEN;
 	size_t len;
 
 	memset(out->frame, 0, sizeof(out->frame));
 	len = bootp_build(a, bootp) + UDP_LEN;
-	memset(eth, 0xff, 6);
-	memset(ip + 16, 0xff, 4);
-	if (a->to_mac) {
-		memcpy(eth, a->to_mac->b, 6);
-		memcpy(ip + 16, a->to.b, 4);
-	}
+	memcpy(eth, a->to_mac ? a->to_mac->b : everybody, 6);
+	memcpy(ip + 16, a->to_mac ? a->to.b : everybody, 4);
 	memcpy(ip + 12, a->ciaddr.b, 4);
 	memcpy(eth + 6, a->mac.b, 6);
 	put16(eth + 12, 0x0800);
