@@ -34,10 +34,10 @@ step() { # NAME CMD...: one test that is a command
 	return $status
 }
 
-units() { # BUILD NAME [OPTION...]: meson's tests, each point of their TAP counted
-	local log=$1/meson-logs/testlog.json
+units() { # BUILD NAME SETUP [OPTION...]: meson's tests, each point of their TAP counted
+	local log=$1/meson-logs/testlog-$3.json
 	rm -f "$log"
-	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3 "${@:3}"
+	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3 --setup "${@:3}"
 	[ -s "$log" ] || {
 		echo "not ok $2: no tests were run"
 		result not ok "$2"
@@ -67,10 +67,10 @@ FAST=$([ -n "${FULL:-}" ] || echo 1) BUILD=$BUILD tests/lint/run.sh --results "$
 
 if [ -n "$built" ]; then
 	title "unit tests"
-	units "$BUILD" unit
-	units "$BUILD_ASAN" unit-asan --setup all
+	units "$BUILD" unit quick
+	units "$BUILD_ASAN" unit-asan all
 	# minutes of one CPU, in which the hosts below mostly wait
-	units "$BUILD" simulation --setup all --suite sim >"$beside/sim" 2>&1 &
+	units "$BUILD" simulation all --suite sim >"$beside/sim" 2>&1 &
 	if [ -z "${QUICK:-}" ]; then
 		title "namespaces and dockerds"
 		DOCKER_ROUTER=$PWD/$BUILD/docker-router
