@@ -76,7 +76,8 @@ static int join_from_json(const json_t *root, struct join_file *f, struct err *e
 
 		if (!to || strlen(to) >= LIMIT_JOIN_BYTES || join_parse(to, JOIN_PORT, &target) < 0)
 			return err_set(err, -EINVAL, "join[%zu] is no name or address with a port", i);
-		str_copy(f->join.to[f->join.n++], to);
+		str_copy(f->join.to[f->join.n], to);
+		f->join.n++;
 	}
 	return 0;
 }

@@ -38,7 +38,7 @@ void join_token_print(const struct join_token *t, struct buf *out)
 	n = 0;
 	for (size_t i = 0, size = raw.len; i < t->join.n; i++) {
 		size += 1 + strlen(t->join.to[i]);
-		if (size + HASH_BYTES + 1 > (JOIN_TOKEN_BYTES - 16) / 4 * 3)
+		if (size + HASH_BYTES + 1 > (size_t)(JOIN_TOKEN_BYTES - 16) / 4 * 3)
 			break;
 		n++;
 	}
@@ -109,7 +109,7 @@ static int token_time(const struct join_token *t, wall_t now, struct err *err)
 			       "the token has expired at %s, and here it is %s: make a new one with docker-router "
 			       "token, or set the clock",
 			       wall_format(t->expires, then), wall_format(now, here));
-	if (now.ms + JOIN_SKEW_S * 1000 < t->made.ms)
+	if (now.ms + JOIN_SKEW_S * INT64_C(1000) < t->made.ms)
 		return err_set(err, -ETIME,
 			       "the token was made at %s, and here it is %s: set the clock of this host first",
 			       wall_format(t->made, then), wall_format(now, here));
