@@ -80,11 +80,20 @@ all_run() {
 		runs "$r" "$(pid_of "$r")" || return 1
 	done
 }
-count() { # PROGRAM: how many run here
-	local p n=0
+reads_keys() { # PID: the child of discovery that does
+	tr '\0' '\n' <"/proc/$1/cmdline" 2>/dev/null | grep -qx -- --read-key-file
+}
+count() { # PROGRAM: how many run here, children that read keys not counted, unless there is more than one of those
+	local p n=0 readers=0
 	for p in /proc/[0-9]*; do
-		runs "$1" "${p#/proc/}" && n=$((n + 1))
+		p=${p#/proc/}
+		if reads_keys "$p"; then
+			readers=$((readers + 1))
+		elif runs "$1" "$p"; then
+			n=$((n + 1))
+		fi
 	done
+	[ "$readers" -le 1 ] || n=$((n + readers))
 	echo "$n"
 }
 count_is() {
@@ -94,6 +103,9 @@ none_left() {
 	local r
 	for r in host $ROLES; do
 		count_is "$r" 0 || return 1
+	done
+	for r in /proc/[0-9]*; do
+		! reads_keys "${r#/proc/}" || return 1
 	done
 }
 said() {
@@ -152,7 +164,7 @@ reader() { # the child of discovery that reads the key file: root, for the file'
 	local p want=2 dead='^Cap(Prm|Eff|Inh|Bnd|Amb):.0000000000000000$'
 	[ "$filter" = true ] || want=0
 	for p in $(cat "/proc/$(pid_of discovery)/task/$(pid_of discovery)/children"); do
-		tr '\0' '\n' <"/proc/$p/cmdline" | grep -qx -- --read-key-file || continue
+		reads_keys "$p" || continue
 		grep -qE '^Uid:.0.0.0.0$' "/proc/$p/status" && [ "$(grep -cE "$dead" "/proc/$p/status")" = 5 ] &&
 			grep -qx 'NoNewPrivs:.1' "/proc/$p/status" && grep -qx "Seccomp:.$want" "/proc/$p/status" && return 0
 	done
