@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4 trixie-v4
+# variants: debian-v4 sid-v4
+# more: trixie-v4
 # timeout: 300
 #
 # The network driver with a real dockerd and a real DHCP server on the LAN (udhcpd, with leases of 20 seconds): addresses before
