@@ -37,6 +37,8 @@ at_exit() { # CMD...: done when the test ends, last first
 
 finish() {
 	local status=$? c
+	# a child that a signal meets before it has become its program would run this as well
+	[ "$BASHPID" = $$ ] || exit $status
 	trap '' INT TERM
 	trap - ERR
 	set +e

@@ -54,6 +54,8 @@ end() { # NAME...: end these processes and wait for them
 
 cleanup() {
 	local h
+	# a child that a signal meets before it has become its program would run this as well
+	[ "$BASHPID" = $$ ] || exit
 	trap - EXIT
 	end "${!PID[@]}"
 	mountpoint -q "$T/full" && umount "$T/full"
@@ -268,6 +270,7 @@ goodbyes() { # FAMILY VAR...
 	run h2 h2 "$@"
 	check "$family: and the next start is believed" within 5 knows h1 blog
 	end h2
+	: >"$T/h2.log"
 	run h2 h2 GOODBYE=never "$@"
 	within 5 said h2 started
 	kill -TERM "${PID[h2]}"

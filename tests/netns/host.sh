@@ -31,6 +31,8 @@ T=$(mktemp -d /tmp/docker-router-host.XXXXXX)
 : >"$T/conf"
 n_tests=0 n_failed=0
 cleanup() {
+	# a child that a signal meets before it has become its program would run this as well
+	[ "$BASHPID" = $$ ] || exit
 	trap - EXIT
 	if [ "$n_failed" -gt 0 ] && [ -n "${ARTIFACTS:-}" ]; then
 		mkdir -p "$ARTIFACTS" && cp -r "$T" "$ARTIFACTS/"

@@ -8,6 +8,8 @@ chmod 755 "$T"
 declare -A PID=()
 n_tests=0 n_failed=0
 cleanup() {
+	# a child that a signal meets before it has become its program would run this as well
+	[ "$BASHPID" = $$ ] || exit
 	trap - EXIT
 	[ "${#PID[@]}" = 0 ] || end KILL "${!PID[@]}"
 	if [ "$n_failed" -gt 0 ] && [ -n "${ARTIFACTS:-}" ]; then

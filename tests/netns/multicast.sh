@@ -53,6 +53,8 @@ end() { # NAME...: end these processes and wait for them
 
 cleanup() {
 	local n
+	# a child that a signal meets before it has become its program would run this as well
+	[ "$BASHPID" = $$ ] || exit
 	trap - EXIT
 	end "${!PID[@]}"
 	for n in $NODES; do
