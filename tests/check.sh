@@ -3,8 +3,7 @@
 #
 # `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds;
 # the tests with namespaces and dockerds, all with the ordinary build, those of what parses and what dies with sanitizers; a
-# virtual machine; the simulation runs beside them, with what CPU they leave. The
-# last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
+# virtual machine; the simulation runs beside them, with what CPU they leave. The last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
 #
 # Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds), FULL=1 (every
 # variant on every engine, all of them with the sanitizers, clang-tidy; three quarters of an hour).

@@ -27,41 +27,8 @@ if [ "${1:-}" != inside ]; then
 fi
 ip link set dev lo up
 
-T=$(mktemp -d /tmp/docker-router-host.XXXXXX)
+. tests/netns/lib.sh
 : >"$T/conf"
-n_tests=0 n_failed=0
-cleanup() {
-	# a child that a signal meets before it has become its program would run this as well
-	[ "$BASHPID" = $$ ] || exit
-	trap - EXIT
-	if [ "$n_failed" -gt 0 ] && [ -n "${ARTIFACTS:-}" ]; then
-		mkdir -p "$ARTIFACTS" && cp -r "$T" "$ARTIFACTS/"
-	fi
-	rm -rf "$T"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-ok() { # NAME CMD...
-	local name=$1
-	shift
-	n_tests=$((n_tests + 1))
-	if "$@"; then
-		echo "ok $n_tests - $name"
-	else
-		n_failed=$((n_failed + 1))
-		echo "not ok $n_tests - $name"
-	fi
-}
-
-within() { # SECONDS CMD...: until it is true
-	local end=$((SECONDS + $1 + 1))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-}
 
 host() { # OPTION...: start one in the background
 	env -u STACK_ID -u VNI "CONFIG=$T/conf" INTERFACE=lo "$DOCKER_ROUTER" host --state-dir "$T/state" --run-dir="$T/run" "$@" \

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests of discovery's modes share: a folder T, programs in PID by name, TAP, and waiting. Who sources this has
-# a function end() that takes a signal and names.
+# What tests here share: a folder T, programs in PID by name, TAP, and waiting. Who puts programs into PID has a function
+# end() that takes a signal and names.
 T=$(mktemp -d "/tmp/docker-router-$(basename "$0" .sh).XXXXXX")
 chmod 755 "$T"
 declare -A PID=()
