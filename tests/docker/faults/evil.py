@@ -6,11 +6,12 @@
                                                  all datagrams of a kind to TO port 4790, and print how many; OUR-ID is the
                                                  host_id of TO, PEER-ID that of another host that TO knows
     evil.py flood TO SECONDS COUNT SOURCES VNI   COUNT announcements of stacks that do not exist, evenly from SOURCES own
-                                                 addresses 192.0.2.100 and up
+                                                 addresses 192.0.2.100 and up, in SECONDS; again and again until it is ended
     evil.py frame TO VNI MAC FROM-IP TO-IP PORT TEXT [SOURCE SIZE]
                                                  a VXLAN frame with a UDP datagram inside; with SOURCE, the outer address, in
                                                  two fragments, of which the first has SIZE bytes of UDP, a multiple of 8"""
 
+import itertools
 import json
 import socket
 import struct
@@ -128,11 +129,12 @@ def flood(to, seconds, count, sources, vni):
         s.bind(("192.0.2.%d" % (100 + i), 4790))
         sockets.append(s)
     begin = time.monotonic()
-    for i in range(count):
+    for n in itertools.count():
+        i = n % count
         source = i % sources
         data = announce(host_ip="192.0.2.%d" % (100 + source), host_id="%032x" % (0xE0000000 + i), stack_id="s%d" % i,
                         vni=vni, subnets=["10.%d.%d.0/24" % (100 + i // 250 % 150, i % 250)])
-        wait = begin + seconds * i / count - time.monotonic()
+        wait = begin + seconds * n / count - time.monotonic()
         if wait > 0.002:
             time.sleep(wait)
         try:
