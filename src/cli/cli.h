@@ -127,6 +127,9 @@ int container_ns_open(const struct inv_container *c);
 bool pid_alive(int32_t pid);
 /** container_path() - "nic", "route", "leg", or "none" when the router has nothing for it */
 const char *container_path(const struct router_state *s, const struct inv_stack *stack, const char *container);
+/** engines_asked() - Is an engine asked what there is? In the two-container form none is: containers are not known */
+bool engines_asked(const struct state_files *f);
+
 /** mapped_prefixes() - What discovery says about a stack of any host, ours too: its mapped prefixes. Return: their
  * number
  */

@@ -294,6 +294,7 @@ int verb_doctor(struct cli *c)
 	doctor_kernel(&d);
 	doctor_step(&d, "Docker Engines");
 	doctor_engines(&d);
+	doctor_pids(&d);
 	doctor_step(&d, "forwarding and firewall");
 	doctor_forwarding(&d);
 	doctor_firewall(&d);

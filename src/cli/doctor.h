@@ -52,6 +52,8 @@ struct table *kernel_options_table(void);
 void doctor_roles(struct doctor *d);
 void doctor_programs(struct doctor *d);
 void doctor_engines(struct doctor *d);
+/** doctor_pids() - Containers have processes, but not one is seen here: a router in a container without --pid host */
+void doctor_pids(struct doctor *d);
 /** doctor_managers() - @root_dir: "" or where /etc and /usr/lib are looked for (tests) */
 void doctor_managers(struct doctor *d, const char *root_dir);
 

@@ -206,6 +206,33 @@ void doctor_engines(struct doctor *d)
 	}
 }
 
+void doctor_pids(struct doctor *d)
+{
+	const struct inventory *inv = &d->files.inventory;
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->n_engines; i++) {
+		if (strncmp(inv->engines[i].endpoint, "unix://", 7) != 0)
+			return; /* their processes may be another machine's */
+	}
+	for (size_t i = 0; i < inv->n_stacks; i++) {
+		const struct inv_stack *s = &inv->stacks[i];
+		for (size_t j = 0; j < s->n_containers; j++) {
+			if (s->containers[j].pid <= 0)
+				continue;
+			if (pid_alive(s->containers[j].pid))
+				return;
+			n++;
+		}
+	}
+	if (n > 0)
+		doctor_add(d, "processes", CHECK_ERROR, "Run docker-router in a container with --pid host.",
+			   "%zu container%s, but no process of theirs is seen from here: their namespaces are not "
+			   "found (names, "
+			   "and paths nic and route)",
+			   n, n == 1 ? " runs" : "s run");
+}
+
 /* --- network managers --- */
 
 static const struct manager {

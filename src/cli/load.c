@@ -265,6 +265,11 @@ int container_ns_open(const struct inv_container *c)
 	return fd;
 }
 
+bool engines_asked(const struct state_files *f)
+{
+	return f->inventory.n_engines > 0;
+}
+
 size_t mapped_prefixes(const struct state_files *f, const char *host_id, const char *stack_id, uint32_t vni,
 		       const struct mapped **ret)
 {

@@ -105,7 +105,7 @@ static void local_stacks(const struct state_files *f, struct map_host *h)
 			for (size_t k = 0; k < own->networks[j].n_subnets; k++)
 				s->all[s->n_subnets++] = own->networks[j].subnets[k];
 		}
-		s->containers = (int64_t)own->n_containers;
+		s->containers = engines_asked(f) ? (int64_t)own->n_containers : -1;
 		s->n_mapped = mapped_prefixes(f, h->host_id, s->stack_id, s->vni, &s->mapped);
 	}
 }

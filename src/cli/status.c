@@ -208,13 +208,14 @@ static json_t *host_json(const struct state_files *f)
 	return h;
 }
 
-static json_t *counts_json(const struct counts *n)
+static json_t *counts_json(const struct state_files *f, const struct counts *n)
 {
+	bool seen = engines_asked(f);
 	json_t *o = json_object();
 
 	json_object_set_new(o, "stacks", json_integer((json_int_t)n->stacks));
 	json_object_set_new(o, "networks", json_integer((json_int_t)n->networks));
-	json_object_set_new(o, "containers", json_integer((json_int_t)n->containers));
+	json_object_set_new(o, "containers", seen ? json_integer((json_int_t)n->containers) : json_null());
 	json_object_set_new(o, "peers", json_integer((json_int_t)n->peers));
 	json_object_set_new(o, "peers_stale", json_integer((json_int_t)n->stale));
 	json_object_set_new(o, "peer_hosts", json_integer((json_int_t)n->hosts));
@@ -248,7 +249,7 @@ static json_t *missing_json(const struct cli *c, const struct state_files *f)
 /* In the two-container form nobody supervises and no engine is asked: then a missing host.json is no news */
 static bool roles_alone(const struct state_files *f)
 {
-	return f->code[FILE_HOST] == -ENOENT && f->code[FILE_INVENTORY] == 0 && f->inventory.n_engines == 0;
+	return f->code[FILE_HOST] == -ENOENT && f->code[FILE_INVENTORY] == 0 && !engines_asked(f);
 }
 
 static void missing_print(const struct cli *c, struct output *o, const struct state_files *f)
@@ -311,7 +312,10 @@ static void summary_print(const struct cli *c, struct output *o, const struct st
 			output_line(o, "           anybody on the network can join: see docker-router keygen --help");
 		members_print(o, d);
 	}
-	if (f->code[FILE_INVENTORY] == 0)
+	if (f->code[FILE_INVENTORY] == 0 && !engines_asked(f))
+		output_line(o, "Stacks     %zu here, with %zu network%s; no engine is asked for containers", n->stacks,
+			    n->networks, plural(n->networks));
+	else if (f->code[FILE_INVENTORY] == 0)
 		output_line(o, "Stacks     %zu here, with %zu network%s and %zu container%s; %zu mapped", n->stacks,
 			    n->networks, plural(n->networks), n->containers, plural(n->containers), n->mapped);
 	if (f->code[FILE_ROUTER] == 0) {
@@ -372,7 +376,7 @@ int verb_status(struct cli *c)
 	struct counts n = counts_make(&f);
 	output_begin(&o, stdout, c->json, false);
 	output_value(&o, "host", host_json(&f));
-	output_value(&o, "counts", counts_json(&n));
+	output_value(&o, "counts", counts_json(&f, &n));
 	output_value(&o, "missing", missing_json(c, &f));
 	output_value(&o, "refused", table_json(refused_table(&f, true)));
 	output_value(&o, "problems", table_json(problems_table(&f)));

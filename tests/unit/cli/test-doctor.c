@@ -375,6 +375,41 @@ static void test_peer_refuses(void **state)
 	expect_refuses(p, false, ""); /* one way is enough */
 }
 
+/* --- processes --- */
+
+static void test_pids(void **state)
+{
+	struct patient *p = *state;
+	struct inventory *inv = &p->d.files.inventory;
+
+	doctor_pids(&p->d);
+	assert_int_equal(p->d.n, 0); /* no container */
+
+	struct inv_stack *s = xgrow(&inv->stacks, inv->n_stacks, &inv->cap_stacks);
+	inv->n_stacks++;
+	for (int i = 0; i < 3; i++) {
+		struct inv_container *c = xgrow(&s->containers, s->n_containers, &s->cap_containers);
+		s->n_containers++;
+		c->pid = i == 0 ? 0 : INT32_MAX - i; /* above any pid_max */
+	}
+	engine_add(&p->d, "/run/docker.sock");
+	doctor_pids(&p->d);
+	const struct check *c = find(&p->d, "processes", "2 containers run, but no process of theirs");
+	assert_non_null(c);
+	assert_int_equal(c->state, CHECK_ERROR);
+	assert_non_null(strstr(c->cure, "--pid host"));
+
+	s->containers[2].pid = getpid();
+	doctor_pids(&p->d);
+	assert_int_equal(p->d.n, 1); /* one is seen: another has just ended */
+	s->containers[2].pid = INT32_MAX - 2;
+	engine_add(&p->d, "/run/docker2.sock");
+	free(inv->engines[1].endpoint);
+	inv->engines[1].endpoint = xstrdup("tcp://192.0.2.9:2375");
+	doctor_pids(&p->d);
+	assert_int_equal(p->d.n, 1); /* of another machine */
+}
+
 /* --- names --- */
 
 static void record_put(struct records *r, const char *name, const char *stack, char id, const char *host)
@@ -583,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_igmp),
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
