@@ -41,6 +41,18 @@ int64_t gossip_scale(const struct gossip *g, int64_t us)
 	return us * (t[i].log + (int64_t)(n - t[i].n) * (t[i + 1].log - t[i].log) / (t[i + 1].n - t[i].n)) / 100;
 }
 
+bool gossip_allow(int64_t *bucket_us, int64_t now_us, unsigned per_s, unsigned burst)
+{
+	int64_t step_us = USEC_PER_SEC / per_s;
+
+	if (*bucket_us < now_us)
+		*bucket_us = now_us;
+	if (*bucket_us - now_us > step_us * (burst - 1))
+		return false;
+	*bucket_us += step_us;
+	return true;
+}
+
 struct gossip *gossip_new(const struct gossip_config *config)
 {
 	struct gossip *g = xcalloc(1, sizeof(*g));
@@ -156,7 +168,7 @@ void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, uint3
 			break;
 		case GOSSIP_UPDATE_LOST:
 			if (s) /* each makes us send something, which a forged datagram shall not */
-				member_lost(g, now_us, &u, s);
+				member_lost(g, now_us, &u);
 			break;
 		}
 	}

@@ -391,7 +391,7 @@ bool member_gone(struct gossip *g, int64_t now_us, const struct gossip_id *id, u
 	return true;
 }
 
-bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s)
+bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u)
 {
 	uint32_t n = node_find(g, &u->id);
 	struct gossip_update dead = {.kind = GOSSIP_UPDATE_DEAD, .id = u->id, .incarnation = u->incarnation};
@@ -412,7 +412,8 @@ bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u
 		}
 		return false;
 	}
-	if (u->incarnation < g->nodes[n].incarnation || !node_lives(&g->nodes[n]) || (s && ++s->told > SYNC_TELL))
+	if (u->incarnation < g->nodes[n].incarnation || !node_lives(&g->nodes[n]) ||
+	    !gossip_allow(&g->lost_us, now_us, LOST_PER_S, LOST_BURST))
 		return false;
 	message_begin(g, &w, data, GOSSIP_NEWS, 0, NULL);
 	gossip_update_write(&w, &dead);

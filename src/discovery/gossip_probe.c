@@ -177,14 +177,10 @@ static void answer(struct gossip *g, enum gossip_type type, uint32_t number, con
 
 static bool stranger_allowed(struct gossip *g, int64_t now_us)
 {
-	if (g->stranger_us < now_us)
-		g->stranger_us = now_us;
-	if (g->stranger_us - now_us > USEC_PER_SEC) {
-		g->counts[GOSSIP_COUNT_STRANGER]++;
-		return false;
-	}
-	g->stranger_us += USEC_PER_SEC / STRANGERS_PER_S;
-	return true;
+	if (gossip_allow(&g->stranger_us, now_us, STRANGERS_PER_S, STRANGERS_BURST))
+		return true;
+	g->counts[GOSSIP_COUNT_STRANGER]++;
+	return false;
 }
 
 static void relay_start(struct gossip *g, int64_t now_us, const struct gossip_head *h, const struct endpoint *from,

@@ -64,11 +64,14 @@
 #define DIFFER_US                                                                                           \
 	(8 * USEC_PER_SEC) /* differences so far apart are no news under way: somebody is missing something \
 			    */
-#define DIFFER_MAX_US	(60 * USEC_PER_SEC) /* and so far apart they have nothing to do with each other */
-#define SYNC_PAUSE_US	(USEC_PER_SEC)	    /* between two that we begin, times log10 of the members */
-#define SYNC_NEWS	64		    /* what a stream tells is told on, unless it is more than that */
-#define SYNC_TELL	512		    /* members that are told that somebody thinks them dead, for each stream */
-#define FRAME_FILL	32768		    /* a frame of records */
+#define DIFFER_MAX_US (60 * USEC_PER_SEC) /* and so far apart they have nothing to do with each other */
+#define SYNC_PAUSE_US (USEC_PER_SEC)	  /* between two that we begin, times log10 of the members */
+#define SYNC_NEWS     64		  /* what a stream tells is told on, unless it is more than that */
+/* Members are told that somebody thinks them dead by so many datagrams at once and so many a second, whoever says so
+ * and by however many streams. Who is not told is told when tables are compared again, if it is still needed */
+#define LOST_BURST	512
+#define LOST_PER_S	128
+#define FRAME_FILL	32768 /* a frame of records */
 #define STREAMS		64
 #define STREAMS_OWN	16
 #define STREAM_US	(10 * USEC_PER_SEC)
@@ -77,6 +80,7 @@
 #define RELAYS		64
 /* Datagrams of who is no member are answered so often a second, in all */
 #define STRANGERS_PER_S 64
+#define STRANGERS_BURST 64
 #define NONE		UINT32_MAX
 
 struct fact {
@@ -161,7 +165,7 @@ struct stream {
 	struct gossip_id at; /* who that was, and the fact of it that comes next */
 	uint64_t fact_key;
 	bool fact_at;
-	uint32_t news, told;
+	uint32_t news;
 	int64_t end_us;
 };
 
@@ -205,7 +209,7 @@ struct gossip {
 	size_t n_probes;
 	struct relay *relays;
 	size_t n_relays, cap_relays;
-	int64_t stranger_us; /* as in a bucket */
+	int64_t stranger_us, lost_us; /* for gossip_allow() */
 	/* streams */
 	struct join joins[GOSSIP_JOINS];
 	size_t n_joins;
@@ -239,6 +243,9 @@ uint64_t gossip_random(struct gossip *g);
 int64_t gossip_jitter(struct gossip *g, int64_t low_us, int64_t high_us);
 /** gossip_scale() - @us times log10 of the members, at least @us */
 int64_t gossip_scale(const struct gossip *g, int64_t us);
+/** gossip_allow() - One more of what is bounded to @burst at once and @per_s a second? @bucket_us: 0 in the beginning
+ */
+bool gossip_allow(int64_t *bucket_us, int64_t now_us, unsigned per_s, unsigned burst);
 /** gossip_news() - Take the updates of a message of a stream (or NULL) or a datagram */
 void gossip_take(struct gossip *g, int64_t now_us, struct gossip_reader r, uint32_t sender, struct stream *s);
 
@@ -267,7 +274,7 @@ bool member_gone_by(struct gossip *g, int64_t now_us, const struct gossip_update
 bool member_gone(struct gossip *g, int64_t now_us, const struct gossip_id *id, uint64_t incarnation,
 		 enum gossip_status status);
 /** member_lost() - The sender thinks it dead: it is not believed, but the member is told */
-bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u, struct stream *s);
+bool member_lost(struct gossip *g, int64_t now_us, const struct gossip_update *u);
 /** member_proven() - @n itself has spoken with that incarnation */
 void member_proven(struct gossip *g, int64_t now_us, uint32_t n, uint64_t incarnation);
 /** member_refute() - Somebody thinks us gone, or somewhere else, as of @incarnation */

@@ -27,9 +27,9 @@
 /* Sent and received by one host in the worst schedule, on average: much of the table is new again and again */
 #define MAX_BYTES_S	 120000
 #define MAX_BYTES_S_NODE 300
-#define MAX_RECORD	 2500	    /* a member with its facts */
-#define MAX_DATAGRAMS_S	 300	    /* sent by one host on average */
-#define MAX_TOLD	 (64 * 512) /* at once, by who wakes up among many streams: STREAMS times SYNC_TELL */
+#define MAX_RECORD	 2500 /* a member with its facts */
+#define MAX_DATAGRAMS_S	 300  /* sent by one host on average */
+#define MAX_TOLD	 512  /* and at once, by who wakes up among many who think others dead: LOST_BURST */
 #define MAX_MEMORY	 100000
 #define MAX_MEMORY_NODE	 250 /* and its facts */
 #define LARGE		 200 /* hosts, from which on it is a question of what a CPU can do */
@@ -210,7 +210,6 @@ static bool storm_check(const struct storm *st, int64_t calm_at_us)
 	const struct net *net = &st->net;
 	size_t allowed = MAX_MEMORY + net->n_hosts * (MAX_MEMORY_NODE + (FACT_KEYS + 1) * 1100);
 	int64_t seconds = net->now_us / SEC + 10;
-	size_t told = net->n_hosts < 512 ? 64 * net->n_hosts : MAX_TOLD;
 	bool good = true;
 
 	if (net_agreed(net)) {
@@ -240,7 +239,7 @@ static bool storm_check(const struct storm *st, int64_t calm_at_us)
 			       h->bytes, (int)(net->now_us / SEC));
 			good = false;
 		}
-		if (h->datagrams > (uint64_t)seconds * MAX_DATAGRAMS_S + told) {
+		if (h->datagrams > (uint64_t)seconds * MAX_DATAGRAMS_S + MAX_TOLD) {
 			printf("  seed %" PRIu64 ": host %zu sent %" PRIu64 " datagrams in %d s\n", st->args.seed, i,
 			       h->datagrams, (int)seconds);
 			good = false;

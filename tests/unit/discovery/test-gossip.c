@@ -265,6 +265,70 @@ static void test_speaking_is_proof(void **state)
 	bench_free(b);
 }
 
+/* Datagrams that tell a member that it is thought dead, of those that we want to send */
+static unsigned told_dead(struct bench *b)
+{
+	struct gossip_action a;
+	unsigned n = 0;
+
+	while (gossip_next_action(b->g, &a)) {
+		struct gossip_update u;
+		struct gossip_reader r;
+		struct gossip_head h;
+
+		n += a.kind == GOSSIP_SEND && gossip_decode(a.data, a.len, false, &h, &r) == 0 &&
+		     h.type == GOSSIP_NEWS && gossip_update_next(&r, &u) == 1 && u.kind == GOSSIP_UPDATE_DEAD;
+	}
+	return n;
+}
+
+/* A stream in which somebody thinks dead those with the numbers from @first */
+static void hear_of_lost(struct bench *b, uint32_t first, uint32_t n)
+{
+	static uint8_t frame[GOSSIP_FRAME_BYTES];
+	uint8_t sums[GOSSIP_BUCKETS * 8] = {0};
+	struct gossip_head h = {.type = GOSSIP_SUMS, .id = id_of(250), .incarnation = 5, .sums = sums};
+	struct gossip_update u = about(GOSSIP_UPDATE_LOST, 9, 5);
+	struct endpoint from = at(250);
+	struct gossip_writer w;
+
+	gossip_head_write(&w, frame, sizeof(frame), &h);
+	for (uint32_t i = first; i < first + n; i++) {
+		memcpy(u.id.b, &i, sizeof(i));
+		assert_true(gossip_update_write(&w, &u));
+	}
+	gossip_stream_frame(b->g, now(b), gossip_stream_accept(b->g, now(b), &from), frame, w.len);
+}
+
+/* However many streams say so of however many: it is one budget */
+static void test_the_dead_are_told_within_a_budget(void **state)
+{
+	struct bench *b = bench_new(1, NULL);
+	struct gossip_id id = id_of(9);
+	struct endpoint to = at(9);
+	unsigned first;
+
+	for (uint32_t i = 0; i < 2000; i++) {
+		memcpy(id.b, &i, sizeof(i));
+		gossip_load(b->g, now(b), &id, &to, 5);
+	}
+	listen_to(b);
+	hear_of_lost(b, 0, 3);
+	assert_int_equal(told_dead(b), 3);
+	for (uint32_t i = 0; i < 20; i++)
+		hear_of_lost(b, i * 100, 100);
+	first = told_dead(b);
+	assert_true(first > 400 && first <= 512);
+	hear_of_lost(b, 0, 100);
+	assert_int_equal(told_dead(b), 0);
+	/* who was not told is, a second later; by and by */
+	b->now_us += USEC_PER_SEC;
+	hear_of_lost(b, 1000, 1000);
+	first = told_dead(b);
+	assert_true(first > 50 && first < 200);
+	bench_free(b);
+}
+
 /* One that was cut off from all thought all others dead, and has not told it to anybody yet when it comes back */
 static void test_the_returned_kill_nobody(void **state)
 {
@@ -512,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_refutes),
 		cmocka_unit_test(test_silence_is_death),
 		cmocka_unit_test(test_the_returned_kill_nobody),
+		cmocka_unit_test(test_the_dead_are_told_within_a_budget),
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_speaking_is_proof),
 		cmocka_unit_test(test_own_facts),
