@@ -170,6 +170,33 @@ void log_write(enum log_level level, const char *text, const struct kv *kv)
 	errno = saved;
 }
 
+void log_signal(enum log_level level, const char *text, const char *key, const char *value)
+{
+	bool json = log_state.format == LOG_FORMAT_JSON;
+	const char *const parts[] = {json ? "{\"level\":\"" : "",   level_names[level],
+				     json ? "\",\"role\":\"" : " ", log_state.role,
+				     json ? "\",\"msg\":\"" : ": ", text,
+				     json ? "\",\"" : " ",	    key,
+				     json ? "\":\"" : "=",	    value,
+				     json ? "\"}\n" : "\n"};
+	int saved = errno;
+	char line[256];
+	struct buf b = {.data = line};
+
+	if (!log_enabled(level))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		size_t len = strlen(parts[i]);
+
+		if (len > sizeof(line) - b.len)
+			return;
+		memcpy(line + b.len, parts[i], len);
+		b.len += len;
+	}
+	(void)line_out(&b);
+	errno = saved;
+}
+
 bool log_limit_pass(struct log_limit *l, int64_t now_us, uint64_t *ret_held)
 {
 	if (now_us < l->next_us) {

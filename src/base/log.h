@@ -39,6 +39,12 @@ bool log_enabled(enum log_level level);
 /** log_write() - One line; keeps errno; never blocks the caller on a full pipe (the line is dropped and counted) */
 void log_write(enum log_level level, const char *text, const struct kv *kv);
 
+/**
+ * log_signal() - One line from a signal handler: nothing is allocated, locked or formatted, so it has no time
+ * @text, @key, @value: literals, or as harmless
+ */
+void log_signal(enum log_level level, const char *text, const char *key, const char *value);
+
 /* the first pair is skipped: it stands there for the comma in front of __VA_ARGS__, which may be empty */
 #define LOG_PAIRS_(...)	       ((const struct kv[]){{0}, ##__VA_ARGS__, {0}} + 1)
 #define log_error(text, ...)   log_write(LOG_LEVEL_ERROR, text, LOG_PAIRS_(__VA_ARGS__))

@@ -2,12 +2,24 @@
  *
  * The system calls by name, and the filter that libseccomp makes of them. Names that an architecture, a kernel or a
  * libc does not have are passed over: the lists are those of all of them.
+ *
+ * A call that is not on them raises SIGSYS in the thread that made it; the handler names it in the log, and has the
+ *call return -EPERM. Where that does not go the kernel answers EPERM itself, and nothing but its audit log tells of it:
+ *
+ *	with SANDBOX_CHILDREN	 a handler does not survive execve(), and SIGSYS would end the program
+ *	clone, fork, vfork	 libcs make them with all signals blocked, and then SIGSYS ends us
+ *	other architectures	 no register is known here to put -EPERM into
  */
 #include "state/sandbox.h"
 
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
+#include <ucontext.h>
+
+#include "base/log.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -18,6 +30,17 @@
 #endif
 #ifndef SANITIZED
 #define SANITIZED 0
+#endif
+
+/* Where the result of a system call is, once a handler returns */
+#if defined(__x86_64__)
+#define RESULT(u) ((u)->uc_mcontext.gregs[REG_RAX])
+#elif defined(__i386__)
+#define RESULT(u) ((u)->uc_mcontext.gregs[REG_EAX])
+#elif defined(__aarch64__)
+#define RESULT(u) ((u)->uc_mcontext.regs[0])
+#elif defined(__arm__)
+#define RESULT(u) ((u)->uc_mcontext.arm_r0)
 #endif
 
 static const char *const always[] = {
@@ -261,17 +284,83 @@ static int fill(scmp_filter_ctx f, unsigned parts)
 	return r;
 }
 
+#ifdef RESULT
+#define CALLS	     512
+#define FROM_SECCOMP 1 /* SYS_SECCOMP, which not every libc names */
+
+/* A handler can ask nobody else: names of calls by number, each taken away when it was told. "": it has none */
+static _Atomic(const char *) names[CALLS];
+
+static void on_refused(int signal, siginfo_t *info, void *context)
+{
+	static const char text[] = "system call refused: it fails with EPERM";
+	int call = info->si_syscall;
+	const char *name = NULL;
+
+	(void)signal;
+	if (info->si_code != FROM_SECCOMP) /* somebody sent it */
+		return;
+	if (call >= 0 && call < CALLS)
+		name = atomic_exchange(&names[call], NULL);
+	if (name && *name) {
+		log_signal(LOG_LEVEL_WARNING, text, "call", name);
+	} else if (name) {
+		char digits[4] = {(char)('0' + call / 100), (char)('0' + call / 10 % 10), (char)('0' + call % 10)};
+
+		log_signal(LOG_LEVEL_WARNING, text, "call", digits);
+	}
+	RESULT((ucontext_t *)context) = -EPERM;
+}
+
+static int name_refused(scmp_filter_ctx f, unsigned parts)
+{
+	static const char *const blocked[] = {"clone", "fork", "vfork"};
+	struct sigaction a = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO};
+
+	for (size_t i = 0; i < ARRAY_LEN(blocked); i++) {
+		int call = seccomp_syscall_resolve_name(blocked[i]), r;
+
+		if (call == SCMP_SYS(clone) && parts & SANDBOX_THREADS)
+			r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), call, 1,
+					     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+		else
+			r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), call, 0);
+		if (r < 0 && r != -EDOM)
+			return r;
+	}
+	for (int i = 0; i < CALLS; i++) {
+		const char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
+
+		atomic_store(&names[i], name ? name : "");
+	}
+	return sigaction(SIGSYS, &a, NULL) < 0 ? -errno : 0;
+}
+#else
+static int name_refused(scmp_filter_ctx f, unsigned parts)
+{
+	(void)f;
+	(void)parts;
+	return 0;
+}
+#endif
+
 int sandbox_enter(unsigned parts, struct err *err)
 {
+	bool named = false;
 	scmp_filter_ctx f;
 	int r;
 
 	if (SANITIZED)
 		return 0;
-	f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+#ifdef RESULT
+	named = !(parts & SANDBOX_CHILDREN);
+#endif
+	f = seccomp_init(named ? SCMP_ACT_TRAP : SCMP_ACT_ERRNO(EPERM));
 	if (!f)
 		return err_set(err, -ENOMEM, "libseccomp makes no filter");
 	r = fill(f, parts);
+	if (r == 0 && named)
+		r = name_refused(f, parts);
 	if (r == 0)
 		r = seccomp_load(f);
 	seccomp_release(f);

@@ -2,9 +2,9 @@
  *
  * DOC: The sandbox
  *
- * Which system calls a role may make once it has begun: a list of names, in sandbox.c, and nothing else there. What is
- * not on it fails with EPERM, and the kernel's audit log gets a line: a call that nobody thought of is then an error
- * that the role tells of, as it would any other, and not a dead role (docs/decisions/18).
+ * Which system calls a role may make once it has begun: a list of names, in sandbox.c. What is not on it fails with
+ * EPERM, and is named in the log once: a call that nobody thought of is then an error that the role tells of, as it
+ * would any other, and not a dead role (docs/decisions/18).
  *
  * It lasts, also for children. In a build with AddressSanitizer, which makes calls of its own, it is empty.
  */

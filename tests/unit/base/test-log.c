@@ -73,6 +73,24 @@ static void test_hostile(void **state)
 			    "warning router: bad\\x0aname \\x1b[2J name=\"a\\x0ab\\x22\\x1b[31m\\xff\"\n");
 }
 
+/* From a signal handler: the same but for the time */
+static void test_signal(void **state)
+{
+	char longer[300];
+
+	log_signal(LOG_LEVEL_WARNING, "call refused", "call", "mount");
+	assert_string_equal(logged(), "warning router: call refused call=mount\n");
+	log_init("router", LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+	log_signal(LOG_LEVEL_WARNING, "call refused", "call", "mount");
+	assert_string_equal(
+		logged(), "{\"level\":\"warning\",\"role\":\"router\",\"msg\":\"call refused\",\"call\":\"mount\"}\n");
+	log_signal(LOG_LEVEL_DEBUG, "call refused", "call", "mount");
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	log_signal(LOG_LEVEL_WARNING, longer, "call", "mount");
+	assert_string_equal(logged(), "");
+}
+
 static void test_levels(void **state)
 {
 	log_debug("not told");
@@ -162,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_text, start, stop),
 		cmocka_unit_test_setup_teardown(test_hostile, start, stop),
+		cmocka_unit_test_setup_teardown(test_signal, start, stop),
 		cmocka_unit_test_setup_teardown(test_levels, start, stop),
 		cmocka_unit_test_setup_teardown(test_journal, start, stop),
 		cmocka_unit_test_setup_teardown(test_json, start, stop),
