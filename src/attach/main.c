@@ -9,7 +9,6 @@
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/file.h>
 
@@ -131,7 +130,7 @@ static void on_write(void *arg)
 		out.problems = (struct problems){0};
 	}
 	attach_state_done(&out);
-	malloc_trim(0);
+	alloc_trim();
 }
 
 static void on_changed(void *arg)
@@ -488,21 +487,12 @@ int main(int argc, char **argv, char **env)
 {
 	struct role r = {.dir = {.fd = -1}, .all = {.host_fd = -1}};
 	struct err err = {0};
-	int rest = 0, rc;
+	int rc;
 
-	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	rc = config_load(FOR_ATTACH, "attach", argc - 1, argv + 1, env, &r.config, &rest, &err);
-	if (rc > 0)
-		return 0;
-	if (rc == 0 && rest < argc - 1)
-		rc = err_set(&err, -EINVAL, "attach takes no argument: %s", argv[1 + rest]);
-	if (rc < 0) {
-		fprintf(stderr, "docker-router attach: %s\n", err.text);
-		return 2;
-	}
-	log_init("attach", r.config.log_level, r.config.log_format);
+	alloc_sparing();
+	rc = config_begin(FOR_ATTACH, "attach", argc - 1, argv + 1, env, &r.config);
+	if (rc >= 0)
+		return rc;
 	loop_init(&r.loop);
 	r.all.loop = &r.loop;
 	r.all.changed = on_changed;

@@ -5,6 +5,24 @@
  */
 #include "base/base.h"
 
+#include <malloc.h>
+
+void alloc_sparing(void)
+{
+#ifdef __GLIBC__ /* musl has one arena, and gives back what it can */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
+}
+
+void alloc_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 static void *check(void *p)
 {
 	static const char message[] = "out of memory\n";

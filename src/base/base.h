@@ -25,6 +25,11 @@
 #define autoclose __attribute__((cleanup(autoclose_)))
 #define autobuf	  __attribute__((cleanup(buf_done)))
 
+/** alloc_sparing() - For a role that stays small: one arena, and what a list took for milliseconds is given back */
+void alloc_sparing(void);
+/** alloc_trim() - Give back what is free: after a list of megabytes, which comes seldom */
+void alloc_trim(void);
+
 /** xmalloc() and its kin - allocate or abort; the result is freed with free() */
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);

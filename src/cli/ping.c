@@ -12,12 +12,13 @@
  * what fits, or says nothing; the rest is halving. IP_PMTUDISC_PROBE makes the kernel send them whatever it has
  * learned.
  */
-#include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+
+#include <linux/icmp.h> /* after libc's own: musl */
 
 #include "cli/cli.h"
 #include "cli/lookup.h"

@@ -3,8 +3,9 @@
  * ICMP echoes and the answers to them, and how large one may be; see ping.h. RFC 792, RFC 1191 (the MTU in
  * "fragmentation needed"), RFC 4443.
  */
-#include <linux/icmp.h>
 #include <netinet/icmp6.h>
+
+#include <linux/icmp.h> /* after libc's own: musl */
 
 #include "cli/ping.h"
 

@@ -5,7 +5,6 @@
  * here, so nothing of worth can be reached from here.
  */
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -726,27 +725,16 @@ int main(int argc, char **argv, char **env)
 	struct err err = {0};
 	const char *supervised = getenv("DOCKER_ROUTER_HOST");
 	bool goodbye;
-	int n_args = argc - 1, rest = 0, rc;
+	int n_args = argc - 1, rc;
 
-	/* One thread allocates, and 10,000 peers as JSON are megabytes that are needed for milliseconds: give them back
-	 */
-	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	alloc_sparing();
 	if (argc == 3 && str_eq(argv[1], GUARD_READER))
 		return guard_reader_main(argv[2]);
 	r.supervised = supervised && str_eq(supervised, "1");
 	goodbye = goodbye_wanted(&n_args, argv + 1);
-	rc = config_load(FOR_DISCOVERY, "discovery", n_args, argv + 1, env, &r.config, &rest, &err);
-	if (rc > 0)
-		return 0;
-	if (rc == 0 && rest < n_args)
-		rc = err_set(&err, -EINVAL, "discovery takes no argument: %s", argv[1 + rest]);
-	if (rc < 0) {
-		fprintf(stderr, "docker-router discovery: %s\n", err.text);
-		return 2;
-	}
-	log_init("discovery", r.config.log_level, r.config.log_format);
+	rc = config_begin(FOR_DISCOVERY, "discovery", n_args, argv + 1, env, &r.config);
+	if (rc >= 0)
+		return rc;
 	if (goodbye) { /* back to where modes_become() and nobody else will look for it */
 		argv[1 + n_args] = (char *)"--say-goodbye";
 		argv[2 + n_args] = NULL;

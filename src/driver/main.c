@@ -5,7 +5,6 @@
  */
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>
-#include <malloc.h>
 #include <signal.h>
 
 #include "base/log.h"
@@ -340,19 +339,12 @@ int main(int argc, char **argv, char **env)
 {
 	struct plugin p = {.dir = {.fd = -1}};
 	struct err err = {0};
-	int rest = 0, rc;
+	int rc;
 
-	mallopt(M_ARENA_MAX, 1);
-	rc = config_load(FOR_DRIVER, "driver", argc - 1, argv + 1, env, &p.config, &rest, &err);
-	if (rc > 0)
-		return 0;
-	if (rc == 0 && rest < argc - 1)
-		rc = err_set(&err, -EINVAL, "driver takes no argument: %s", argv[1 + rest]);
-	if (rc < 0) {
-		fprintf(stderr, "docker-router driver: %s\n", err.text);
-		return 2;
-	}
-	log_init("driver", p.config.log_level, p.config.log_format);
+	alloc_sparing();
+	rc = config_begin(FOR_DRIVER, "driver", argc - 1, argv + 1, env, &p.config);
+	if (rc >= 0)
+		return rc;
 	loop_init(&p.loop);
 	rc = plugin_start(&p, &err);
 	if (rc < 0)

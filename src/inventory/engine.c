@@ -3,7 +3,6 @@
  * The state machine that follows one Docker Engine; its picture is in engine.h.
  */
 #include <libgen.h>
-#include <malloc.h>
 #include <strings.h>
 
 #include "base/log.h"
@@ -463,7 +462,7 @@ static void lists_complete(struct engine *e)
 	json_decref(e->listed_networks);
 	json_decref(e->listed_containers);
 	e->listed_networks = e->listed_containers = NULL;
-	malloc_trim(0); /* a list of 5 MB takes 40 MB to parse */
+	alloc_trim(); /* a list of 5 MB takes 40 MB to parse */
 	e->phase = PHASE_INSPECTING;
 	fetches_hurry(e->fetches); /* left from before: another chance within this listing */
 	engine_step(e);

@@ -7,7 +7,6 @@
  * ms at most. Nothing is written when nothing changed.
  */
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -244,11 +243,6 @@ static int role_engines(struct role *r, const struct config *config, struct err 
 	return rc;
 }
 
-static void role_log_init(const struct config *c)
-{
-	log_init("inventory", c->log_level, c->log_format);
-}
-
 static void on_sighup(void *arg, int signum)
 {
 	struct role *r = arg;
@@ -263,7 +257,7 @@ static void on_sighup(void *arg, int signum)
 	if (!str_eq(config.state_dir, r->config.state_dir))
 		log_warning("STATE_DIR cannot change while running", kv_str("stays", r->config.state_dir));
 	str_copy(config.state_dir, r->config.state_dir);
-	role_log_init(&config);
+	log_init("inventory", config.log_level, config.log_format);
 	struct config before = r->config;
 	r->config = config;
 	requests_read(r);
@@ -367,23 +361,12 @@ int main(int argc, char **argv, char **env)
 {
 	struct role r = {.argc = argc - 1, .argv = argv + 1, .env = env, .dir = {.fd = -1}};
 	struct err err = {0};
-	int rest, rc;
+	int rc;
 
-	/* lists of megabytes come seldom: give their memory back, and do not keep an arena per thread of the resolver
-	 */
-	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	rc = config_load(FOR_INVENTORY, "inventory", r.argc, r.argv, env, &r.config, &rest, &err);
-	if (rc > 0)
-		return 0;
-	if (rc == 0 && rest < r.argc)
-		rc = err_set(&err, -EINVAL, "inventory takes no argument: %s", r.argv[rest]);
-	if (rc < 0) {
-		fprintf(stderr, "docker-router inventory: %s\n", err.text);
-		return 2;
-	}
-	role_log_init(&r.config);
+	alloc_sparing();
+	rc = config_begin(FOR_INVENTORY, "inventory", r.argc, r.argv, env, &r.config);
+	if (rc >= 0)
+		return rc;
 	if (role_open(&r, &err) < 0) {
 		log_error("cannot start", kv_str("why", err.text));
 		return 1;

@@ -6,7 +6,6 @@
  */
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -213,27 +212,21 @@ int main(int argc, char **argv)
 {
 	struct role *r = xcalloc(1, sizeof(*r));
 	struct err err = {0};
-	int rest, rc;
+	int rc;
 
 	r->dir.fd = -1;
-	rc = config_load(FOR_MULTICAST, "multicast", argc - 1, argv + 1, environ, &r->config, &rest, &err);
-	if (rc == 0 && rest < argc - 1)
-		rc = err_set(&err, -EINVAL, "\"%.100s\": no arguments are known but options, see --help",
-			     argv[rest + 1]);
-	if (rc != 0) {
-		if (rc < 0)
-			fprintf(stderr, "docker-router multicast: %s\n", err.text);
+	rc = config_begin(FOR_MULTICAST, "multicast", argc - 1, argv + 1, environ, &r->config);
+	if (rc >= 0) {
 		free(r);
-		return rc < 0 ? 2 : 0;
+		return rc;
 	}
-	log_init("multicast", r->config.log_level, r->config.log_format);
 	loop_init(&r->loop);
 	rc = role_open(r, &err);
 	if (rc < 0) {
 		log_error("cannot start", kv_str("why", err.text));
 	} else {
 		role_start(r);
-		malloc_trim(0);
+		alloc_trim();
 		loop_run(&r->loop);
 		log_info("stopped");
 	}

@@ -4,7 +4,6 @@
  * out of it, and the host. Holds no capability and runs as the user docker-router: what containers send is parsed here.
  * Whatever becomes of this process, containers have Docker's resolver; see docs/decisions/11-names.md.
  */
-#include <malloc.h>
 #include <signal.h>
 
 #include "base/log.h"
@@ -186,7 +185,7 @@ static void on_write(void *arg)
 	r->told = out.problems;
 	out.problems = (struct problems){0};
 	records_done(&out);
-	malloc_trim(0); /* thousands of names as JSON are megabytes for a moment */
+	alloc_trim(); /* thousands of names as JSON are megabytes for a moment */
 }
 
 static void on_changed(void *arg)
@@ -500,21 +499,12 @@ int main(int argc, char **argv, char **env)
 {
 	struct role r = {.dir = {.fd = -1}};
 	struct err err = {0};
-	int rest = 0, rc;
+	int rc;
 
-	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	rc = config_load(FOR_NAMES, "names", argc - 1, argv + 1, env, &r.config, &rest, &err);
-	if (rc > 0)
-		return 0;
-	if (rc == 0 && rest < argc - 1)
-		rc = err_set(&err, -EINVAL, "names takes no argument: %s", argv[1 + rest]);
-	if (rc < 0) {
-		fprintf(stderr, "docker-router names: %s\n", err.text);
-		return 2;
-	}
-	log_init("names", r.config.log_level, r.config.log_format);
+	alloc_sparing();
+	rc = config_begin(FOR_NAMES, "names", argc - 1, argv + 1, env, &r.config);
+	if (rc >= 0)
+		return rc;
 	loop_init(&r.loop);
 	r.serve = (struct serve){
 		.loop = &r.loop, .batch = xcalloc(1, sizeof(*r.serve.batch)), .changed = on_changed, .arg = &r};

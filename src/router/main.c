@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -572,7 +571,7 @@ static void on_replan(void *arg)
 		r->trim = true;
 	else if (!n_ops && r->trim) {
 		r->trim = false;
-		malloc_trim(0);
+		alloc_trim();
 	}
 }
 
@@ -773,22 +772,14 @@ int main(int argc, char **argv)
 	extern char **environ;
 	static struct router r;
 	struct err err = {0};
-	int rest = 0;
 
 	r.arp_fd = -1;
 	r.argc = argc - 1;
 	r.argv = argv + 1;
 	r.env = environ;
-	int code = config_load(FOR_ROUTER, "router", r.argc, r.argv, environ, &r.config, &rest, &err);
-	if (code == 1)
-		return 0;
-	if (code == 0 && rest < r.argc)
-		code = err_set(&err, -EINVAL, "\"%s\": no arguments are known but options, see --help", r.argv[rest]);
-	if (code) {
-		fprintf(stderr, "docker-router router: %s\n", err.text);
-		return 2;
-	}
-	log_init("router", r.config.log_level, r.config.log_format);
+	int code = config_begin(FOR_ROUTER, "router", r.argc, r.argv, environ, &r.config);
+	if (code >= 0)
+		return code;
 	loop_init(&r.loop);
 	code = router_init(&r, &err);
 	if (code) {

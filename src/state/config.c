@@ -429,6 +429,25 @@ out:
 	return r < 0 ? -EINVAL : r;
 }
 
+int config_begin(int role, const char *command, int argc, char **argv, char **env, struct config *ret)
+{
+	struct err err = {0};
+	int rest = 0, rc = config_load(role, command, argc, argv, env, ret, &rest, &err);
+
+	if (rc > 0)
+		return 0;
+	if (rc == 0 && rest < argc) {
+		config_done(ret);
+		rc = err_set(&err, -EINVAL, "%s takes no argument: %.100s", command, argv[rest]);
+	}
+	if (rc < 0) {
+		fprintf(stderr, "docker-router %s: %s\n", command, err.text);
+		return 2;
+	}
+	log_init(command, ret->log_level, ret->log_format);
+	return -1;
+}
+
 void config_done(struct config *c)
 {
 	nic_requests_done(&c->attach);

@@ -149,6 +149,13 @@ struct config {
  */
 int config_load(int role, const char *command, int argc, char **argv, char **env, struct config *ret, int *ret_rest,
 		struct err *err) MUST_USE;
+/**
+ * config_begin() - With what a role starts: config_load(), which may leave no argument over, and the log
+ * @argc, @argv: as of config_load()
+ *
+ * Return: -1: go on, @ret is the caller's; else the exit status: 0 after --help, 2 after one line on stderr
+ */
+int config_begin(int role, const char *command, int argc, char **argv, char **env, struct config *ret) MUST_USE;
 void config_done(struct config *c);
 /** config_print_options() - The options of @role, for --help and (as scdoc) for the man page */
 void config_print_options(FILE *out, int role, bool scdoc);

@@ -6,7 +6,6 @@
 #include "state/discovery.h"
 
 #include <assert.h>
-#include <malloc.h>
 
 #include "state/peer_text.h"
 
@@ -613,7 +612,7 @@ int discovery_read(int dirfd, const struct file_owner *owner, struct discovery *
 		r = discovery_from_text(text.data ? text.data : "", text.len, ret, err);
 	buf_done(&text);
 	if (large)
-		malloc_trim(0);
+		alloc_trim();
 	return r;
 }
 
@@ -645,6 +644,6 @@ int discovery_write(int dirfd, const struct discovery *d, struct err *err)
 	bool large = text.len > LARGE_BYTES;
 	buf_done(&text);
 	if (large)
-		malloc_trim(0);
+		alloc_trim();
 	return r;
 }

@@ -6,7 +6,6 @@
 #include "state/names.h"
 
 #include <assert.h>
-#include <malloc.h>
 
 #include "state/peer_text.h"
 
@@ -504,6 +503,6 @@ int names_write(int dirfd, const struct names *n, struct err *err)
 	bool large = text.len > LARGE_BYTES;
 	buf_done(&text);
 	if (large) /* kept at its peak, malloc would hold several times what the names need */
-		malloc_trim(0);
+		alloc_trim();
 	return r;
 }

@@ -5,8 +5,6 @@
  */
 #include "state/router.h"
 
-#include <malloc.h>
-
 static void vni_done(struct rs_vni *v)
 {
 	free(v->legs);
@@ -569,7 +567,7 @@ static void trim(const struct router_state *s)
 	for (size_t i = 0; i < s->n_vnis; i++)
 		n += s->vnis[i].n_routes;
 	if (n > 1000)
-		malloc_trim(0);
+		alloc_trim();
 }
 
 int router_state_read(int dirfd, const struct file_owner *owner, struct router_state *ret, struct err *err)

@@ -75,6 +75,11 @@ shell() {
 	shell_files | xargs shellcheck -S warning -x -P SCRIPTDIR
 }
 
+musl() { # the C library of OpenWrt and Alpine; libraries' headers are those of this machine
+	find src -name '*.c' -print0 | xargs -0 -P "$(nproc)" -n 16 musl-gcc -std=gnu17 -Wall -Werror -fsyntax-only -D_GNU_SOURCE \
+		-DRELEASE='""' -DLIBEXEC='""' -Isrc -idirafter /usr/include -idirafter "/usr/include/$(gcc -print-multiarch)"
+}
+
 man_pages() {
 	local f found=
 	for f in "$BUILD"/man/*.[1-8]; do
@@ -105,6 +110,7 @@ check formatting clang-format formatting
 [ -n "${FAST:-}" ] || check clang-tidy clang-tidy tidy
 check cppcheck cppcheck cppcheck_all
 check shellcheck shellcheck shell
+check musl musl-gcc musl
 check man mandoc man_pages
 check spelling codespell spelling
 check layers sh layers
