@@ -22,7 +22,7 @@ const char *const guard_verdict_names[GUARD_VERDICT_N_] = {
 struct words {
 	uint64_t hash; /* 0: free */
 	uint32_t leg;  /* where it was heard first */
-	struct endpoint from;
+	struct ip from; /* by whom; a program that is started again has another port */
 	int64_t heard, passed, sent, muted_until;
 	int64_t tokens_us; /* a second each */
 	uint32_t legs[GUARD_LEGS];
@@ -164,7 +164,7 @@ enum guard_verdict guard_heard(struct guard *g, mono_t now, uint32_t leg, const 
 			       enum guard_kind kind, uint64_t hash)
 {
 	struct words *w = words_find(g, now.us, hash);
-	bool author = w && w->leg == leg && w->from.port == from->port && !ip_cmp(&w->from.ip, &from->ip);
+	bool author = w && w->leg == leg && !ip_cmp(&w->from, &from->ip);
 	int64_t last = w ? w->passed : 0;
 
 	/* copies first: they must not use up anybody's rate */
@@ -190,7 +190,7 @@ enum guard_verdict guard_heard(struct guard *g, mono_t now, uint32_t leg, const 
 	if (!author && (!last || now.us - last >= GUARD_ECHO_US)) {
 		/* said anew: what was long ago is forgotten */
 		w->leg = leg;
-		w->from = *from;
+		w->from = from->ip;
 		w->n_legs = 0;
 		w->everywhere = false;
 	}

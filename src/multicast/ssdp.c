@@ -11,8 +11,10 @@
 #include "multicast/leg.h"
 #include "multicast/ssdp_message.h"
 
+/* A device that is started again says goodbye, once more when it starts, and hello, of fifteen things three times each
+ */
 #define SOURCE_RATE  20
-#define SOURCE_BURST 60 /* a control point that starts asks for a dozen things, three times */
+#define SOURCE_BURST 150
 #define LEG_RATE     200
 #define LEG_BURST    400
 #define ANSWER_TTL   64 /* UDA 2.0 section 1.3.3: no need to limit it */

@@ -6,7 +6,7 @@ Rows that compare are interleaved round by round; a ratio is taken within each r
 rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show median, minimum and maximum.
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
-                          alone peers discovery multicast mcasthosts gossip cluster wireguard driver init
+                          alone peers discovery multicast mcasthosts dlna gossip cluster wireguard driver init
                           attach   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
@@ -25,6 +25,7 @@ import time
 
 import attach
 import cluster
+import dlna
 import driver
 import gossip
 import init
@@ -714,6 +715,7 @@ def main():
             'mapped': row_mapped, 'names': row_names, 'manynames': row_manynames, 'memory': row_memory, 'alone': row_alone, 'peers': row_peers, 'discovery': row_discovery,
             'multicast': lambda: multicast.rows(sys.modules['__main__']),
             'mcasthosts': lambda: mcast_hosts.rows(sys.modules['__main__']),
+            'dlna': lambda: dlna.rows(sys.modules['__main__']),
             'init': lambda: init.rows(sys.modules['__main__']),
             'attach': lambda: attach.rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
@@ -729,7 +731,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'cluster', 'init', 'multicast', 'mcasthosts', 'wireguard', 'driver'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'cluster', 'init', 'multicast', 'mcasthosts', 'dlna', 'wireguard', 'driver'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()

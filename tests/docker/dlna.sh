@@ -76,7 +76,6 @@ docker_on h1 rm -f minidlna >/dev/null
 docker_on h1 network rm media_default >/dev/null
 media_up 172.31.7.0/24
 wait_until "found again" 30 found 4
-echo "found again $(since_start minidlna "$(date +%s.%N)"), with up to three seconds between two searches"
 whole "after the network was made anew"
 
 step "the role is killed"
@@ -105,4 +104,4 @@ docker_on h1 rm -f minidlna >/dev/null
 docker_on h1 network rm media_default >/dev/null
 no_legs() { [ "$(jq '.legs | length' "$DIR/h1/state/multicast.json")" = 0 ]; }
 wait_until "no leg is left" 10 no_legs
-must_equal "groups joined on eth0" 0 "$(inside h1 ip maddr show dev eth0 | grep -c 239.255.255.250)"
+must_equal "groups joined on eth0" 0 "$(inside h1 ip maddr show dev eth0 | grep -c 239.255.255.250 || true)"

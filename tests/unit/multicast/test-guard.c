@@ -71,6 +71,22 @@ static void test_unique(void **state)
 	guard_free(g);
 }
 
+static void test_started_again(void **state)
+{
+	struct endpoint old = from("192.0.2.1", 40001), new = from("192.0.2.1", 40002),
+			relay = from("192.0.2.2", 40002);
+	struct guard *g = guard();
+	uint64_t alive = guard_hash(g, 0, "alive", 5);
+
+	assert_int_equal(guard_heard(g, (mono_t){S}, 1, &old, GUARD_UNIQUE, alive), GUARD_PASS);
+	guard_sent(g, (mono_t){S}, 2, alive);
+	/* a restart takes half a second, and its author says the same from another port */
+	assert_int_equal(guard_heard(g, (mono_t){S + 500 * MS}, 1, &new, GUARD_UNIQUE, alive), GUARD_PASS);
+	assert_int_equal(guard_heard(g, (mono_t){S + 501 * MS}, 1, &relay, GUARD_UNIQUE, alive), GUARD_DUPLICATE);
+	assert_int_equal(guard_heard(g, (mono_t){S + 502 * MS}, 2, &new, GUARD_UNIQUE, alive), GUARD_ECHO);
+	guard_free(g);
+}
+
 static void test_once(void **state)
 {
 	struct guard *g = guard();
@@ -210,9 +226,10 @@ static void test_askers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_echo),   cmocka_unit_test(test_unique), cmocka_unit_test(test_once),
-		cmocka_unit_test(test_loop),   cmocka_unit_test(test_rates),  cmocka_unit_test(test_flood_keeps_memory),
-		cmocka_unit_test(test_askers),
+		cmocka_unit_test(test_echo),   cmocka_unit_test(test_unique),
+		cmocka_unit_test(test_once),   cmocka_unit_test(test_loop),
+		cmocka_unit_test(test_rates),  cmocka_unit_test(test_flood_keeps_memory),
+		cmocka_unit_test(test_askers), cmocka_unit_test(test_started_again),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -383,6 +383,28 @@ static void test_bad(void **state)
 	buf_done(&b);
 }
 
+static void test_restart_of_many(void **state)
+{
+	struct world w;
+	size_t sent = 0;
+
+	world_init(&w, 1);
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < 3 * 15; i++) {
+			autofree char *text =
+				xasprintf("NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNTS: ssdp:%s\r\n"
+					  "LOCATION: http://172.30.2.9/\r\nNT: n\r\nUSN: uuid:a::%d-%d\r\n\r\n",
+					  round < 2 ? "byebye" : "alive", round, i % 15);
+
+			say(&w, S + i * MS, SHOP, "172.30.2.9:40000", text);
+			for (size_t k = 0; k < w.a.n; k++)
+				sent += w.a.v[k].kind == MC_SEND && w.a.v[k].leg == LAN;
+			mc_actions_clear(&w.a);
+		}
+	assert_int_equal(sent, 3 * 3 * 15);
+	world_done(&w);
+}
+
 static void test_tolerant(void **state)
 {
 	static const char lf[] =
@@ -544,9 +566,9 @@ int main(void)
 		cmocka_unit_test(test_notify),	    cmocka_unit_test(test_own_come_back),
 		cmocka_unit_test(test_two_routers), cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_mx),	    cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_tolerant),    cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_ipv6),	    cmocka_unit_test(test_leg_goes),
-		cmocka_unit_test(test_look),
+		cmocka_unit_test(test_tolerant),    cmocka_unit_test(test_restart_of_many),
+		cmocka_unit_test(test_sources),	    cmocka_unit_test(test_ipv6),
+		cmocka_unit_test(test_leg_goes),    cmocka_unit_test(test_look),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
