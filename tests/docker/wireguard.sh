@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 debian-v6
+# variants: debian-v4
+# more: debian-v6
 # timeout: 480
 # alone: lost packets are counted
 #
