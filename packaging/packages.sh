@@ -12,9 +12,10 @@ packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static ipe
 # beside which make bench measures
 packages_bench="serf smcroute igmpproxy dnsmasq-base tini dumb-init"
 packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
-	dnsmasq-base etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon"
+	dnsmasq-base etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon
+	dhcpcd-base kea-dhcp6-server"
 # of these, what would run as a service from then on: tests start their own, in namespaces
-quiet="etcd-server knot podman minidlna avahi-daemon serf smcroute igmpproxy"
+quiet="etcd-server knot podman minidlna avahi-daemon kea-dhcp6-server serf smcroute igmpproxy"
 packages_fuzz="clang llvm"
 packages_vm="qemu-system-x86 cpio kmod busybox-static socat nftables iproute2"
 
@@ -59,7 +60,7 @@ log=$(mktemp) policy=/usr/sbin/policy-rc.d
 # shellcheck disable=SC2086 # $policy is a file or nothing
 trap 'rm -f "$log" $policy' EXIT
 [ -z "$policy" ] || {
-	printf '#!/bin/sh\ncase $1 in\netcd*|knot*|podman*|minidlna*|avahi*|serf*|smcroute*|igmpproxy*) exit 101 ;;\nesac\n' >"$policy"
+	printf '#!/bin/sh\ncase $1 in\netcd*|knot*|podman*|minidlna*|avahi*|kea*|serf*|smcroute*|igmpproxy*) exit 101 ;;\nesac\n' >"$policy"
 	chmod 755 "$policy"
 }
 # --no-remove: rather fail than take away something that this machine has

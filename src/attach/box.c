@@ -5,6 +5,7 @@
  */
 #include "attach/box.h"
 
+#include <assert.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -52,7 +53,8 @@ static struct nic *nic_of(struct box *b, const char *name)
 
 static void nic_free(struct nic *n, bool release)
 {
-	client_free(n->client, release);
+	for (size_t i = 0; i < LEASE_KIND_N_; i++)
+		client_free(n->clients[i], release);
 	free(n);
 }
 
@@ -88,11 +90,11 @@ static void nic_remember(struct box *b, struct nic *n)
 	for (size_t i = 0; best && i < best->n_leases; i++) {
 		struct att_lease l = best->leases[i];
 
-		if (l.kind != LEASE_DHCP)
+		if (!n->clients[l.kind])
 			continue;
 		if (!str_eq(best->container, b->a.container.id))
 			l.seconds = 0;
-		client_keep(n->client, &l);
+		client_keep(n->clients[l.kind], &l);
 	}
 }
 
@@ -104,10 +106,11 @@ static struct nic *nic_new(struct box *b, const struct nic_spec *spec)
 	str_copy(n->name, spec->name);
 	n->since = wall_now();
 	want_host_name(b->a.container.id, n->name, n->host);
-	if (spec->dhcp) {
-		n->client = client_new(b->all->loop, b->all->broker, on_lease, n);
-		nic_remember(b, n);
-	}
+	if (spec->dhcp)
+		n->clients[LEASE_DHCP] = client_new(b->all->loop, b->all->broker, LEASE_DHCP, on_lease, n);
+	if (spec->dhcp6)
+		n->clients[LEASE_DHCP6] = client_new(b->all->loop, b->all->broker, LEASE_DHCP6, on_lease, n);
+	nic_remember(b, n);
 	return n;
 }
 
@@ -115,8 +118,9 @@ static void nic_want(const struct box *b, const struct nic *n, size_t index, str
 {
 	struct att_lease leases[LEASE_KIND_N_] = {0};
 
-	if (n->client)
-		leases[LEASE_DHCP] = *client_lease(n->client);
+	for (size_t i = 0; i < LEASE_KIND_N_; i++)
+		if (n->clients[i])
+			leases[i] = *client_lease(n->clients[i]);
 	want_make(b->all->host_id, &b->a, index, leases, ret);
 }
 
@@ -240,11 +244,39 @@ static void nic_remember_seen(const struct box *b, struct nic *n, const struct w
 			n->gateways[w->routes[i].to.ip.family == AF_INET6] = w->routes[i].via;
 }
 
+/* Return: why it waits for a server; or, with @ret_ready, what one gave that was not taken; or "" */
+static const char *clients_start(struct box *b, struct nic *n, bool *ret_ready)
+{
+	static const char *const waits[] = {"waits for a DHCP server's answer", "waits for a DHCPv6 server's answer"};
+	const char *why = "";
+	char id[129];
+
+	static_assert(ARRAY_LEN(waits) == LEASE_KIND_N_, "one text per kind");
+	*ret_ready = true;
+	for (size_t i = 0; i < LEASE_KIND_N_; i++) { /* all of them, before any is waited for */
+		if (!n->clients[i])
+			continue;
+		want_client_id(b->all->host_id, &b->a, n->name, (enum lease_kind)i, id);
+		client_start(n->clients[i], &b->ns, n->name, b->a.hostname, id);
+	}
+	for (size_t i = 0; i < LEASE_KIND_N_ && *ret_ready; i++) {
+		const struct att_lease *l = n->clients[i] ? client_lease(n->clients[i]) : NULL;
+
+		if (!l)
+			continue;
+		*ret_ready = !ip_is_none(&l->address.ip);
+		if (!*ret_ready || !why[0])
+			why = *ret_ready || l->why[0] ? l->why : waits[i];
+	}
+	return why;
+}
+
 /* The kernel has all of it: is what servers give there too? */
 static void nic_settle(struct box *b, struct nic *n, const struct want *w)
 {
 	const struct nic_spec *s = w->spec;
-	char id[129];
+	const char *why;
+	bool ready;
 
 	if (n->begun_us) {
 		n->attach_us = mono_now().us - n->begun_us;
@@ -252,21 +284,16 @@ static void nic_settle(struct box *b, struct nic *n, const struct want *w)
 		log_debug("NIC made", kv_str("container", b->a.container.name), kv_str("nic", n->name),
 			  kv_int("took_us", n->attach_us));
 	}
-	if (s->dhcp) {
-		want_client_id(b->all->host_id, &b->a, n->name, id);
-		client_start(n->client, &b->ns, n->name, b->a.hostname, id);
-		if (ip_is_none(&client_lease(n->client)->address.ip)) {
-			const char *why = client_lease(n->client)->why;
-
-			nic_say(b, n, NIC_WAITING, why[0] ? why : "waits for a DHCP server's answer");
-			return;
-		}
+	why = clients_start(b, n, &ready);
+	if (!ready) {
+		nic_say(b, n, NIC_WAITING, why);
+		return;
 	}
 	if (s->slaac && !slaac_has(b, n)) {
 		nic_say(b, n, NIC_WAITING, "waits for a router advertisement");
 		return;
 	}
-	nic_say(b, n, NIC_READY, n->client ? client_lease(n->client)->why : "");
+	nic_say(b, n, NIC_READY, why);
 }
 
 /* Return: look again */
@@ -526,10 +553,12 @@ void box_stop(struct box *b)
 	for (size_t i = 0; i < b->n_nics; i++) {
 		struct nic *n = b->nics[i];
 
-		if (!n->client || b->step != BOX_OPEN)
-			continue;
-		client_release(n->client);
-		waits |= !client_ended(n->client);
+		for (size_t k = 0; k < LEASE_KIND_N_ && b->step == BOX_OPEN; k++) {
+			if (!n->clients[k])
+				continue;
+			client_release(n->clients[k]);
+			waits |= !client_ended(n->clients[k]);
+		}
 	}
 	b->step = BOX_STOPPING;
 	if (waits)
@@ -546,8 +575,11 @@ static void on_work(void *arg)
 	if (b->step == BOX_OPEN) {
 		box_work(b);
 	} else if (b->step == BOX_STOPPING) {
-		for (size_t i = 0; i < b->n_nics; i++)
-			ended &= !b->nics[i]->client || client_ended(b->nics[i]->client);
+		for (size_t i = 0; i < b->n_nics * LEASE_KIND_N_; i++) {
+			const struct client *c = b->nics[i / LEASE_KIND_N_]->clients[i % LEASE_KIND_N_];
+
+			ended &= !c || client_ended(c);
+		}
 		if (ended)
 			timer_start(b->patience, 0);
 	}
@@ -579,7 +611,8 @@ static struct nic *nic_keep(struct box *b, const struct nic_spec *spec, const st
 
 		if (!str_eq(n->name, spec->name))
 			continue;
-		if (was->dhcp != spec->dhcp || was->kind != spec->kind || !str_eq(was->parent, spec->parent))
+		if (was->dhcp != spec->dhcp || was->dhcp6 != spec->dhcp6 || was->kind != spec->kind ||
+		    !str_eq(was->parent, spec->parent))
 			return NULL;
 		/* the last takes its place, in both lists alike: before is thrown away after this */
 		b->nics[i] = b->nics[--b->n_nics];

@@ -121,14 +121,20 @@ static bool resolv_make(const struct box *b, struct buf *ret)
 		label = ret->len > 0;
 	}
 	for (size_t i = 0; i < b->n_nics && !ret->len; i++) {
-		const struct att_lease *l = b->nics[i]->client ? client_lease(b->nics[i]->client) : NULL;
+		bool search = false; /* the first line of it counts */
 
-		if (!l || b->a.nics[i].no_dns || !l->n_dns)
-			continue;
-		if (l->domain[0])
-			buf_printf(ret, "search %s\n", l->domain);
-		for (size_t k = 0; k < l->n_dns; k++)
-			buf_printf(ret, "nameserver %s\n", ip_format(&l->dns[k], text));
+		for (size_t kind = 0; kind < LEASE_KIND_N_ && !b->a.nics[i].no_dns; kind++) {
+			const struct client *c = b->nics[i]->clients[kind];
+			const struct att_lease *l = c ? client_lease(c) : NULL;
+
+			if (!l || !l->n_dns)
+				continue;
+			if (l->domain[0] && !search)
+				buf_printf(ret, "search %s\n", l->domain);
+			search |= l->domain[0] != '\0';
+			for (size_t k = 0; k < l->n_dns; k++)
+				buf_printf(ret, "nameserver %s\n", ip_format(&l->dns[k], text));
+		}
 	}
 	return label;
 }
@@ -196,8 +202,9 @@ void box_state(const struct box *b, struct attach_state *ret)
 		memcpy(to->addresses, n->addresses, sizeof(to->addresses));
 		to->n_addresses = n->n_addresses;
 		memcpy(to->gateways, n->gateways, sizeof(to->gateways));
-		if (n->client)
-			to->leases[to->n_leases++] = *client_lease(n->client);
+		for (size_t k = 0; k < LEASE_KIND_N_; k++)
+			if (n->clients[k])
+				to->leases[to->n_leases++] = *client_lease(n->clients[k]);
 	}
 }
 

@@ -38,7 +38,7 @@ struct nic {
 	struct prefix addresses[LIMIT_NIC_ADDRESSES];
 	size_t n_addresses;
 	struct ip gateways[2];
-	struct client *client; /* NULL: none is wanted */
+	struct client *clients[LEASE_KIND_N_]; /* NULL: none is wanted */
 };
 
 /* One question to the broker, that outlives who asked */

@@ -17,6 +17,7 @@
 struct client {
 	uv_loop_t *loop;
 	struct broker *broker;
+	enum lease_kind kind;
 	loop_fn *changed;
 	void *arg;
 	struct broker_ns ns;
@@ -60,7 +61,7 @@ static void client_stop(struct client *c, bool release)
 
 static void lease_drop(struct client *c, const char *why)
 {
-	c->lease = (struct att_lease){.kind = LEASE_DHCP};
+	c->lease = (struct att_lease){.kind = c->kind};
 	str_copy(c->lease.why, why);
 	timer_stop(c->expiry);
 	c->changed(c->arg);
@@ -105,7 +106,7 @@ static void client_said(struct client *c, const void *data, size_t len)
 	bool fresh = c->fresh;
 
 	c->fresh = false;
-	switch (lease_parse(data, len, &l, &err)) {
+	switch (lease_parse(c->kind, data, len, &l, &err)) {
 	case LEASE_BOUND:
 		l.since = wall_now();
 		c->lease = l;
@@ -208,10 +209,10 @@ static void client_call(struct client *c)
 	autobuf struct buf text = {0};
 	autoclose int fd = -1;
 
-	buf_printf(&text, "client_id=%s\n", c->client_id);
+	buf_printf(&text, "%s=%s\n", c->kind == LEASE_DHCP6 ? "duid" : "client_id", c->client_id);
 	if (c->hostname[0])
 		buf_printf(&text, "hostname=%s\n", c->hostname);
-	if (c->wish[0])
+	if (c->wish[0] && c->kind == LEASE_DHCP) /* a server knows the address of a DUID */
 		buf_printf(&text, "request=%s\n", c->wish);
 	fd = memfd_create("dhcp", MFD_CLOEXEC);
 	if (fd < 0 || write(fd, text.data, text.len) != (ssize_t)text.len) {
@@ -231,12 +232,13 @@ static void on_retry(void *arg)
 		client_call(c);
 }
 
-struct client *client_new(uv_loop_t *loop, struct broker *broker, loop_fn *changed, void *arg)
+struct client *client_new(uv_loop_t *loop, struct broker *broker, enum lease_kind kind, loop_fn *changed, void *arg)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
 	c->loop = loop;
 	c->broker = broker;
+	c->kind = c->lease.kind = kind;
 	c->changed = changed;
 	c->arg = arg;
 	c->fd = -1;

@@ -12,7 +12,7 @@
 struct client;
 
 /** client_new() - @changed: the lease changed, or its why */
-struct client *client_new(uv_loop_t *loop, struct broker *broker, loop_fn *changed, void *arg);
+struct client *client_new(uv_loop_t *loop, struct broker *broker, enum lease_kind kind, loop_fn *changed, void *arg);
 /** client_free() - @release: tell the server too; from then on nothing is called */
 void client_free(struct client *c, bool release);
 
@@ -20,6 +20,7 @@ void client_free(struct client *c, bool release);
  * client_start() - Once the NIC is up; does nothing when it runs
  * @ns, @nic:  where
  * @hostname:  "" for none
+ * @client_id: want_client_id() of the kind
  */
 void client_start(struct client *c, const struct broker_ns *ns, const char *nic, const char *hostname,
 		  const char *client_id);

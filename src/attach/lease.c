@@ -4,7 +4,7 @@
  */
 #include "attach/lease.h"
 
-#define PAIRS 16
+#define PAIRS 24
 
 struct pairs {
 	const char *name[PAIRS], *value[PAIRS];
@@ -38,6 +38,12 @@ static bool host_address(const struct ip *ip)
 {
 	return ip->family == AF_INET && !ip_is_unspecified(ip) && !ip_is_multicast(ip) && !ip_is_loopback(ip) &&
 	       ip->b[0] != 0 && ip->b[0] < 240;
+}
+
+static bool host_address6(const struct ip *ip)
+{
+	return ip->family == AF_INET6 && !ip_is_unspecified(ip) && !ip_is_multicast(ip) && !ip_is_loopback(ip) &&
+	       !ip_is_link_local(ip);
 }
 
 PRINTF(2, 3)
@@ -126,9 +132,8 @@ static void routes_parse(const struct pairs *p, struct att_lease *l)
 		l->gateway = (struct ip){0};
 }
 
-static void dns_parse(const struct pairs *p, struct att_lease *l)
+static void dns_parse(const char *s, const char *domain, struct att_lease *l)
 {
-	const char *s = get(p, "dns"), *domain = get(p, "domain");
 	char text[64];
 
 	while (*word(&s, text) && l->n_dns < LIMIT_DNS) {
@@ -147,6 +152,13 @@ static void dns_parse(const struct pairs *p, struct att_lease *l)
 		skipped(l, "a domain that is none");
 }
 
+static void seconds_take(uint64_t n, struct att_lease *l)
+{
+	if (n < LEASE_SECONDS_MIN)
+		skipped(l, "a lease of %u seconds", (unsigned)n);
+	l->seconds = n < LEASE_SECONDS_MIN ? LEASE_SECONDS_MIN : (uint32_t)n;
+}
+
 static int bound_parse(const struct pairs *p, struct att_lease *ret, struct err *err)
 {
 	struct att_lease l = {.kind = LEASE_DHCP};
@@ -159,13 +171,10 @@ static int bound_parse(const struct pairs *p, struct att_lease *ret, struct err 
 		l.server = (struct ip){0};
 	gateway_parse(p, &l);
 	routes_parse(p, &l);
-	dns_parse(p, &l);
+	dns_parse(get(p, "dns"), get(p, "domain"), &l);
 	l.seconds = UINT32_MAX; /* as of BOOTP: for ever */
-	if (parse_u64(get(p, "lease"), 0, UINT32_MAX, &n) == 0) {
-		if (n < LEASE_SECONDS_MIN)
-			skipped(&l, "a lease of %u seconds", (unsigned)n);
-		l.seconds = n < LEASE_SECONDS_MIN ? LEASE_SECONDS_MIN : (uint32_t)n;
-	}
+	if (parse_u64(get(p, "lease"), 0, UINT32_MAX, &n) == 0)
+		seconds_take(n, &l);
 	if (parse_u64(get(p, "mtu"), 576, 65535, &n) == 0)
 		l.mtu = (uint32_t)n;
 	else if (*get(p, "mtu"))
@@ -174,8 +183,52 @@ static int bound_parse(const struct pairs *p, struct att_lease *ret, struct err 
 	return 0;
 }
 
-int lease_parse(const void *data, size_t len, struct att_lease *ret, struct err *err)
+/* Only the address: prefix and default route of IPv6 come by router advertisement */
+static int bound6_parse(const struct pairs *p, struct att_lease *ret, struct err *err)
 {
+	static const char *const names[][2] = {{"new_dhcp6_ia_na1_ia_addr1", "new_dhcp6_ia_na1_ia_addr1_vltime"},
+					       {"new_dhcp6_ia_na1_ia_addr2", "new_dhcp6_ia_na1_ia_addr2_vltime"},
+					       {"new_dhcp6_ia_na1_ia_addr3", "new_dhcp6_ia_na1_ia_addr3_vltime"}};
+	const char *domains = get(p, "new_dhcp6_domain_search");
+	struct att_lease l = {.kind = LEASE_DHCP6};
+	char domain[64];
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && ip_is_none(&l.address.ip); i++) {
+		struct ip ip;
+
+		/* one with no time left is one that the server takes back */
+		if (ip_parse(get(p, names[i][0]), &ip) == 0 && host_address6(&ip) &&
+		    parse_u64(get(p, names[i][1]), 1, UINT32_MAX, &n) == 0)
+			l.address = (struct prefix){.ip = ip, .len = 128};
+	}
+	if (ip_is_none(&l.address.ip))
+		return err_set(err, -EINVAL, "the server gave no address of IPv6 that a host can have");
+	seconds_take(n, &l);
+	dns_parse(get(p, "new_dhcp6_name_servers"), word(&domains, domain), &l);
+	*ret = l;
+	return 0;
+}
+
+static enum lease_event event_of(enum lease_kind kind, const char *event)
+{
+	if (kind == LEASE_DHCP6)
+		return str_eq(event, "BOUND6") || str_eq(event, "RENEW6") || str_eq(event, "REBIND6") ||
+				       str_eq(event, "REBOOT6")
+			       ? LEASE_BOUND
+			       : LEASE_OTHER;
+	if (str_eq(event, "bound") || str_eq(event, "renew"))
+		return LEASE_BOUND;
+	if (str_eq(event, "deconfig"))
+		return LEASE_DECONFIG;
+	if (str_eq(event, "nak"))
+		return LEASE_NAK;
+	return str_eq(event, "leasefail") ? LEASE_FAIL : LEASE_OTHER;
+}
+
+int lease_parse(enum lease_kind kind, const void *data, size_t len, struct att_lease *ret, struct err *err)
+{
+	enum lease_event what;
 	const char *text = data, *end = text + len;
 	struct pairs p = {.n = 0};
 	const char *event = text;
@@ -190,14 +243,11 @@ int lease_parse(const void *data, size_t len, struct att_lease *ret, struct err 
 		p.name[p.n] = s;
 		p.value[p.n++] = eq + 1;
 	}
-	if (str_eq(event, "bound") || str_eq(event, "renew")) {
-		int rc = bound_parse(&p, ret, err);
+	what = event_of(kind, event);
+	if (what == LEASE_BOUND) {
+		int rc = kind == LEASE_DHCP6 ? bound6_parse(&p, ret, err) : bound_parse(&p, ret, err);
 
 		return rc < 0 ? rc : LEASE_BOUND;
 	}
-	if (str_eq(event, "deconfig"))
-		return LEASE_DECONFIG;
-	if (str_eq(event, "nak"))
-		return LEASE_NAK;
-	return str_eq(event, "leasefail") ? LEASE_FAIL : LEASE_OTHER;
+	return (int)what;
 }

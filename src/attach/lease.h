@@ -3,8 +3,10 @@
  * What a DHCP client found out: the handler's message, parsed. It holds what a server on somebody's LAN said, so that
  * everything in it is bounded and judged, and what is senseless is left out, with the reason. Pure.
  *
- * A message is the event ("bound", "renew", "deconfig", "nak", "leasefail"), a NUL, then NAME=VALUE pairs of udhcpc's
- * environment, each ended by a NUL.
+ * A message is the event ("bound", "renew", "deconfig", "nak", "leasefail" of udhcpc; "BOUND6", "RENEW6", "REBIND6",
+ * "REBOOT6" of dhcpcd), a NUL, then NAME=VALUE pairs of the client's environment, each ended by a NUL. dhcpcd's
+ * "EXPIRE6" is LEASE_OTHER: it says that also when only the link was down for a moment, and a lease lasts until its
+ * time is over.
  */
 #ifndef ATTACH_LEASE_H
 #define ATTACH_LEASE_H
@@ -17,10 +19,11 @@ enum lease_event { LEASE_BOUND, LEASE_DECONFIG, LEASE_NAK, LEASE_FAIL, LEASE_OTH
 
 /**
  * lease_parse()
+ * @kind: of the client that says it
  * @ret: filled for LEASE_BOUND (which "renew" is too), but @since; its why says what was not taken
  *
  * Return: the event; LEASE_OTHER: nothing that we know; -EINVAL: not a message, or a lease that cannot be used
  */
-int lease_parse(const void *data, size_t len, struct att_lease *ret, struct err *err) MUST_USE;
+int lease_parse(enum lease_kind kind, const void *data, size_t len, struct att_lease *ret, struct err *err) MUST_USE;
 
 #endif

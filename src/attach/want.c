@@ -73,13 +73,15 @@ static void default_add(struct want *w, const struct ip *via, uint32_t metric)
 
 static int sysctl_of(const struct nic_spec *s)
 {
-	bool ipv6 = s->slaac;
+	bool ipv6 = s->slaac || s->dhcp6;
 
 	for (size_t i = 0; i < s->n_addresses; i++)
 		ipv6 |= s->addresses[i].ip.family == AF_INET6;
 	if (!ipv6)
 		return BROKER_NIC_NO_IPV6;
-	return s->slaac ? BROKER_NIC_RA | BROKER_NIC_AUTOCONF : 0;
+	if (s->slaac)
+		return BROKER_NIC_RA | BROKER_NIC_AUTOCONF;
+	return s->dhcp6 ? BROKER_NIC_RA : 0; /* DHCPv6 gives neither the default route nor the prefix */
 }
 
 static void lease_add(struct want *w, const struct att_lease *l, uint32_t metric)
@@ -105,12 +107,18 @@ static void owner_print(const char *host_id, const struct inv_attach *a, char *r
 	snprintf(ret, size, "%s/%s", host_id, a->owner);
 }
 
-void want_client_id(const char *host_id, const struct inv_attach *a, const char *nic, char ret[static 129])
+void want_client_id(const char *host_id, const struct inv_attach *a, const char *nic, enum lease_kind kind,
+		    char ret[static 129])
 {
 	char owner[sizeof(a->owner) + 64];
 	uint64_t h;
 
 	owner_print(host_id, a, owner, sizeof(owner));
+	if (kind == LEASE_DHCP6) { /* type 4, a UUID (RFC 6355): of the container, its NICs have their MACs */
+		snprintf(ret, 129, "0004%016llx%016llx", (unsigned long long)hash64(owner, strlen(owner) + 1, 4),
+			 (unsigned long long)hash64(owner, strlen(owner) + 1, 5));
+		return;
+	}
 	h = hash64(nic, strlen(nic) + 1, hash64(owner, strlen(owner) + 1, 3));
 	/* type 0: no hardware address, but whatever we like (RFC 2132, 9.14); "docker-router" */
 	snprintf(ret, 129, "00646f636b65722d726f75746572%016llx", (unsigned long long)h);
@@ -135,7 +143,7 @@ void want_make(const char *host_id, const struct inv_attach *a, size_t index, co
 	/* a bridge takes the lowest MAC of its ports for its own, and its peers must not see that change */
 	ret->host_mac = nic_mac(a->container.id, s->name);
 	ret->host_mac.b[0] = 0xfe;
-	ret->alone = !s->dhcp && !s->slaac && !s->n_addresses;
+	ret->alone = !s->dhcp && !s->dhcp6 && !s->slaac && !s->n_addresses;
 	ret->sysctl = sysctl_of(s);
 	for (size_t i = 0; i < s->n_addresses; i++)
 		address_add(ret, &s->addresses[i], false);

@@ -44,8 +44,9 @@ void want_host_name(const char *container_id, const char *nic, char ret[static N
 void want_make(const char *host_id, const struct inv_attach *a, size_t index, const struct att_lease *leases,
 	       struct want *ret);
 
-/** want_client_id() - For a DHCP server, in hex: stays when the container is made anew */
-void want_client_id(const char *host_id, const struct inv_attach *a, const char *nic, char ret[static 129]);
+/** want_client_id() - For a DHCP server, in hex: stays when the container is made anew; for DHCPv6 a DUID */
+void want_client_id(const char *host_id, const struct inv_attach *a, const char *nic, enum lease_kind kind,
+		    char ret[static 129]);
 
 /** want_shim_name() - Of the host's macvlan on @parent, by which it reaches containers there */
 void want_shim_name(const char *parent, char ret[static NIC_NAME]);

@@ -17,7 +17,6 @@
 
 #define CHILD_OUTPUT_BYTES (64u << 10)
 #define CHILD_PASS_MAX	   16
-#define CHILD_PATH_MAX	   512
 #define CHILD_FD_HIGH	   64 /* above all that a child is given */
 
 struct child {
@@ -113,7 +112,7 @@ static __attribute__((noinline)) pid_t child_vfork(const struct child_start *s)
 
 /* --- in the parent --- */
 
-static int child_find(const char *name, char ret[static CHILD_PATH_MAX])
+int child_find(const char *name, char ret[static CHILD_PATH_MAX])
 {
 	static const char usual[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	const char *path = getenv("PATH");

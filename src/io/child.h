@@ -41,6 +41,9 @@ struct child_spec {
 	int flags;
 };
 
+#define CHILD_PATH_MAX 512
+/** child_find() - The program that child_spawn() would take. Return: 0, -ENOENT */
+int child_find(const char *name, char ret[static CHILD_PATH_MAX]) MUST_USE;
 /** child_spawn() - @fn is called once from the loop when it has ended and its pipes are drained; then it is freed */
 int child_spawn(uv_loop_t *loop, const struct child_spec *spec, child_fn *fn, void *arg, struct child **ret,
 		struct err *err) MUST_USE;

@@ -25,7 +25,7 @@ struct dhcp_children {
 	struct dhcp_child *first;
 	size_t n;
 	int next_id;
-	char handler[320];
+	char handler[320], launcher6[320];
 };
 
 /* --- arguments --- */
@@ -37,6 +37,7 @@ static bool hostname_ok(const char *s)
 	return n > 0 && n < 64 && s[0] != '-' && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
 }
 
+/* In hex */
 static bool client_id_ok(const char *s)
 {
 	size_t n = strlen(s);
@@ -54,6 +55,8 @@ static int line_take(const char *line, struct dhcp_args *a, struct err *err)
 		return str_copy(a->hostname, value), 0;
 	if (len == strlen("client_id") && strncmp(line, "client_id", len) == 0 && client_id_ok(value))
 		return str_copy(a->client_id, value), 0;
+	if (len == strlen("duid") && strncmp(line, "duid", len) == 0 && client_id_ok(value))
+		return str_copy(a->duid, value), 0;
 	if (len == strlen("request") && strncmp(line, "request", len) == 0 && ip_parse(value, &ip) == 0 &&
 	    ip.family == AF_INET && strlen(value) < sizeof(a->request))
 		return str_copy(a->request, value), 0;
@@ -99,10 +102,13 @@ struct dhcp_children *dhcp_children_new(uv_loop_t *loop)
 	slash = strrchr(self, '/');
 	if (slash)
 		*slash = '\0';
-	/* beside us where it is installed, in its own folder in the build tree */
+	/* beside us where they are installed, in their own folder in the build tree */
 	str_print(d->handler, "%s/" DHCP_HANDLER, self);
 	if (access(d->handler, X_OK) < 0)
 		str_print(d->handler, "%s/../attach/" DHCP_HANDLER, self);
+	str_print(d->launcher6, "%s/" DHCP_LAUNCHER6, self);
+	if (access(d->launcher6, X_OK) < 0)
+		str_print(d->launcher6, "%s/../attach/" DHCP_LAUNCHER6, self);
 	return d;
 }
 
@@ -145,23 +151,99 @@ void dhcp_children_free(struct dhcp_children *d)
 	free(d);
 }
 
+/* What a client is started with, and what that points to */
+struct command {
+	const char *argv[32];
+	char hostname[80], client_id[160], program[CHILD_PATH_MAX];
+};
+
+static void command_v4(const struct dhcp_children *d, const char *iface, const struct dhcp_args *args,
+		       struct command *ret)
+{
+	static const char *const fixed[] = {"-f", "-R", "-t",		"3",  "-T", "2", "-A",
+					    "5",  "-O", "staticroutes", "-O", "mtu"};
+	const char **argv = ret->argv;
+	int n = 0;
+
+	argv[n++] = "udhcpc";
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		argv[n++] = fixed[i];
+	argv[n++] = "-i";
+	argv[n++] = iface;
+	argv[n++] = "-s";
+	argv[n++] = d->handler;
+	if (args->hostname[0]) {
+		str_print(ret->hostname, "hostname:%s", args->hostname);
+		argv[n++] = "-x";
+		argv[n++] = ret->hostname;
+	}
+	if (args->client_id[0]) {
+		str_print(ret->client_id, "0x3d:%s", args->client_id);
+		argv[n++] = "-C";
+		argv[n++] = "-x";
+		argv[n++] = ret->client_id;
+	}
+	if (args->request[0]) {
+		argv[n++] = "-r";
+		argv[n++] = args->request;
+	}
+	argv[n] = NULL;
+}
+
+static int command_v6(const struct dhcp_children *d, const char *iface, const struct dhcp_args *args,
+		      struct command *ret, struct err *err)
+{
+	int rc = child_find("dhcpcd", ret->program), n = 0;
+
+	if (rc < 0)
+		return err_set(err, rc, "dhcp6: there is no dhcpcd here (Debian: dhcpcd-base)");
+	if (access(d->launcher6, X_OK) < 0)
+		return err_errno(err, -errno, "dhcp6: %s", d->launcher6);
+	ret->argv[n++] = d->launcher6;
+	ret->argv[n++] = ret->program;
+	ret->argv[n++] = d->handler;
+	ret->argv[n++] = iface;
+	ret->argv[n++] = args->duid;
+	if (args->hostname[0])
+		ret->argv[n++] = args->hostname;
+	ret->argv[n] = NULL;
+	return 0;
+}
+
+static int client_spawn(struct dhcp_child *c, struct child_spec *spec, struct command *cmd, struct err *err)
+{
+	int rc;
+
+	spec->argv = cmd->argv;
+	rc = child_spawn(c->all->loop, spec, on_ended, c, &c->child, err);
+	if (rc != -ENOENT)
+		return rc;
+	/* one program with busybox where it is no link of its own */
+	memmove(cmd->argv + 1, cmd->argv, sizeof(cmd->argv) - sizeof(cmd->argv[0]));
+	cmd->argv[0] = "busybox";
+	rc = child_spawn(c->all->loop, spec, on_ended, c, &c->child, err);
+	return rc == -ENOENT ? err_set(err, rc, "dhcp: there is neither udhcpc nor busybox here") : rc;
+}
+
 int dhcp_child_start(struct dhcp_children *d, int ns_fd, const char *iface, const struct dhcp_args *args, int *ret_id,
 		     struct err *err)
 {
-	autoclose int ours = -1, theirs = -1;
-	char hostname[80], client_id[160];
-	const char *argv[32];
-	int pair[2], thrice[3], n = 0, rc;
-	struct child_spec spec = {
-		.argv = argv, .stdin_fd = -1, .ns_fd = ns_fd, .flags = CHILD_PDEATHKILL | CHILD_QUIET};
 	static const char *const env[] = {"LC_ALL=C", NULL};
-	static const char *const fixed[] = {"-f", "-R", "-t",		"3",  "-T", "2", "-A",
-					    "5",  "-O", "staticroutes", "-O", "mtu"};
+	autoclose int ours = -1, theirs = -1;
+	struct command cmd;
+	int pair[2], thrice[3], rc = 0;
+	struct child_spec spec = {.env = env, .stdin_fd = -1, .ns_fd = ns_fd, .flags = CHILD_PDEATHKILL | CHILD_QUIET};
 
 	if (d->n >= DHCP_CLIENTS_MAX)
 		return err_set(err, -E2BIG, "dhcp: more than %d clients", DHCP_CLIENTS_MAX);
 	if (access(d->handler, X_OK) < 0)
 		return err_errno(err, -errno, "dhcp: %s", d->handler);
+	if (args->duid[0])
+		rc = command_v6(d, iface, args, &cmd, err);
+	else
+		command_v4(d, iface, args, &cmd);
+	if (rc < 0)
+		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return err_errno(err, -errno, "make a socket pair");
 	ours = pair[0];
@@ -171,42 +253,13 @@ int dhcp_child_start(struct dhcp_children *d, int ns_fd, const char *iface, cons
 		thrice[i] = theirs;
 	spec.pass_fds = thrice;
 	spec.n_pass_fds = ARRAY_LEN(thrice);
-	spec.env = env;
-	argv[n++] = "udhcpc";
-	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-		argv[n++] = fixed[i];
-	argv[n++] = "-i";
-	argv[n++] = iface;
-	argv[n++] = "-s";
-	argv[n++] = d->handler;
-	if (args->hostname[0]) {
-		str_print(hostname, "hostname:%s", args->hostname);
-		argv[n++] = "-x";
-		argv[n++] = hostname;
-	}
-	if (args->client_id[0]) {
-		str_print(client_id, "0x3d:%s", args->client_id);
-		argv[n++] = "-C";
-		argv[n++] = "-x";
-		argv[n++] = client_id;
-	}
-	if (args->request[0]) {
-		argv[n++] = "-r";
-		argv[n++] = args->request;
-	}
-	argv[n] = NULL;
 
 	struct dhcp_child *c = xcalloc(1, sizeof(*c));
 	c->all = d;
-	rc = child_spawn(d->loop, &spec, on_ended, c, &c->child, err);
-	if (rc == -ENOENT) { /* one program with busybox where it is no link of its own */
-		memmove(argv + 1, argv, ((size_t)n + 1) * sizeof(*argv));
-		argv[0] = "busybox";
-		rc = child_spawn(d->loop, &spec, on_ended, c, &c->child, err);
-	}
+	rc = client_spawn(c, &spec, &cmd, err);
 	if (rc < 0) {
 		free(c);
-		return rc == -ENOENT ? err_set(err, rc, "dhcp: there is neither udhcpc nor busybox here") : rc;
+		return rc;
 	}
 	c->patience = timer_new(d->loop, "dhcp client", on_patience, c);
 	c->id = d->next_id;
@@ -226,7 +279,8 @@ void dhcp_child_stop(struct dhcp_children *d, int id, bool release)
 		c = c->next;
 	if (!c)
 		return;
-	/* At SIGTERM it gives the lease back (-R): the lease of a container that lives on outlasts the client */
+	/* At SIGTERM it gives the lease back (-R, release): the lease of a container that lives on outlasts the client
+	 */
 	child_signal(c->child, release ? SIGTERM : SIGKILL);
 	timer_start(c->patience, KILL_US);
 }

@@ -8,7 +8,7 @@
 
 const char *const nic_state_names[] = {"waiting", "ready", "failed", "refused"};
 static_assert(ARRAY_LEN(nic_state_names) == NIC_STATE_N_, "one name per state");
-const char *const lease_kind_names[] = {"dhcp"};
+const char *const lease_kind_names[] = {"dhcp", "dhcp6"};
 static_assert(ARRAY_LEN(lease_kind_names) == LEASE_KIND_N_, "one name per kind");
 
 void attach_state_done(struct attach_state *s)

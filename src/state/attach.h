@@ -31,8 +31,8 @@ enum nic_state {
 };
 extern const char *const nic_state_names[NIC_STATE_N_]; /* "waiting", "ready", "failed", "refused" */
 
-enum lease_kind { LEASE_DHCP, LEASE_KIND_N_ };
-extern const char *const lease_kind_names[LEASE_KIND_N_]; /* "dhcp" */
+enum lease_kind { LEASE_DHCP, LEASE_DHCP6, LEASE_KIND_N_ };
+extern const char *const lease_kind_names[LEASE_KIND_N_]; /* "dhcp", "dhcp6" */
 
 /** struct att_lease - What a server gave; address none: nothing yet */
 struct att_lease {

@@ -129,18 +129,20 @@ static bool address_usable(const struct prefix *p)
 
 static int set_address(struct nic_spec *nic, const char *value, struct err *err)
 {
-	static const char allowed[] = "is not allowed; dhcp, slaac and addresses with their length, such as "
+	static const char allowed[] = "is not allowed; dhcp, dhcp6, slaac and addresses with their length, such as "
 				      "192.0.2.5/24, are";
 	struct nic_spec n = *nic;
 	char word[WORD_BYTES];
 
-	n.dhcp = n.slaac = false;
+	n.dhcp = n.dhcp6 = n.slaac = false;
 	n.n_addresses = 0;
 	while (word_next(&value, ", \t", word, sizeof(word))) {
 		struct prefix p;
 
 		if (str_eq(word, "dhcp")) {
 			n.dhcp = true;
+		} else if (str_eq(word, "dhcp6")) {
+			n.dhcp6 = true;
 		} else if (str_eq(word, "slaac")) {
 			n.slaac = true;
 		} else if (!strchr(word, '/') || prefix_parse(word, &p) < 0 || !address_usable(&p)) {
@@ -151,7 +153,7 @@ static int set_address(struct nic_spec *nic, const char *value, struct err *err)
 			n.addresses[n.n_addresses++] = p;
 		}
 	}
-	if (*value || (!n.dhcp && !n.slaac && !n.n_addresses))
+	if (*value || (!n.dhcp && !n.dhcp6 && !n.slaac && !n.n_addresses))
 		return refuse(err, value, "%s", allowed);
 	*nic = n;
 	return 0;
@@ -333,7 +335,7 @@ static bool has_family(const struct nic_spec *nic, uint8_t family)
 	for (size_t i = 0; i < nic->n_addresses; i++)
 		if (nic->addresses[i].ip.family == family)
 			return true;
-	return family == AF_INET ? nic->dhcp : nic->slaac;
+	return family == AF_INET ? nic->dhcp : nic->dhcp6 || nic->slaac;
 }
 
 int nic_check(const struct nic_spec *nic, struct err *err)
@@ -419,7 +421,7 @@ json_t *nic_to_json(const struct nic_spec *nic)
 	json_put_str(o, "parent", nic->parent);
 	json_put_str(o, "name", nic->name);
 	json_put_str(o, "kind", nic_kind_names[nic->kind]);
-	buf_printf(&b, "%s%s", nic->dhcp ? "dhcp," : "", nic->slaac ? "slaac," : "");
+	buf_printf(&b, "%s%s%s", nic->dhcp ? "dhcp," : "", nic->dhcp6 ? "dhcp6," : "", nic->slaac ? "slaac," : "");
 	for (size_t i = 0; i < nic->n_addresses; i++)
 		buf_printf(&b, "%s,", prefix_format(&nic->addresses[i], text));
 	if (b.len)

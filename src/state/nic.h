@@ -5,7 +5,7 @@
  *
  *	docker-router.attach: "br-lan:eth1 br-guest:eth2"
  *	docker-router.attach.eth1.kind: veth | macvlan | macvlan-private | physical
- *	docker-router.attach.eth1.address: "dhcp", "slaac", addresses with their length; several with commas
+ *	docker-router.attach.eth1.address: "dhcp", "dhcp6", "slaac", addresses with their length; several with commas
  *	docker-router.attach.eth1.gateway / .mac / .mtu / .routes / .dns / .metric / .isolated / .shim
  *
  * A route is "10.0.0.0/8 via 192.0.2.1", or a prefix alone, which is then on the link.
@@ -33,7 +33,7 @@ struct nic_spec {
 	char parent[NIC_NAME]; /* bridge (veth), or interface (the others), of the host */
 	char name[NIC_NAME];   /* in the container */
 	enum nic_kind kind;
-	bool dhcp, slaac;
+	bool dhcp, dhcp6, slaac;
 	struct prefix addresses[LIMIT_NIC_ADDRESSES]; /* host bits kept */
 	size_t n_addresses;
 	struct ip gateways[2]; /* of IPv4, of IPv6; or none */

@@ -21,7 +21,7 @@ static int parse(const char *text, struct att_lease *ret, struct err *err)
 		if (copy[i] == '|')
 			copy[i] = '\0';
 	*ret = (struct att_lease){0};
-	return lease_parse(copy, len, ret, err);
+	return lease_parse(strstr(text, "6|") ? LEASE_DHCP6 : LEASE_DHCP, copy, len, ret, err);
 }
 
 static struct att_lease bound(const char *more)
@@ -132,13 +132,49 @@ static void test_nonsense(void **state)
 	assert_int_equal(l.n_dns, LIMIT_DNS);
 }
 
+#define ADDR "new_dhcp6_ia_na1_ia_addr"
+
+static void test_dhcp6(void **state)
+{
+	struct att_lease l;
+
+	assert_int_equal(parse("BOUND6|" ADDR "1=2001:db8:6::5|" ADDR
+			       "1_vltime=3600|new_dhcp6_name_servers=2001:db8:6::53 "
+			       "2001:db8:6::54|new_dhcp6_domain_search=lan.example other.example|",
+			       &l, NULL),
+			 LEASE_BOUND);
+	assert_int_equal(l.kind, LEASE_DHCP6);
+	assert_int_equal(l.address.len, 128);
+	assert_int_equal(l.address.ip.b[15], 5);
+	assert_int_equal(l.seconds, 3600);
+	assert_int_equal(l.n_dns, 2);
+	assert_string_equal(l.domain, "lan.example");
+	assert_string_equal(l.why, "");
+	/* the first is taken back */
+	assert_int_equal(parse("RENEW6|" ADDR "1=2001:db8:6::5|" ADDR "1_vltime=0|" ADDR "2=2001:db8:6::6|" ADDR
+			       "2_vltime=20|new_dhcp6_name_servers=fe80::1 x|new_dhcp6_domain_search=$(reboot)|",
+			       &l, NULL),
+			 LEASE_BOUND);
+	assert_int_equal(l.address.ip.b[15], 6);
+	assert_int_equal(l.seconds, LEASE_SECONDS_MIN);
+	assert_int_equal(l.n_dns, 1);
+	assert_string_equal(l.domain, "");
+	assert_non_null(strstr(l.why, "lease of 20 seconds"));
+	assert_int_equal(parse("EXPIRE6|", &l, NULL), LEASE_OTHER);
+	assert_int_equal(parse("RELEASE6|", &l, NULL), LEASE_OTHER);
+	refused("BOUND6|", "no address of IPv6");
+	refused("BOUND6|" ADDR "1=2001:db8:6::5|", "no address of IPv6");
+	refused("BOUND6|" ADDR "1=192.0.2.5|" ADDR "1_vltime=60|", "no address of IPv6");
+	refused("BOUND6|" ADDR "1=fe80::5|" ADDR "1_vltime=60|", "no address of IPv6");
+	refused("BOUND6|" ADDR "1=ff02::1|" ADDR "1_vltime=60|", "no address of IPv6");
+	refused("BOUND6|" ADDR "1=::|" ADDR "1_vltime=60|", "no address of IPv6");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_events),
-		cmocka_unit_test(test_unusable),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_good),	 cmocka_unit_test(test_events), cmocka_unit_test(test_unusable),
+		cmocka_unit_test(test_nonsense), cmocka_unit_test(test_dhcp6),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

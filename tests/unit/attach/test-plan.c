@@ -273,9 +273,20 @@ static void test_wants(void **state)
 	want_make(HOST_ID, &t->a, 0, t->leases, &other);
 	assert_int_equal(mac_cmp(&t->w.mac, &other.mac), 0);
 	assert_string_not_equal(t->w.host, other.host);
-	want_client_id(HOST_ID, &t->a, "eth1", id);
-	want_client_id(HOST_ID, &t->a, "eth1", again);
+	want_client_id(HOST_ID, &t->a, "eth1", LEASE_DHCP, id);
+	want_client_id(HOST_ID, &t->a, "eth1", LEASE_DHCP, again);
 	assert_string_equal(id, again);
+	/* a DUID is the container's, whichever NIC asks */
+	want_client_id(HOST_ID, &t->a, "eth1", LEASE_DHCP6, id);
+	want_client_id(HOST_ID, &t->a, "eth2", LEASE_DHCP6, again);
+	assert_string_equal(id, again);
+	assert_int_equal(strlen(id), 36);
+	assert_memory_equal(id, "0004", 4);
+	setting(t, "address", "dhcp6");
+	want_make(HOST_ID, &t->a, 0, t->leases, &t->w);
+	assert_int_equal(t->w.sysctl, BROKER_NIC_RA); /* routes, but no address of its own making */
+	assert_false(t->w.alone);
+	setting(t, "address", "dhcp,slaac,192.0.2.5/24");
 	/* a gateway that is no neighbour is reached as if it were: somebody says so by hand */
 	setting(t, "gateway", "203.0.113.1");
 	want_make(HOST_ID, &t->a, 0, t->leases, &t->w);

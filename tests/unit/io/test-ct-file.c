@@ -150,6 +150,10 @@ static void test_dhcp_args(void **state)
 	assert_int_equal(args("hostname=a b\n", &a), -EINVAL);
 	assert_int_equal(args("hostname=$(reboot)\n", &a), -EINVAL);
 	assert_int_equal(args("hostname=Web\n", &a), -EINVAL);
+	assert_int_equal(args("duid=0004aabb\n", &a), 0);
+	assert_string_equal(a.duid, "0004aabb");
+	assert_int_equal(args("duid=0004aab\n", &a), -EINVAL);
+	assert_int_equal(args("duid=00\nia_na 1\n", &a), -EINVAL);
 	assert_int_equal(args("client_id=0\n", &a), -EINVAL);
 	assert_int_equal(args("client_id=zz\n", &a), -EINVAL);
 	assert_int_equal(args("request=2001:db8::1\n", &a), -EINVAL);

@@ -163,7 +163,7 @@ static void test_together(void **state)
 static void test_round_trip(void **state)
 {
 	static const char *const settings[][2] = {{"kind", "macvlan"},
-						  {"address", "dhcp,slaac,192.0.2.5/24,2001:db8::5/64"},
+						  {"address", "dhcp,dhcp6,slaac,192.0.2.5/24,2001:db8::5/64"},
 						  {"gateway", "192.0.2.1,2001:db8::1"},
 						  {"mac", "02:00:00:00:00:01"},
 						  {"mtu", "1400"},
