@@ -60,7 +60,7 @@ test: build ## the tests that need neither root nor Docker: unit tests, and the 
 sim: build ## gossip: all 1,000 schedules of faults, up to 5,000 nodes (an hour or more); one: build/tests/sim/sim --seed N --nodes N --trace
 	@$(BUILD)/tests/sim/sim --full
 
-vm: build ## WireGuard of a real kernel, in an emulated machine (a minute; downloads that kernel once)
+vm: build ## WireGuard of a real kernel, in an emulated machine (a minute or two; downloads that kernel once)
 	@packaging/packages.sh vm
 	@DOCKER_ROUTER=$(abspath $(BUILD))/docker-router tests/vm/wireguard.sh
 

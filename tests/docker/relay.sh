@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4
+# more: debian-v6
 # timeout: 300
 # alone: lost packets are counted
 #
@@ -9,7 +10,7 @@
 # routers may die meanwhile; peers and status tell of it. A NAT that changes its address is followed. When the way between the
 # two opens, they use it.
 #
-#	h1 198.51.100.10 - n1 (NAT) 192.0.2.11 --+-- 192.0.2.3 relay
+#	h1 198.51.100.10 - n1 (NAT) 192.0.2.11 --+-- 192.0.2.3 relay	IPv6: 2001:db8::, 2001:db8:1::, 2001:db8:2::
 #	h2 203.0.113.10  - n2 (NAT) 192.0.2.12 --+
 . "$(dirname "$0")/faults/common.sh"
 
@@ -18,27 +19,38 @@ command -v wireguard-go >/dev/null || skip "there is no wireguard-go"
 command -v etcd >/dev/null || skip "there is no etcd"
 
 (umask 077 && "$DOCKER_ROUTER" keygen >"$FILES/cluster.key")
-settings="ENCRYPTION=wireguard CLUSTER_KEY_FILE=$FILES/cluster.key DISCOVERY_MODE=etcd ETCD_ENDPOINTS=http://192.0.2.3:2379"
+w=192.0.2. a=198.51.100. b=203.0.113. len=24 ip=ip mtu=1370 nodad=""
+url() { echo "http://$1:2379"; }
+port_of() { echo "$1:"; }
+if [ $UNDERLAY = v6 ]; then
+	w=2001:db8:: a=2001:db8:1:: b=2001:db8:2:: len=64 ip=ip6 mtu=1350 nodad=nodad
+	url() { echo "http://[$1]:2379"; }
+	port_of() { echo "[$1]:"; }
+fi
+net() { # its addresses begin so
+	[ $UNDERLAY = v6 ] && echo "$1/64" || echo "${1}0/24"
+}
+settings="ENCRYPTION=wireguard CLUSTER_KEY_FILE=$FILES/cluster.key DISCOVERY_MODE=etcd ETCD_ENDPOINTS=$(url ${w}3)"
 cat >"$FILES/topology" <<-END
 	switch sw
 	switch lan1
 	switch lan2
-	node n1 192.0.2.11/24 198.51.100.1/24@lan1
-	node n2 192.0.2.12/24 203.0.113.1/24@lan2
-	host relay 192.0.2.3/24 HOST_IP=192.0.2.3 $settings WIREGUARD_RELAY=on
-	host h1 198.51.100.10/24@lan1 via=198.51.100.1 HOST_IP=198.51.100.10 $settings
-	host h2 203.0.113.10/24@lan2 via=203.0.113.1 HOST_IP=203.0.113.10 $settings
+	node n1 ${w}11/$len ${a}1/$len@lan1
+	node n2 ${w}12/$len ${b}1/$len@lan2
+	host relay ${w}3/$len HOST_IP=${w}3 $settings WIREGUARD_RELAY=on
+	host h1 ${a}10/$len@lan1 via=${a}1 HOST_IP=${a}10 $settings
+	host h2 ${b}10/$len@lan2 via=${b}1 HOST_IP=${b}10 $settings
 END
 ROUTER=0 lab_begin "$FILES/topology"
 for n in n1 n2; do
 	inside $n nft -f - <<-END
-		table ip nat { chain out { type nat hook postrouting priority 100; oifname eth0 masquerade fully-random; }; }
-		table ip guard { chain in { type filter hook forward priority 0; policy accept
+		table $ip nat { chain out { type nat hook postrouting priority 100; oifname eth0 masquerade fully-random; }; }
+		table $ip guard { chain in { type filter hook forward priority 0; policy accept
 			iifname eth0 ct state established,related accept; iifname eth0 drop; }; }
 	END
 done
 proc_start "$FILES/etcd.proc" "$FILES/etcd.log" nsenter --net="$(host_ns relay)" -- etcd --data-dir "$FILES/etcd" --log-level error \
-	--listen-client-urls http://192.0.2.3:2379 --advertise-client-urls http://192.0.2.3:2379
+	--listen-client-urls "$(url ${w}3)" --advertise-client-urls "$(url ${w}3)"
 at_exit proc_end "$FILES/etcd.proc"
 for h in relay h1 h2; do
 	service_of $h router start
@@ -62,7 +74,7 @@ relayed() { [ "$(of_peer h1 h2 relay_name)" = relay ] && [ "$(of_peer h2 h1 rela
 wait_until "a relay is taken at both ends" 90 relayed
 reach_ping h1 one 10.72.0.10
 reach h1 one 10.72.0.20
-reach_full_size h1 one 10.72.0.10 1370
+reach_full_size h1 one 10.72.0.10 $mtu
 must_equal "bytes by TCP" 1000000 "$(in_container h1 one sh -c 'nc -w 5 10.72.0.20 81 </dev/null | wc -c')"
 must_contain "peers of h1" '^ *1000 +two .* relay$' "$(on h1 docker-router peers)"
 must_contain "status of h1" '1 of them by way of a relay' "$(on h1 docker-router status || true)"
@@ -101,27 +113,29 @@ must_equal "the relay" relay "$(of_peer h1 h2 relay_name)"
 
 step "the NAT in front of h1 gets another address, and is followed"
 endpoint() { # OF-WHOM: as the relay's device tells it
-	wg show "$(device relay)" endpoints | grep -c "$1:"
+	wg show "$(device relay)" endpoints | grep -cF "$(port_of "$1")"
 }
-must_equal "the old address" 1 "$(endpoint 192.0.2.11)"
-ip -n "$(ns n1)" addr add 192.0.2.21/24 dev eth0
-ip -n "$(ns n1)" addr del 192.0.2.11/24 dev eth0
-ip -n "$(ns n1)" addr add 192.0.2.21/24 dev eth0 2>/dev/null || true
-moved() { [ "$(endpoint 192.0.2.21)" = 1 ]; }
+must_equal "the old address" 1 "$(endpoint ${w}11)"
+ip -n "$(ns n1)" addr add ${w}21/$len dev eth0 $nodad
+ip -n "$(ns n1)" addr del ${w}11/$len dev eth0
+ip -n "$(ns n1)" addr add ${w}21/$len dev eth0 $nodad 2>/dev/null || true
+moved() { [ "$(endpoint ${w}21)" = 1 ]; }
 wait_until "the relay knows the new address, by a keepalive" 60 moved
 wait_until "one on h1 pings 10.72.0.10" 30 pings h1 one 10.72.0.10
 
 step "the way between the two opens, and they take it"
 for n in n1 n2; do
+	# each try would keep what the NAT made of the one before
+	inside $n sysctl -qw net.netfilter.nf_conntrack_udp_timeout=2
 	inside $n nft -f - <<-END
-		insert rule ip nat out ip daddr { 198.51.100.0/24, 203.0.113.0/24 } accept
-		insert rule ip guard in ip saddr { 198.51.100.0/24, 203.0.113.0/24 } accept
+		insert rule $ip nat out $ip daddr { $(net $a), $(net $b) } accept
+		insert rule $ip guard in $ip saddr { $(net $a), $(net $b) } accept
 	END
 done
-ip -n "$(ns n1)" route add 203.0.113.0/24 via 192.0.2.12
-ip -n "$(ns n2)" route add 198.51.100.0/24 via 192.0.2.21
+ip -n "$(ns n1)" route add "$(net $b)" via ${w}12
+ip -n "$(ns n2)" route add "$(net $a)" via ${w}21
 direct() { [ "$(of_peer h1 h2 relay)" = none ] && [ "$(of_peer h2 h1 relay)" = none ]; }
 flow_start b h1 one 10.72.0.10
 wait_until "both send directly" 90 direct
 flow_must b
-must_contain "endpoint of h2" '^203\.0\.113\.10:' "$(of_peer h1 h2 endpoint)"
+[[ "$(of_peer h1 h2 endpoint)" == "$(port_of ${b}10)"* ]] || fail "the endpoint of h2 is $(of_peer h1 h2 endpoint)"

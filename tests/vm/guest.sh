@@ -2,8 +2,8 @@
 # shellcheck shell=dash disable=SC2086,SC2317 # names of ours have no spaces; functions are called by name
 # SPDX-License-Identifier: Apache-2.0
 #
-# The first process of the virtual machine of wireguard.sh: two hosts, h1 and h2, as namespaces on one cable; in each a bridge with
-# a "container" behind it, and docker-router router, which is fed with state files made here. It says ok or not ok of
+# The first process of the virtual machine of wireguard.sh: two hosts, h1 and h2, as namespaces on one cable, in the end also h3,
+# which relays between them; in each a bridge with a "container" behind it, and docker-router router, which is fed with state files made here. It says ok or not ok of
 # each thing that must hold, "# all is well" when all did, and turns the machine off.
 /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s /bin
@@ -33,7 +33,8 @@ end() { # WORDS
 }
 fail() {
 	echo "not ok $*"
-	for h in h1 h2; do
+	for h in h1 h2 h3; do
+		[ -f /tmp/$h.log ] || continue
 		echo "# log of $h"
 		sed 's/^/#   /' /tmp/$h.log
 		ip netns exec $h nft list ruleset 2>&1 | sed 's/^/#   /'
@@ -83,7 +84,7 @@ host() { # NAME NUMBER
 	END
 }
 router() { # NAME; never by "ip netns exec", whose mounts, our pins among them, go with the process
-	STATE_DIR=/tmp/$1 RUN_DIR=/run/$1 ENCRYPTION=wireguard CLUSTER_KEY_FILE=/tmp/$1.key DATAPATH=leg LEG_SHORTCUT=off LOG_LEVEL=info \
+	STATE_DIR=/tmp/$1 RUN_DIR=/run/$1 ENCRYPTION=wireguard CLUSTER_KEY_FILE=/tmp/$1.key DATAPATH=leg LEG_SHORTCUT=off LOG_LEVEL=info WIREGUARD_RELAY=${relay:-off} \
 		nsenter --net="/run/netns/$1" /prog/docker-router router >>/tmp/$1.log 2>&1 &
 	echo $! >/tmp/$1.pid
 }
@@ -220,4 +221,68 @@ echo "ok nothing was lost by it"
 
 in_wg ip link del dev $device
 wait_until "a device that was deleted comes back, with a handshake by the new key" 40 pings h1 10.72.0.10
+
+# --- a third host, which relays ---
+host h3 3
+sed -i 's/"vni":1000/"vni":2000/' /tmp/h3/inventory.json
+cp /tmp/h1.key /tmp/h3.key
+ip -n h3 addr add 192.0.2.3/32 dev lo
+for n in 1 2; do
+	ip link add dev to3 netns h$n type veth peer name to$n netns h3
+	ip -n h$n link set dev to3 up
+	ip -n h3 link set dev to$n up
+	ip -n h$n route add 192.0.2.3 dev to3 src 192.0.2.$n
+	ip -n h3 route add 192.0.2.$n dev to$n src 192.0.2.3
+done
+relay=on router h3
+wait_until "the relay tells its key" 30 test -s /tmp/h3/wireguard.json
+peer() { # NUMBER: as the others hear of it
+	cat <<-END
+		{"stack_id":"s$1","host_ip":"192.0.2.$1","vxlan_endpoint":"192.0.2.$1:4789","vni":$([ $1 = 3 ] && echo 2000 || echo 1000),
+		"last_seen":"2026-01-01T00:00:00Z","status":"active","subnets":["10.7$1.0.0/24"],"host_id":"$(cat /tmp/h$1/host_id)",
+		"host_name":"h$1","seq":1,"wireguard":$(tr -d '\n' </tmp/h$1/wireguard.json | sed 's/"version": *1,//'),"source":"static"}
+	END
+}
+all_heard() { # what discovery does with all that changes
+	for n in 1 2 3; do
+		others=
+		for m in 1 2 3; do
+			[ $m = $n ] || others="$others${others:+,}$(peer $m)"
+		done
+		cat >/tmp/h$n/new <<-END
+			{"version":1,"last_update":"2026-01-01T00:00:00Z","self":{"host_id":"$(cat /tmp/h$n/host_id)","host_name":"h$n",
+			"host_ip":"192.0.2.$n","vxlan_port":4789,"seq":1,"modes":["static"],"stacks":[]},"peers":[$others],"problems":[]}
+		END
+		cmp -s /tmp/h$n/new /tmp/h$n/discovery.json || mv /tmp/h$n/new /tmp/h$n/discovery.json
+	done
+}
+sessions() {
+	all_heard
+	grep -q '"by"' /tmp/h1/wireguard.json && grep -q '"by"' /tmp/h2/wireguard.json
+}
+# cut off from each other, and without the session that they had, which would count for three minutes
+for n in 1 2; do
+	ip netns exec h$n nft "table netdev cut { chain in { type filter hook ingress device cable$n priority -10; drop; }; }"
+done
+in_wg ip link del dev $device
+nsenter --net=/run/h2/22222222/wireguard ip link del dev drwg22222222
+wait_until "both have a session with the relay" 60 sessions
+relayed() {
+	all_heard
+	pings h1 10.72.0.10
+	grep -q '"relay_name": *"h3"' /tmp/h1/router.json && grep -q '"relay_name": *"h3"' /tmp/h2/router.json
+}
+wait_until "h1 and h2 take the relay" 90 relayed
+wait_until "containers talk by way of it" 20 pings h1 10.72.0.10
+must "full size" pings h1 10.72.0.10 -s 1342
+must "and the other way" pings h2 10.71.0.10
+for n in 1 2; do
+	ip netns exec h$n nft delete table netdev cut
+done
+direct() {
+	all_heard
+	! grep -q '"relay_name"' /tmp/h1/router.json /tmp/h2/router.json
+}
+wait_until "when they reach each other again, they do without" 90 direct
+must "containers talk" pings h1 10.72.0.10
 end "all is well"
