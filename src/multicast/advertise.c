@@ -9,6 +9,9 @@
 #define IP6_HEAD       40
 #define RA_HEAD	       16
 #define RA_TYPE	       134
+#define RS_HEAD	       8
+#define RS_TYPE	       133
+#define OPTION_SOURCE  1  /* link-layer address */
 #define OPTION_ROUTE   24 /* RFC 4191 section 2.3 */
 #define FAST	       3
 #define NEXT_ICMPV6    58
@@ -24,7 +27,7 @@ static bool has(const struct prefix *v, size_t n, const struct prefix *p)
 
 void advertise_set(struct advertise *a, mono_t now, const struct prefix *v, size_t n)
 {
-	struct advertise next = {.fast = FAST, .due_us = now.us};
+	struct advertise next = {.fast = FAST, .due_us = now.us, .last_us = a->last_us};
 	bool same = true;
 
 	for (size_t i = 0; i < n; i++)
@@ -42,6 +45,37 @@ void advertise_set(struct advertise *a, mono_t now, const struct prefix *v, size
 		if (!has(next.now, next.n_now, &a->over[i]) && !has(next.over, next.n_over, &a->over[i]))
 			next.over[next.n_over++] = a->over[i];
 	*a = next;
+}
+
+bool advertise_is_solicitation(const uint8_t *p, size_t len)
+{
+	const uint8_t *rs = p + IP6_HEAD;
+	struct ip from;
+	size_t n;
+
+	if (len < IP6_HEAD + RS_HEAD || p[0] >> 4 != 6 || p[6] != NEXT_ICMPV6 || p[7] != 255)
+		return false;
+	n = gmp_get16(p + 4);
+	if (n < RS_HEAD || n > len - IP6_HEAD || rs[0] != RS_TYPE || rs[1] != 0 ||
+	    gmp_checksum(gmp_sum((uint32_t)n + NEXT_ICMPV6, p + 8, 32), rs, n) != 0)
+		return false;
+	from = ip_from_bytes(AF_INET6, p + 8);
+	for (size_t at = RS_HEAD; at < n; at += rs[at + 1] * 8u)
+		if (n - at < 8 || rs[at + 1] == 0 || rs[at + 1] * 8u > n - at ||
+		    (rs[at] == OPTION_SOURCE && ip_is_unspecified(&from)))
+			return false;
+	return true;
+}
+
+void advertise_solicited(struct advertise *a, mono_t now, uint32_t random)
+{
+	int64_t at = now.us;
+
+	if (a->last_us && at < a->last_us + ADVERTISE_MIN_US)
+		at = a->last_us + ADVERTISE_MIN_US;
+	at += random % (ADVERTISE_DELAY_US + 1);
+	if (at < a->due_us)
+		a->due_us = at;
 }
 
 int64_t advertise_due(const struct advertise *a)
@@ -87,6 +121,7 @@ size_t advertise_next(struct advertise *a, mono_t now, const struct ip *from, ui
 	gmp_set16(ra + 2, gmp_checksum(gmp_sum((uint32_t)len + NEXT_ICMPV6, out + 8, 32), ra, len));
 	if (a->fast && --a->fast == 0)
 		a->n_over = 0; /* told often enough */
+	a->last_us = now.us;
 	a->due_us = now.us + (a->fast ? ADVERTISE_FIRST_US : ADVERTISE_EVERY_US);
 	return IP6_HEAD + len;
 }

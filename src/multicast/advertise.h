@@ -4,8 +4,9 @@
  *
  * With MULTICAST_ADVERTISE=on the LAN is told by ICMPv6 that the IPv6 subnets of routed networks are behind this host:
  * a Route Information Option each (RFC 4191), and a router lifetime of 0: we are nobody's default router. Three times
- * when something changes, then every minute; whoever asks (RFC 4861) is not answered at once, but within that minute. A
- * route that is over is told with a lifetime of 0, three times. Pure.
+ * when something changes, then every minute; a solicitation is answered to all within half a second, but not sooner
+ * than three after the last one (RFC 4861 section 6.2.6). A route that is over is told with a lifetime of 0, three
+ * times. Pure.
  */
 #ifndef MULTICAST_ADVERTISE_H
 #define MULTICAST_ADVERTISE_H
@@ -17,18 +18,24 @@
 #define ADVERTISE_BYTES	   (40 + 16 + ADVERTISE_PREFIXES * 24) /* a whole packet */
 #define ADVERTISE_LIFE_S   1800
 #define ADVERTISE_EVERY_US (60 * USEC_PER_SEC)
-#define ADVERTISE_FIRST_US (1 * USEC_PER_SEC) /* between the first three */
+#define ADVERTISE_FIRST_US (1 * USEC_PER_SEC)	 /* between the first three */
+#define ADVERTISE_DELAY_US (500 * USEC_PER_MSEC) /* MAX_RA_DELAY_TIME */
+#define ADVERTISE_MIN_US   (3 * USEC_PER_SEC)	 /* MIN_DELAY_BETWEEN_RAS */
 
 /** struct advertise - Of one LAN; all zeroes says nothing */
 struct advertise {
 	struct prefix now[ADVERTISE_PREFIXES], over[ADVERTISE_PREFIXES];
 	size_t n_now, n_over;
-	unsigned fast; /* that follow quickly */
-	int64_t due_us;
+	unsigned fast;		 /* that follow quickly */
+	int64_t due_us, last_us; /* the last one was sent; 0: none yet */
 };
 
 /** advertise_set() - These are the routes now; at once when they differ from those before */
 void advertise_set(struct advertise *a, mono_t now, const struct prefix *v, size_t n);
+/** advertise_is_solicitation() - Is that packet, from its IP header on, a valid one (RFC 4861 section 6.1.1)? */
+bool advertise_is_solicitation(const uint8_t *packet, size_t len);
+/** advertise_solicited() - Somebody asks. @random: any number, so that not all routers answer at once */
+void advertise_solicited(struct advertise *a, mono_t now, uint32_t random);
 /** advertise_due() - INT64_MAX: no timer */
 int64_t advertise_due(const struct advertise *a);
 /**

@@ -140,6 +140,8 @@ static int role_open(struct role *r, struct err *err)
 	r->wire = wire_new(&r->loop, role_on_packet, role_on_bad, role_on_gmp, r, err);
 	if (!r->wire)
 		return err->code;
+	if (r->config.multicast_advertise)
+		wire_hear_solicitations(r->wire);
 	r->proxy = proxy_new(&r->loop);
 	r->look = timer_new(&r->loop, "look at the interfaces", role_on_look, r);
 	r->mdb = timer_new(&r->loop, "ask bridges who listens", role_on_mdb, r);

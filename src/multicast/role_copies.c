@@ -5,6 +5,7 @@
 #include "multicast/role.h"
 
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include "base/log.h"
 #include "multicast/mdb.h"
@@ -189,4 +190,19 @@ void role_advertise(struct role *r)
 	len = advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet);
 	if (len && wire_send(r->wire, lan->leg.id, &to, packet, len) < 0)
 		log_debug("router advertisement not sent");
+}
+
+void role_solicited(struct role *r, uint32_t leg, const uint8_t *packet, size_t len)
+{
+	uint32_t random = 0;
+
+	if (leg != r->advertise_leg)
+		return;
+	if (!advertise_is_solicitation(packet, len)) {
+		role_drop(r, leg, "no valid router solicitation");
+		return;
+	}
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = (uint32_t)mono_now().us;
+	advertise_solicited(&r->advertise, mono_now(), random);
 }

@@ -239,8 +239,12 @@ void role_on_bad(void *arg, uint32_t leg, const char *why)
 void role_on_gmp(void *arg, uint32_t leg, int family, const uint8_t *packet, size_t len)
 {
 	struct role *r = arg;
-	const char *why = groups_heard(r->groups, mono_now(), leg, family, packet, len);
+	const char *why = NULL;
 
+	if (family == AF_INET6 && len > 6 && packet[6] == IPPROTO_ICMPV6)
+		role_solicited(r, leg, packet, len);
+	else
+		why = groups_heard(r->groups, mono_now(), leg, family, packet, len);
 	if (why)
 		role_drop(r, leg, why);
 	due_set(r);

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <netinet/icmp6.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -50,6 +51,7 @@ struct wire {
 	int raw[FAMILY_N_];
 	struct wire_leg *legs[MC_LEGS];
 	size_t n_legs;
+	bool solicitations;
 	struct port ports[PORTS_MAX];
 	size_t n_ports;
 	uint16_t next_number;
@@ -73,10 +75,12 @@ static bool family_in_use(const struct mc_leg *l, enum family f)
 
 /*
  * Not sent by this host: UDP that is no fragment, to a group at port 1900 or 5353, or to the ports of searches; IGMP;
- * and what MLD is in, ICMPv6 behind hop-by-hop options. The kernel gives the packet from its IP header on.
+ * what MLD is in, ICMPv6 behind hop-by-hop options; and solicitations of routers where they are wanted. The kernel
+ * gives the packet from its IP header on.
  */
-static int filter_attach(int fd, enum family f)
+static int filter_attach(int fd, enum family f, bool solicitations)
 {
+	const uint8_t solicited = solicitations ? 0 : 1; /* how far to jump */
 	const struct sock_filter v4[] = {
 		/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
 		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 14, 0),
@@ -98,21 +102,24 @@ static int filter_attach(int fd, enum family f)
 	};
 	const struct sock_filter v6[] = {
 		/*  0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 13, 0),
+		/*  1 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, PACKET_OTHERHOST, 16, 0),
 		/*  2 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
-		/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 3, 0),
-		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_HOPOPTS, 0, 10),
-		/*  5 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),
-		/*  6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 7, 8),
-		/*  7 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),
-		/*  8 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SSDP_PORT, 3, 0),
-		/*  9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MDNS_PORT, 2, 0),
-		/* 10 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WIRE_PORT_FIRST, 0, 4),
-		/* 11 */ BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, WIRE_PORT_LAST, 3, 2),
-		/* 12 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 24),
-		/* 13 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 0, 1),
-		/* 14 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		/* 15 */ BPF_STMT(BPF_RET | BPF_K, 0),
+		/*  3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0),
+		/*  4 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 3, 0),
+		/*  5 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_HOPOPTS, 0, 12),
+		/*  6 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),
+		/*  7 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 9, 10),
+		/*  8 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),
+		/*  9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_ROUTER_SOLICIT, (uint8_t)(7 + solicited), 8),
+		/* 10 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),
+		/* 11 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SSDP_PORT, 3, 0),
+		/* 12 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MDNS_PORT, 2, 0),
+		/* 13 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WIRE_PORT_FIRST, 0, 4),
+		/* 14 */ BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, WIRE_PORT_LAST, 3, 2),
+		/* 15 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 24),
+		/* 16 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 0, 1),
+		/* 17 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		/* 18 */ BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	const struct sock_fprog p = {.len = f == FAMILY_4 ? ARRAY_LEN(v4) : ARRAY_LEN(v6),
 				     .filter = (struct sock_filter *)(f == FAMILY_4 ? v4 : v6)};
@@ -135,7 +142,8 @@ static void packet_in(struct wire_leg *l, const uint8_t *data, size_t len, bool 
 	struct wire *w = l->wire;
 	const char *why;
 
-	if (len > 9 && (data[0] >> 4 == 4 ? data[9] == IPPROTO_IGMP : data[6] == IPPROTO_HOPOPTS)) {
+	if (len > 9 &&
+	    (data[0] >> 4 == 4 ? data[9] == IPPROTO_IGMP : data[6] == IPPROTO_HOPOPTS || data[6] == IPPROTO_ICMPV6)) {
 		w->gmp(w->arg, l->leg.id, data[0] >> 4 == 4 ? AF_INET : AF_INET6, data, len);
 		return;
 	}
@@ -204,7 +212,7 @@ static int in_open(const struct wire_leg *l, enum family f, struct err *err)
 
 	if (fd < 0)
 		return err_errno(err, -errno, "packet socket");
-	rc = filter_attach(fd, f);
+	rc = filter_attach(fd, f, l->wire->solicitations && l->leg.lan);
 	if (rc < 0)
 		return err_errno(err, rc, "filter of a packet socket");
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
@@ -250,6 +258,8 @@ static int joined_open(const struct wire_leg *l, enum family f, struct err *err)
 		rc = ssdp[f][i] ? join(fd, f, l->ifindex, ssdp[f][i]) : 0;
 	if (l->leg.wants & MC_MDNS && rc == 0)
 		rc = join(fd, f, l->ifindex, mdns[f]);
+	if (f == FAMILY_6 && l->wire->solicitations && l->leg.lan && rc == 0)
+		rc = join(fd, f, l->ifindex, "ff02::2");
 	return rc < 0 ? err_errno(err, rc, "join") : steal_fd(fd);
 }
 
@@ -538,6 +548,11 @@ struct wire *wire_new(uv_loop_t *loop, wire_packet_fn *packet, wire_bad_fn *bad,
 		}
 	}
 	return w;
+}
+
+void wire_hear_solicitations(struct wire *w)
+{
+	w->solicitations = true;
 }
 
 void wire_free(struct wire *w)

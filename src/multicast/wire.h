@@ -28,13 +28,15 @@ typedef void wire_packet_fn(void *arg, const struct mc_packet *p);
 /** wire_bad_fn - A packet of @leg was dropped before any core saw it; @why: a literal */
 typedef void wire_bad_fn(void *arg, uint32_t leg, const char *why);
 
-/** wire_gmp_fn - IGMP or MLD, a whole packet from its IP header on */
+/** wire_gmp_fn - IGMP, MLD or a router solicitation, a whole packet from its IP header on */
 typedef void wire_gmp_fn(void *arg, uint32_t leg, int family, const uint8_t *packet, size_t len);
 
 /** wire_new() - Needs CAP_NET_RAW. Return: NULL with @err */
 struct wire *wire_new(uv_loop_t *loop, wire_packet_fn *packet, wire_bad_fn *bad, wire_gmp_fn *gmp, void *arg,
 		      struct err *err);
 void wire_free(struct wire *w);
+/** wire_hear_solicitations() - Routers are asked for: on LANs that are added from now on, that is heard too */
+void wire_hear_solicitations(struct wire *w);
 
 /** wire_leg_add() - Listen there. Return: 0, or -errno and nothing is left open */
 int wire_leg_add(struct wire *w, const struct mc_leg *leg, int ifindex, struct err *err) MUST_USE;
@@ -45,7 +47,7 @@ void wire_leg_remove(struct wire *w, uint32_t leg);
 /** wire_do() - Carry out MC_SEND or MC_CLOSE. Return: 0, or -errno: it was not sent */
 int wire_do(struct wire *w, const struct mc_action *a) MUST_USE;
 
-/** wire_send() - A whole packet of IGMP or MLD to @dst. Return: 0 or -errno */
+/** wire_send() - A whole packet of IGMP or ICMPv6 to @dst. Return: 0 or -errno */
 int wire_send(struct wire *w, uint32_t leg, const struct ip *dst, const uint8_t *packet, size_t len) MUST_USE;
 
 #endif

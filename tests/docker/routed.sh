@@ -99,6 +99,24 @@ route() { inside tv ip -6 route show 2001:db8:30::/64 proto ra | grep -q 'via fe
 wait_until "the television has the route" 15 route
 wait_until "the LAN is answered over IPv6" 15 answers 2001:db8:30::2 "box $(ip6_long 2001:db8::50)"
 
+step "who asks for routers is answered"
+# five times within a minute; without asking it would be three after a change, and one a minute
+inside tv timeout 100 python3 - eth0 <<-'END' || fail "solicitations are not answered"
+	import select, socket, struct, sys, time
+	s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+	s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex(sys.argv[1]))
+	s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+	begin, answers, asked = time.monotonic(), 0, 0
+	while answers < 5 and time.monotonic() < begin + 55:
+	    if time.monotonic() >= asked + 4:
+	        s.sendto(struct.pack("!BBHI", 133, 0, 0, 0), ("ff02::2", 0))
+	        asked = time.monotonic()
+	    if select.select([s], [], [], 0.2)[0] and s.recv(2000)[0] == 134:
+	        answers, asked = answers + 1, 0
+	print(answers, "answers in", round(time.monotonic() - begin), "s")
+	sys.exit(answers < 5)
+END
+
 step "the role is killed: the way stays"
 kill -9 "$(jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json")"
 must_equal "who answers" 'box 192.0.2.50' "$(tv_asks 172.30.0.2)"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * IGMP and MLD of hosts and of other queriers on two legs, with time that passes: whatever is sent, what is kept stays
- * within its bounds and runs out, and what is built from it is understood.
+ * within its bounds and runs out, and what is built from it is understood. And solicitations of routers.
  */
 #include <assert.h>
 
 #include "feed.h"
+#include "multicast/advertise.h"
 #include "multicast/igmp.h"
 #include "multicast/membership.h"
 #include "multicast/mld.h"
@@ -14,9 +15,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Most packets should get beyond the checksum */
-static void sign(uint8_t *p, size_t len, bool v6)
+static void sign(uint8_t *p, size_t len, bool v6, bool options)
 {
-	size_t head = v6 ? 48 : len ? (p[0] & 15) * 4u : 0;
+	size_t head = v6 ? (options ? 48 : 40) : len ? (p[0] & 15) * 4u : 0;
 	uint32_t sum = 0;
 
 	if (len < head + 4 || head < 20)
@@ -112,10 +113,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		now += e.what[1] * USEC_PER_SEC / 4;
 		if (!(e.what[0] & 2))
-			sign(e.data, e.len, v6);
+			sign(e.data, e.len, v6, !(e.what[0] & 4));
 		membership_timer(m, (mono_t){now});
 		drain(m);
 		querier_timer(&q[v6], (mono_t){now});
+		if (v6 && advertise_is_solicitation(e.data, e.len))
+			assert(e.len >= 48 && e.data[40] == 133);
 		good = v6 ? mld_parse(e.data, e.len, &msg) == MLD_OK : igmp_parse(e.data, e.len, &msg) == IGMP_OK;
 		if (good) {
 			querier_heard(&q[v6], (mono_t){now}, &msg);

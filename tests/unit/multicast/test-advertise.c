@@ -100,10 +100,103 @@ static void test_many(void **state)
 	assert_true(advertise_next(&a, (mono_t){0}, &from, p) <= ADVERTISE_BYTES);
 }
 
+/* A solicitation with @options behind it, signed; its length */
+static size_t solicit(const char *from, const void *options, size_t n, uint8_t p[static 80])
+{
+	struct ip src = ip_of(from), dst = ip_of("ff02::2");
+
+	memset(p, 0, 80);
+	p[0] = 0x60;
+	gmp_set16(p + 4, 8 + n);
+	p[6] = 58;
+	p[7] = 255;
+	memcpy(p + 8, src.b, 16);
+	memcpy(p + 24, dst.b, 16);
+	p[40] = 133;
+	if (n)
+		memcpy(p + 48, options, n);
+	gmp_set16(p + 42, gmp_checksum(gmp_sum((uint32_t)(8 + n) + 58, p + 8, 32), p + 40, 8 + n));
+	return 48 + n;
+}
+
+/* Of one byte that differs, with the checksum put right unless it is the checksum itself */
+static bool accepted(size_t at, uint8_t value)
+{
+	uint8_t p[80];
+	size_t len = solicit("fe80::9", "\1\1\0\1\2\3\4\5", 8, p);
+
+	p[at] = value;
+	if (at != 42) {
+		p[42] = p[43] = 0;
+		gmp_set16(p + 42, gmp_checksum(gmp_sum((uint32_t)gmp_get16(p + 4) + 58, p + 8, 32), p + 40, len - 40));
+	}
+	return advertise_is_solicitation(p, len);
+}
+
+static void test_solicitation(void **state)
+{
+	uint8_t p[80], *copy;
+	size_t len = solicit("fe80::9", "\1\1\0\1\2\3\4\5", 8, p);
+
+	assert_true(advertise_is_solicitation(p, len));
+	for (size_t n = 0; n < len; n++) {
+		copy = xmemdup(p, n + 1); /* a block of its own, so that reading behind it is seen */
+		assert_false(advertise_is_solicitation(copy, n));
+		free(copy);
+	}
+	assert_true(advertise_is_solicitation(p, solicit("fe80::9", NULL, 0, p)));
+	assert_true(advertise_is_solicitation(p, solicit("::", NULL, 0, p)));
+	assert_false(advertise_is_solicitation(p, solicit("::", "\1\1\0\1\2\3\4\5", 8, p)));
+	assert_true(advertise_is_solicitation(p, solicit("::", "\7\1\0\1\2\3\4\5", 8, p)));
+	assert_true(accepted(48, 1));
+	assert_false(accepted(0, 0x45));
+	assert_false(accepted(7, 254)); /* it came over a router */
+	assert_false(accepted(40, 134));
+	assert_false(accepted(41, 1));
+	assert_false(accepted(42, 0x12));
+	assert_false(accepted(49, 0));
+	assert_false(accepted(49, 2));
+	assert_false(accepted(5, 200));
+}
+
+static void test_solicited(void **state)
+{
+	struct prefix v = net("2001:db8:30::/64");
+	struct ip from = ip_of("fe80::1");
+	uint8_t p[ADVERTISE_BYTES];
+	struct advertise a = {0};
+	int64_t now = S;
+
+	advertise_solicited(&a, (mono_t){now}, 7); /* there is nothing to say */
+	assert_true(advertise_due(&a) == INT64_MAX);
+	advertise_set(&a, (mono_t){now}, &v, 1);
+	advertise_solicited(&a, (mono_t){now}, 7); /* it is to be said anyway */
+	assert_true(advertise_due(&a) == now);
+	for (int i = 0; i < 3; i++) {
+		now = advertise_due(&a);
+		assert_int_equal(advertise_next(&a, (mono_t){now}, &from, p), 72);
+	}
+	/* a second after the last one: three seconds after it, and who asks beside gets the same */
+	advertise_solicited(&a, (mono_t){now + S}, 123456);
+	assert_true(advertise_due(&a) == now + ADVERTISE_MIN_US + 123456);
+	advertise_solicited(&a, (mono_t){now + 2 * S}, 400000);
+	assert_true(advertise_due(&a) == now + ADVERTISE_MIN_US + 123456);
+	now = advertise_due(&a);
+	assert_int_equal(advertise_next(&a, (mono_t){now}, &from, p), 72);
+	/* later: within half a second, whatever the number */
+	now += 10 * S;
+	advertise_solicited(&a, (mono_t){now}, UINT32_MAX);
+	assert_true(advertise_due(&a) >= now && advertise_due(&a) <= now + ADVERTISE_DELAY_US);
+	now = advertise_due(&a);
+	assert_int_equal(advertise_next(&a, (mono_t){now}, &from, p), 72);
+	assert_true(advertise_due(&a) == now + ADVERTISE_EVERY_US);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_packet), cmocka_unit_test(test_times),
-					   cmocka_unit_test(test_many)};
+					   cmocka_unit_test(test_many), cmocka_unit_test(test_solicitation),
+					   cmocka_unit_test(test_solicited)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
