@@ -15,8 +15,9 @@ static const struct {
 } ways[WAY_N_] = {
 	{"lan-address", "An address on the LAN",
 	 "The container is on the LAN like any other machine: all protocols, nothing in between.",
-	 "Not on Wi-Fi, where access points drop a second MAC; and with macvlan this host itself does not reach the "
-	 "container."},
+	 "Not on Wi-Fi, where access points drop a second MAC. Where the container has a network of Docker's beside "
+	 "it, the server must be told to use lan0. As a Docker network with macvlan, this host itself does not reach "
+	 "the container."},
 	{"routed", "A route on the home router",
 	 "The LAN reaches the container's own address: all protocols, no NAT. This host lets the LAN in past FORWARD, "
 	 "Docker's drops and masquerade; no rule of theirs is changed.",
@@ -69,13 +70,13 @@ static const struct prefix *lan_subnet(const struct view *v, uint8_t family)
 
 static void lines_lan(const struct view *v, struct buf *b)
 {
-	const struct prefix *net = lan_subnet(v, AF_INET);
-	char text[PREFIX_STRLEN];
+	const char *lan = v->lan ? v->lan->interface : "LAN-INTERFACE";
 
-	line(b,
-	     "docker network create -d macvlan -o parent=%s --subnet %s --gateway HOME-ROUTER --ip-range FREE-PART lan",
-	     v->lan ? v->lan->interface : "LAN-INTERFACE", net ? prefix_format(net, text) : "LAN-SUBNET");
-	line(b, "and the service on that network instead of this one; FREE-PART is what DHCP does not give out.");
+	line(b, "docker-router.attach: \"%s:lan0\"   # labels of the service", lan);
+	line(b, "docker-router.attach.lan0.kind: macvlan   # not where %s is a bridge", lan);
+	line(b, "docker-router.attach.lan0.address: dhcp");
+	line(b, "or a Docker network for it (driver among the ROLES of host):");
+	line(b, "docker network create -d docker-router-lan --ipam-driver null -o parent=%s lan", lan);
 }
 
 static void lines_routed(const struct view *v, struct buf *b)
