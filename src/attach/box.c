@@ -13,16 +13,25 @@
 #include "attach/kernel.h"
 #include "attach/want.h"
 #include "base/log.h"
+#include "io/nic_conf.h"
 
 #define RETRY_FIRST_US (50 * USEC_PER_MSEC)
 #define RETRY_LAST_US  (30 * USEC_PER_SEC)
 #define ROUNDS	       8		      /* of look, plan, apply, in one turn */
 #define RELEASE_US     (1500 * USEC_PER_MSEC) /* a client takes no longer to give its lease back */
+#define EVENTS_US      (5 * USEC_PER_MSEC)    /* an event is seldom alone, and most are echoes of what we did */
 
 static void box_soon(struct box *b)
 {
-	if (b->step == BOX_OPEN && !timer_is_set(b->work))
+	if (b->step == BOX_OPEN)
 		timer_start(b->work, 0);
+}
+
+/* The kernel says that something has changed: look once for all of it */
+static void box_heard(struct box *b)
+{
+	if (b->step == BOX_OPEN && !timer_is_set(b->work))
+		timer_start(b->work, EVENTS_US);
 }
 
 static void box_told(struct box *b)
@@ -149,32 +158,41 @@ static void on_sysctl(void *arg, int code, int fd, const char *text)
 	box_call_done(c);
 }
 
-static void nic_sysctl(struct box *b, struct nic *n, const struct want *w)
+/* At once where we can, and else the broker does it. Return: it is done */
+static bool nic_sysctl(struct box *b, struct nic *n, const struct want *w)
 {
 	struct broker_ns ns = b->ns;
+	struct err err;
 
 	if (n->sysctl_calling)
-		return;
+		return false;
+	if (b->conf_fd >= 0 && nic_conf_write(b->conf_fd, n->name, w->sysctl, &err) == 0) {
+		n->sysctl_done = true;
+		return true;
+	}
 	n->sysctl_calling = true;
 	str_copy(ns.iface, n->name);
 	broker_call(b->all->broker, BROKER_NIC_SYSCTL, &ns, w->sysctl, -1, on_sysctl, box_call(b, n->name));
+	return false;
 }
 
+/* The next plan is of host and container as they are now; their events come later */
 static void nic_did(struct box *b, struct nic *n, const struct want *w, const struct op *op)
 {
 	if (op->kind == OP_MAKE) {
 		n->sysctl_done = n->sysctl_calling = false;
 		n->n_known = 0;
-	}
-	/* the next look is of the host as it is now; its events come later */
-	if (op->kind == OP_MAKE || op->kind == OP_HOST_SET)
 		kernel_read_link(b->all->host_nl, w->host, &b->all->host);
-	else if (op->kind == OP_HOST_REMOVE)
+		kernel_read_link(b->nl, n->name, &b->seen);
+		if (w->spec->kind == NIC_PHYSICAL)
+			kernel_read_link(b->all->host_nl, w->spec->parent, &b->all->host);
+	} else if (op->kind == OP_HOST_REMOVE) {
 		seen_remove(&b->all->host, op->ifindex);
-	if (op->kind == OP_MAKE && w->spec->kind == NIC_PHYSICAL)
-		kernel_read_link(b->all->host_nl, w->spec->parent, &b->all->host);
+	}
 	if (op->kind == OP_ADDR_ADD && n->n_known < ARRAY_LEN(n->known))
 		n->known[n->n_known++] = op->address;
+	if (!plan_expect(w, op, &b->all->host, &b->seen) && op->kind != OP_MAKE)
+		b->look = true;
 }
 
 /* Return: something was changed, so look again */
@@ -194,7 +212,7 @@ static bool nic_apply(struct box *b, struct nic *n, const struct want *w, const 
 			log_debug("apply", kv_str("container", b->a.container.name), kv_str("op", text.data));
 		}
 		if (op->kind == OP_SYSCTL) {
-			nic_sysctl(b, n, w);
+			did |= nic_sysctl(b, n, w);
 			continue;
 		}
 		if (op->kind == OP_MAKE && !n->begun_us)
@@ -325,6 +343,21 @@ static void box_retry(struct box *b)
 	b->retry_us = b->retry_us * 2 > RETRY_LAST_US ? RETRY_LAST_US : b->retry_us * 2;
 }
 
+/* Addresses and routes only when there is a NIC that they could be on: a container that has just started has none */
+static int box_look(struct box *b, struct err *err)
+{
+	int rc = kernel_dump_links(b->nl, &b->seen, err);
+
+	b->look = false;
+	if (rc < 0)
+		return rc;
+	kernel_forget_rest(&b->seen);
+	for (size_t i = 0; i < b->n_nics; i++)
+		if (seen_by_name(&b->seen, b->nics[i]->name))
+			return kernel_dump_rest(b->nl, &b->seen, err);
+	return 0;
+}
+
 static void box_work(struct box *b)
 {
 	bool again = true, failed = false;
@@ -332,9 +365,10 @@ static void box_work(struct box *b)
 
 	for (size_t i = 0; i < b->n_nics; i++)
 		b->nics[i]->failed = false;
+	b->look = true;
 	for (int round = 0; again && round < ROUNDS; round++) {
 		again = false;
-		if (kernel_dump(b->nl, &b->seen, &err) < 0) {
+		if (b->look && box_look(b, &err) < 0) {
 			box_break(b, err.text);
 			return;
 		}
@@ -360,6 +394,8 @@ static void box_close(struct box *b)
 	b->nl = b->events = NULL;
 	autoclose_(&b->ns_fd);
 	b->ns_fd = -1;
+	autoclose_(&b->conf_fd);
+	b->conf_fd = -1;
 	timer_stop(b->work);
 	timer_stop(b->retry);
 	box_calls_forget(b);
@@ -380,12 +416,12 @@ static void box_break(struct box *b, const char *why)
 static void on_event(void *arg, const struct nlmsghdr *nlh)
 {
 	(void)nlh;
-	box_soon(arg);
+	box_heard(arg);
 }
 
 static void on_lost(void *arg)
 {
-	box_soon(arg);
+	box_heard(arg);
 }
 
 static int box_listen(struct box *b, struct err *err)
@@ -396,7 +432,7 @@ static int box_listen(struct box *b, struct err *err)
 	return nl_listen(b->events, b->all->loop, groups, on_event, on_lost, b, err);
 }
 
-enum what { WHAT_NS, WHAT_NL, WHAT_EVENTS };
+enum what { WHAT_CONF, WHAT_NS, WHAT_NL, WHAT_EVENTS };
 
 /* Has an earlier run of ours made all NICs of this start of the container? */
 static bool box_is_made(struct box *b)
@@ -443,6 +479,10 @@ static void on_open(void *arg, int code, int fd, const char *text)
 	}
 	b->calls--;
 	box_call_done(c);
+	if (what == WHAT_CONF) { /* the first question; without that the broker is asked for each NIC */
+		b->conf_fd = fd;
+		return;
+	}
 	if (code < 0 || fd < 0) {
 		autoclose_(&fd);
 		box_break(b, text && text[0] ? text : strerror(code < 0 ? -code : EPROTO));
@@ -481,6 +521,7 @@ static void box_open(struct box *b)
 	b->ns = (struct broker_ns){.pid = c->pid};
 	str_print(b->ns.name, "ct:%s", c->id);
 	memcpy(b->ns.sandbox, c->sandbox, sizeof(b->ns.sandbox));
+	box_ask(b, BROKER_NIC_CONF, 0, WHAT_CONF);
 	box_ask(b, BROKER_OPEN, 0, WHAT_NS);
 	box_ask(b, BROKER_NETLINK, NETLINK_ROUTE, WHAT_NL);
 	box_ask(b, BROKER_NETLINK, NETLINK_ROUTE, WHAT_EVENTS);
@@ -657,7 +698,7 @@ struct box *box_new(struct boxes *all, const struct inv_attach *a)
 	struct box *b = xcalloc(1, sizeof(*b));
 
 	b->all = all;
-	b->ns_fd = -1;
+	b->ns_fd = b->conf_fd = -1;
 	b->retry_us = RETRY_FIRST_US;
 	b->work = timer_new(all->loop, "container", on_work, b);
 	b->retry = timer_new(all->loop, "container retry", on_retry, b);
@@ -718,7 +759,7 @@ void box_host_changed(struct box *b, const char *link)
 	for (size_t i = 0; !about && i < b->n_nics; i++)
 		about = str_eq(b->nics[i]->host, link) || str_eq(b->nics[i]->parent, link);
 	if (about)
-		box_soon(b);
+		box_heard(b);
 }
 
 bool box_owns(const struct box *b, const char *link)

@@ -55,13 +55,14 @@ struct box {
 	struct inv_attach a;
 	enum box_step step;
 	struct broker_ns ns;
-	int ns_fd;
+	int ns_fd, conf_fd; /* conf_fd: its IPv6 settings, nic_conf.h; or -1 */
 	struct nl *nl, *events;
 	unsigned turn, calls;
 	struct call *open_calls;
 	struct nic **nics; /* as a.nics */
 	size_t n_nics;
 	struct seen seen; /* while it works */
+	bool look;	  /* it is not known any more what there is */
 	struct timer *work, *retry, *patience;
 	int64_t retry_us;
 	/* box_files.c */

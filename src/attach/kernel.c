@@ -242,16 +242,19 @@ static int dump_routes(struct nl *nl, uint8_t family, struct seen *s, struct err
 	return rc;
 }
 
-int kernel_dump(struct nl *nl, struct seen *s, struct err *err)
+void kernel_forget_rest(struct seen *s)
 {
-	struct message m;
-	int rc = kernel_dump_links(nl, s, err);
-
-	if (rc < 0)
-		return rc;
 	addrs_clear(s);
 	routes_clear(s);
+}
+
+int kernel_dump_rest(struct nl *nl, struct seen *s, struct err *err)
+{
+	struct message m;
 	struct nlmsghdr *nlh = begin(&m, RTM_GETADDR, 0);
+	int rc;
+
+	kernel_forget_rest(s);
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifaddrmsg));
 	rc = nl_dump(nl, nlh, on_message, addrs_clear, s, err);
 	if (rc == 0)
@@ -413,20 +416,24 @@ int kernel_remove_link(struct nl *nl, int ifindex, struct err *err)
 	return rc == -ENODEV ? 0 : rc;
 }
 
+static void put_up(struct nlmsghdr *nlh)
+{
+	struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+
+	ifi->ifi_flags = ifi->ifi_change = IFF_UP;
+}
+
 static int link_up(struct nl *nl, int ifindex, struct err *err)
 {
 	struct message m;
 	struct nlmsghdr *nlh = begin_link(&m, RTM_NEWLINK, 0, ifindex);
-	struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 
-	ifi->ifi_flags = ifi->ifi_change = IFF_UP;
+	put_up(nlh);
 	return request(nl, nlh, "set up", err);
 }
 
-static int set_isolated(struct nl *nl, int ifindex, bool isolated, struct err *err)
+static void put_isolated(struct nlmsghdr *nlh, bool isolated)
 {
-	struct message m;
-	struct nlmsghdr *nlh = begin_link(&m, RTM_NEWLINK, 0, ifindex);
 	struct nlattr *info = mnl_attr_nest_start(nlh, IFLA_LINKINFO), *data;
 
 	mnl_attr_put_strz(nlh, IFLA_INFO_SLAVE_KIND, "bridge");
@@ -434,7 +441,6 @@ static int set_isolated(struct nl *nl, int ifindex, bool isolated, struct err *e
 	mnl_attr_put_u8(nlh, IFLA_BRPORT_ISOLATED, isolated);
 	mnl_attr_nest_end(nlh, data);
 	mnl_attr_nest_end(nlh, info);
-	return request(nl, nlh, "set isolation", err);
 }
 
 /* A port of a bridge is nobody to talk to: the kernel gives it no IPv6 address. Before it comes up */
@@ -447,12 +453,41 @@ static void put_no_ll(struct nlmsghdr *nlh)
 	mnl_attr_nest_end(nlh, spec);
 }
 
+/* What failed first of a batch, where it matters */
+struct set_failure {
+	int code;
+	struct err *err;
+};
+enum { SET_ATTRS, SET_NO_LL, SET_ISOLATION, SET_UP_AT_LAST, SET_N_ };
+
+static void on_set_failed(void *arg, void *cookie, int code, const char *extack)
+{
+	static const char *const what[SET_N_] = {"set", "set address generation", "set isolation", "set up"};
+	struct set_failure *f = arg;
+	size_t step = (size_t)(uintptr_t)cookie;
+
+	if (f->code < 0 || (step == SET_NO_LL && code == -EAFNOSUPPORT)) /* a kernel without IPv6 */
+		return;
+	f->code = err_errno(f->err, code, extack[0] ? "%s: %s" : "%s%s", what[step], extack);
+}
+
+static struct nlmsghdr *batch_link(struct nl *nl, int ifindex, size_t step)
+{
+	struct nlmsghdr *nlh = nl_begin(nl, RTM_NEWLINK, 0, (void *)(uintptr_t)step);
+	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+
+	ifi->ifi_index = ifindex;
+	return nlh;
+}
+
+/* In one go, but in this order: the kernel sets a link up before it reads the rest of the same message */
 static int set(struct nl *nl, const struct want *w, const struct op *op, const struct mac *mac, struct err *err)
 {
-	struct message m;
-	struct nlmsghdr *nlh = begin_link(&m, RTM_NEWLINK, 0, op->ifindex);
-	int rc = 0;
+	struct set_failure failure = {.err = err};
+	struct nlmsghdr *nlh;
+	int rc;
 
+	nlh = batch_link(nl, op->ifindex, SET_ATTRS);
 	if (op->set & SET_ALIAS)
 		mnl_attr_put(nlh, IFLA_IFALIAS, strlen(w->alias), w->alias);
 	if (op->set & SET_MTU)
@@ -461,15 +496,21 @@ static int set(struct nl *nl, const struct want *w, const struct op *op, const s
 		mnl_attr_put_u32(nlh, IFLA_MASTER, (uint32_t)op->master);
 	if (op->set & SET_MAC)
 		put_mac(nlh, mac);
-	if (op->set & SET_UP && op->kind == OP_HOST_SET)
-		put_no_ll(nlh);
-	if (op->set & ~SET_ISOLATED)
-		rc = request(nl, nlh, "set", err);
-	if (rc == 0 && op->set & SET_ISOLATED)
-		rc = set_isolated(nl, op->ifindex, w->spec->isolated, err);
-	if (rc == 0 && op->set & SET_UP)
-		rc = link_up(nl, op->ifindex, err);
-	return rc;
+	nl_end(nl);
+	if (op->set & SET_UP && op->kind == OP_HOST_SET) {
+		put_no_ll(batch_link(nl, op->ifindex, SET_NO_LL));
+		nl_end(nl);
+	}
+	if (op->set & SET_ISOLATED) {
+		put_isolated(batch_link(nl, op->ifindex, SET_ISOLATION), w->spec->isolated);
+		nl_end(nl);
+	}
+	if (op->set & SET_UP) {
+		put_up(batch_link(nl, op->ifindex, SET_UP_AT_LAST));
+		nl_end(nl);
+	}
+	rc = nl_commit(nl, on_set_failed, &failure);
+	return rc < 0 ? err_errno(err, rc, "set") : failure.code;
 }
 
 static int addr_send(const struct places *p, const struct op *op, bool remove, bool proto, struct err *err)

@@ -13,8 +13,10 @@
 void kernel_decode(const struct nlmsghdr *nlh, struct seen *s);
 /** kernel_dump_links() - Of the socket's namespace, in place of what @s had */
 int kernel_dump_links(struct nl *nl, struct seen *s, struct err *err) MUST_USE;
-/** kernel_dump() - Addresses, and routes of ATTACH_PROTOCOL, too */
-int kernel_dump(struct nl *nl, struct seen *s, struct err *err) MUST_USE;
+/** kernel_dump_rest() - Likewise addresses, and routes of ATTACH_PROTOCOL */
+int kernel_dump_rest(struct nl *nl, struct seen *s, struct err *err) MUST_USE;
+/** kernel_forget_rest() - There are none that matter */
+void kernel_forget_rest(struct seen *s);
 /** kernel_read_link() - The one of this name anew into @s; one that is not there is no failure */
 void kernel_read_link(struct nl *nl, const char *name, struct seen *s);
 

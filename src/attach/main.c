@@ -21,6 +21,7 @@
 #include "state/identity.h"
 
 #define WRITE_US       (20 * USEC_PER_MSEC)
+#define WRITE_SHARE    10 /* and no more than a tenth of the time goes into writing while hundreds of NICs are made */
 #define WRITE_RETRY_US (5 * USEC_PER_SEC)
 #define PATIENCE_US    (3 * USEC_PER_SEC) /* before it is a problem that a NIC waits */
 
@@ -37,6 +38,7 @@ struct role {
 	struct attach_state before;
 	struct problems shim_problems, told;
 	uint64_t written; /* hash of what attach.json says */
+	int64_t write_us; /* until what has changed is written */
 	bool have_inventory, bad_inventory, write_failed, write_soon;
 	struct timer *read_timer, *write_timer, *look_timer;
 	struct dirwatch *watch;
@@ -75,25 +77,13 @@ static bool problems_of(const struct attach_state *s, struct problems *ret)
 	return young;
 }
 
-static uint64_t state_hash(const struct attach_state *s)
-{
-	json_t *o = attach_state_to_json(s);
-	autobuf struct buf text = {0};
-	uint64_t h;
-
-	json_object_del(o, "last_update");
-	json_print(&text, o, JSON_COMPACT);
-	json_decref(o);
-	h = hash64(text.data, text.len, 1);
-	return h ? h : 1;
-}
-
 static void on_write(void *arg)
 {
 	struct role *r = arg;
 	struct attach_state out = {0};
 	struct err err = {0};
-	uint64_t hash;
+	int64_t begin_us = mono_now().us;
+	int rc;
 
 	r->write_soon = false;
 	if (!r->have_inventory)
@@ -109,10 +99,9 @@ static void on_write(void *arg)
 	for (size_t i = 0; i < r->shim_problems.n; i++)
 		problems_add(&out.problems, r->shim_problems.v[i].object, r->shim_problems.v[i].cure, "%s",
 			     r->shim_problems.v[i].text);
-	hash = state_hash(&out);
-	if (hash != r->written) {
-		out.last_update = wall_now();
-		if (attach_state_write(r->dir.fd, &out, &err) < 0) {
+	rc = attach_state_write(r->dir.fd, &out, &r->written, &err);
+	if (rc <= 0) {
+		if (rc < 0) {
 			if (!r->write_failed)
 				log_error(STATE_ATTACH " cannot be written, the old one stays",
 					  kv_str("why", err.text));
@@ -122,7 +111,6 @@ static void on_write(void *arg)
 			if (r->write_failed)
 				log_info(STATE_ATTACH " is written again");
 			r->write_failed = false;
-			r->written = hash;
 		}
 		problems_log_new(&r->told, &out.problems, NULL);
 		problems_done(&r->told);
@@ -131,6 +119,7 @@ static void on_write(void *arg)
 	}
 	attach_state_done(&out);
 	alloc_trim();
+	r->write_us = WRITE_SHARE * (mono_now().us - begin_us);
 }
 
 static void on_changed(void *arg)
@@ -138,7 +127,7 @@ static void on_changed(void *arg)
 	struct role *r = arg;
 
 	if (!r->write_soon)
-		timer_start(r->write_timer, WRITE_US);
+		timer_start(r->write_timer, r->write_us < WRITE_US ? WRITE_US : r->write_us);
 	r->write_soon = true;
 	if (r->n_stopping && !timer_is_set(r->look_timer))
 		timer_start(r->look_timer, 0);

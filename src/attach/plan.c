@@ -271,6 +271,58 @@ enum nic_state plan_nic(const struct want *w, const struct seen *host, const str
 	return ret->n ? NIC_WAITING : NIC_READY;
 }
 
+static bool link_expect(const struct want *w, const struct op *op, const struct mac *mac, struct seen_link *l)
+{
+	if (!l)
+		return false;
+	if (op->set & SET_ALIAS)
+		str_copy(l->alias, w->alias);
+	if (op->set & SET_MAC)
+		l->mac = *mac;
+	if (op->set & SET_MTU)
+		l->mtu = op->mtu;
+	if (op->set & SET_MASTER)
+		l->master = op->master;
+	if (op->set & SET_ISOLATED)
+		l->isolated = w->spec->isolated;
+	if (op->set & SET_UP)
+		l->up = true;
+	return true;
+}
+
+bool plan_expect(const struct want *w, const struct op *op, struct seen *host, struct seen *ct)
+{
+	switch (op->kind) {
+	case OP_HOST_SET:
+		return link_expect(w, op, &w->host_mac, seen_by_index(host, op->ifindex));
+	case OP_NIC_SET:
+		return link_expect(w, op, &w->mac, seen_by_index(ct, op->ifindex));
+	case OP_SYSCTL:
+		return true;
+	case OP_ADDR_ADD:
+		*xgrow(&ct->addrs, ct->n_addrs, &ct->cap_addrs) =
+			(struct seen_addr){.ifindex = op->ifindex, .p = op->address, .ours = true, .permanent = true};
+		ct->n_addrs++;
+		return true;
+	case OP_ROUTE_ADD:
+		*xgrow(&ct->routes, ct->n_routes, &ct->cap_routes) = (struct seen_route){.ifindex = op->ifindex,
+											 .to = op->route.to,
+											 .via = op->route.via,
+											 .src = op->route.src,
+											 .metric = op->route.metric};
+		ct->n_routes++;
+		return true;
+	case OP_MAKE:
+	case OP_HOST_REMOVE:
+	case OP_NIC_REMOVE:
+	case OP_ADDR_REMOVE:
+	case OP_ROUTE_REMOVE:
+	case OP_KIND_N_:
+		break;
+	}
+	return false;
+}
+
 void plan_remove(const struct want *w, const struct seen *host, const struct seen *ct, struct ops *ret)
 {
 	const struct seen_link *host_end = seen_by_name(host, w->host), *l = seen_by_name(ct, w->spec->name);

@@ -66,6 +66,13 @@ void op_print(const struct op *op, const struct want *w, struct buf *ret);
  */
 enum nic_state plan_nic(const struct want *w, const struct seen *host, const struct seen *ct, bool sysctl_done,
 			const struct prefix *known, size_t n_known, struct ops *ret, char why[static 200]);
+/**
+ * plan_expect() - @host and @ct as they are after @op was carried out, so that nobody has to look for it
+ *
+ * Return: false: it cannot be known from here (a link that was made, whatever goes along with one that was removed).
+ * The kernel's own events follow, and who looks then sees whether it is true.
+ */
+bool plan_expect(const struct want *w, const struct op *op, struct seen *host, struct seen *ct) MUST_USE;
 /** plan_remove() - What takes the NIC away from a container that lives on, or that is to die */
 void plan_remove(const struct want *w, const struct seen *host, const struct seen *ct, struct ops *ret);
 

@@ -125,7 +125,7 @@ void shims_follow(struct boxes *all, struct box *const *boxes, size_t n, struct 
 	shims_remove(all, v, count);
 	if (!count)
 		return;
-	if (kernel_dump(all->host_nl, &routes, &err) < 0) {
+	if (kernel_dump_rest(all->host_nl, &routes, &err) < 0) {
 		problems_add(problems, "host", "", "its routes cannot be read: %s", err.text);
 		seen_done(&routes);
 		return;

@@ -59,6 +59,8 @@ enum broker_op {
 			  events come from, and its number as text */
 	BROKER_DHCP_STOP, /* host: only: end the client with the number arg / 2; arg % 2: and release its lease */
 	BROKER_PACKET,	  /* ct: only: -> AF_PACKET, SOCK_RAW socket, not bound */
+	BROKER_NIC_CONF,  /* ct: only: -> its net/ipv6/conf, a directory to write BROKER_NIC_SYSCTL's settings into
+			     oneself; -EROFS where we cannot write there ourselves: see nic_conf.h */
 	BROKER_OP_N_
 };
 
@@ -78,8 +80,9 @@ enum broker_dns {
 /* What a role may ask for: bits 1 << broker_op */
 #define BROKER_OPS_NAMES     (1u << BROKER_DNS | 1u << BROKER_DNS_RULE)
 #define BROKER_OPS_MULTICAST (1u << BROKER_FORWARD)
-#define BROKER_OPS_ATTACH_OWN \
-	(1u << BROKER_NIC_SYSCTL | 1u << BROKER_FLAG | 1u << BROKER_RESOLV | 1u << BROKER_DHCP | 1u << BROKER_DHCP_STOP)
+#define BROKER_OPS_ATTACH_OWN                                                                    \
+	(1u << BROKER_NIC_SYSCTL | 1u << BROKER_FLAG | 1u << BROKER_RESOLV | 1u << BROKER_DHCP | \
+	 1u << BROKER_DHCP_STOP | 1u << BROKER_NIC_CONF)
 #define BROKER_OPS_ROUTER             \
 	(((1u << BROKER_OP_N_) - 1) & \
 	 ~(BROKER_OPS_NAMES | BROKER_OPS_MULTICAST | BROKER_OPS_ATTACH_OWN | 1u << BROKER_PACKET))

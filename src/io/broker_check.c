@@ -10,7 +10,7 @@
 
 static const char *const op_names[] = {"open", "netlink",  "nft",	"remove",	    "list",    "ipv6-on",
 				       "dns",  "dns-rule", "wireguard", "wireguard-socket", "forward", "nic-sysctl",
-				       "flag", "resolv",   "dhcp",	"dhcp-stop",	    "packet"};
+				       "flag", "resolv",   "dhcp",	"dhcp-stop",	    "packet",  "nic-conf"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -213,6 +213,7 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 		ok = ask->arg >= 0 && ask->target == TARGET_HOST;
 		break;
 	case BROKER_PACKET:
+	case BROKER_NIC_CONF:
 		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER;
 		break;
 	case BROKER_OP_N_:

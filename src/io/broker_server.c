@@ -25,6 +25,7 @@
 #include "io/forward_rule.h"
 #include "io/forward_table.h"
 #include "io/instance.h"
+#include "io/nic_conf.h"
 #include "io/ns.h"
 #include "io/seqpacket.h"
 #include "io/wireguard_child.h"
@@ -302,18 +303,15 @@ static int dns_open(const struct broker_ask *ask, int ns_fd, struct err *err)
 
 static int nic_sysctl(int ns_fd, const struct broker_ask *ask, struct err *err)
 {
-	bool off = ask->arg & BROKER_NIC_NO_IPV6, ra = ask->arg & BROKER_NIC_RA,
-	     autoconf = ask->arg & BROKER_NIC_AUTOCONF;
-	/* 2: also where the container forwards, as routers in containers do */
-	const char *const v[][2] = {
-		{"accept_ra", ra ? "2" : "0"}, {"autoconf", autoconf ? "1" : "0"}, {"disable_ipv6", off ? "1" : "0"}};
+	struct nic_conf conf[NIC_CONF_N];
 	char name[64];
 
-	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		str_print(name, "ipv6/conf/%s/%s", ask->ns.iface, v[i][0]);
-		int rc = ns_sysctl(ns_fd, name, v[i][1], err);
+	nic_conf_make(ask->arg, conf);
+	for (size_t i = 0; i < NIC_CONF_N; i++) {
+		str_print(name, "ipv6/conf/%s/%s", ask->ns.iface, conf[i].name);
+		int rc = ns_sysctl(ns_fd, name, conf[i].value, err);
 		if (rc < 0)
-			return rc == -ENOENT && off ? 0 : rc;
+			return rc == -ENOENT && ask->arg & BROKER_NIC_NO_IPV6 ? 0 : rc;
 	}
 	return 0;
 }
@@ -608,6 +606,12 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 		return 0;
 	case BROKER_PACKET:
 		rc = ns_socket(ns_fd, AF_PACKET, SOCK_RAW, 0, err);
+		if (rc < 0)
+			return rc;
+		server_reply(s, id, 0, rc, "");
+		return 0;
+	case BROKER_NIC_CONF:
+		rc = nic_conf_open(ns_fd, err);
 		if (rc < 0)
 			return rc;
 		server_reply(s, id, 0, rc, "");

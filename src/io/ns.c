@@ -153,16 +153,21 @@ int ns_socket(int ns_fd, int domain, int type, int protocol, struct err *err)
 	return fd;
 }
 
-static int sysctl_write(int dirfd, const char *path, const char *value)
+int ns_sysctl_at(int dirfd, const char *path, const char *value)
 {
 	autoclose int fd = -1;
 	char was[128];
+	int failed = 0;
 	ssize_t n;
 
-	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	fd = openat(dirfd, path, O_RDWR | O_CLOEXEC);
+	if (fd < 0) { /* what holds the value already need not be writable */
+		failed = -errno;
+		fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	}
 	if (fd < 0)
 		return -errno;
-	n = read(fd, was, sizeof(was) - 1);
+	n = pread(fd, was, sizeof(was) - 1, 0);
 	if (n < 0)
 		return -errno;
 	while (n > 0 && was[n - 1] == '\n')
@@ -170,11 +175,9 @@ static int sysctl_write(int dirfd, const char *path, const char *value)
 	was[n] = '\0';
 	if (str_eq(was, value))
 		return 0;
-	close(fd);
-	fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
+	if (failed)
+		return failed;
+	return pwrite(fd, value, strlen(value), 0) < 0 ? -errno : 0;
 }
 
 /*
@@ -193,7 +196,7 @@ static int sysctl_write_own_proc(const char *path, const char *value)
 	proc = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
 	if (proc < 0)
 		return -errno;
-	return sysctl_write(proc, path, value);
+	return ns_sysctl_at(proc, path, value);
 }
 
 int ns_sysctl(int ns_fd, const char *name, const char *value, struct err *err)
@@ -210,7 +213,7 @@ int ns_sysctl(int ns_fd, const char *name, const char *value, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
-	rc = sysctl_write(AT_FDCWD, path, value);
+	rc = ns_sysctl_at(AT_FDCWD, path, value);
 	if (rc == -EROFS && sysctl_write_own_proc(own, value) == 0)
 		rc = 0;
 	if (ns_fd >= 0)

@@ -230,7 +230,8 @@ void seqpacket_send(struct seqpacket *p, const void *data, size_t len, int fd)
 	o = xgrow(&p->out, p->n_out, &p->cap_out);
 	*o = (struct seqpacket_out){.data = xmemdup(data, len), .len = len, .fd = fd};
 	p->n_out++;
-	seqpacket_write(p);
+	if (p->n_out == p->first_out + 1) /* else those before it wait for the other end to read */
+		seqpacket_write(p);
 	seqpacket_watch(p);
 }
 

@@ -279,11 +279,22 @@ int attach_state_read(int dirfd, const struct file_owner *owner, struct attach_s
 	return rc;
 }
 
-int attach_state_write(int dirfd, const struct attach_state *s, struct err *err)
+int attach_state_write(int dirfd, const struct attach_state *s, uint64_t *written, struct err *err)
 {
 	json_t *root = attach_state_to_json(s);
-	int rc = state_write_json(dirfd, STATE_ATTACH, root, err);
+	autobuf struct buf text = {0};
+	uint64_t hash;
+	int rc = 1;
 
+	json_object_del(root, "last_update");
+	json_print(&text, root, JSON_COMPACT);
+	hash = hash64(text.data, text.len, 1);
+	if (hash != *written) {
+		json_put_wall(root, "last_update", wall_now());
+		rc = state_write_json(dirfd, STATE_ATTACH, root, err);
+	}
+	if (rc == 0)
+		*written = hash;
 	json_decref(root);
 	return rc;
 }

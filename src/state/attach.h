@@ -79,6 +79,12 @@ json_t *attach_state_to_json(const struct attach_state *s);
 /** attach_state_from_json() - What is malformed in it is left out and told in its problems */
 int attach_state_from_json(const json_t *root, struct attach_state *ret, struct err *err) MUST_USE;
 int attach_state_read(int dirfd, const struct file_owner *owner, struct attach_state *ret, struct err *err) MUST_USE;
-int attach_state_write(int dirfd, const struct attach_state *s, struct err *err) MUST_USE;
+/**
+ * attach_state_write() - Write it, as of now, when it tells anything new
+ * @written: hash of what was told last, 0: nothing; kept up to date
+ *
+ * Return: 0; 1: nothing new; -errno
+ */
+int attach_state_write(int dirfd, const struct attach_state *s, uint64_t *written, struct err *err) MUST_USE;
 
 #endif

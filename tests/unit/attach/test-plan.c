@@ -147,6 +147,39 @@ static void test_from_nothing(void **state)
 	assert_non_null(strstr(printed(t), "route-remove eth1 0.0.0.0/0 via 192.0.2.1 metric 100"));
 }
 
+/* What was carried out need not be looked for: expected, it leaves nothing to do */
+static void test_expect(void **state)
+{
+	struct world *t = *state;
+	int turns = 0;
+
+	setting(t, "address", "192.0.2.5/24,2001:db8::5/64");
+	setting(t, "gateway", "192.0.2.1,2001:db8::1");
+	setting(t, "isolated", "true");
+	setting(t, "mtu", "1400");
+	made(t, false);
+	seen_by_index(&t->host, 20)->up = false;
+	seen_by_index(&t->ct, 2)->mac.b[5]++;
+	while (plan(t, turns > 0) != NIC_READY) {
+		assert_true(turns++ < 2);
+		for (size_t i = 0; i < t->ops.n; i++)
+			assert_true(plan_expect(&t->w, &t->ops.v[i], &t->host, &t->ct));
+	}
+	assert_int_equal(turns, 2); /* the interface's IPv6 first, then all else */
+	assert_int_equal(t->ct.n_addrs, 2);
+	assert_int_equal(t->ct.n_routes, 2);
+	/* what else goes with something that is removed, only the kernel knows */
+	setting(t, "address", "192.0.2.6/24");
+	memset(t->nic.gateways, 0, sizeof(t->nic.gateways));
+	plan(t, true);
+	for (size_t i = 0; i < t->ops.n; i++)
+		if (t->ops.v[i].kind != OP_ADDR_ADD)
+			assert_false(plan_expect(&t->w, &t->ops.v[i], &t->host, &t->ct));
+	/* a link that has gone since */
+	t->ops.v[0] = (struct op){.kind = OP_NIC_SET, .ifindex = 99, .set = SET_UP};
+	assert_false(plan_expect(&t->w, &t->ops.v[0], &t->host, &t->ct));
+}
+
 static void test_left_alone(void **state)
 {
 	struct world *t = *state;
@@ -297,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_from_nothing, world_begin, world_end),
+		cmocka_unit_test_setup_teardown(test_expect, world_begin, world_end),
 		cmocka_unit_test_setup_teardown(test_left_alone, world_begin, world_end),
 		cmocka_unit_test_setup_teardown(test_parents, world_begin, world_end),
 		cmocka_unit_test_setup_teardown(test_taken, world_begin, world_end),

@@ -70,6 +70,7 @@ static void test_what_is_done(void **state)
 	}
 	assert_int_equal(check(request(BROKER_FORWARD, 0, "host"), true), 0);
 	assert_int_equal(check(request(BROKER_PACKET, 0, "ct:abc"), false), 0);
+	assert_int_equal(check(request(BROKER_NIC_CONF, 0, "ct:abc"), false), 0);
 	assert_int_equal(check(request(BROKER_FLAG, 1, "ct:abc"), false), 0);
 	assert_int_equal(check(request(BROKER_RESOLV, 0, "ct:abc"), true), 0);
 	assert_int_equal(check(request(BROKER_DHCP_STOP, 7, "host"), false), 0);
@@ -126,6 +127,10 @@ static void test_what_is_not(void **state)
 		{BROKER_PACKET, 0, "vni:1", false},
 		{BROKER_PACKET, 1, "ct:abc", false},
 		{BROKER_PACKET, 0, "ct:abc", true},
+		{BROKER_NIC_CONF, 0, "host", false},
+		{BROKER_NIC_CONF, 0, "vni:1", false},
+		{BROKER_NIC_CONF, 1, "ct:abc", false},
+		{BROKER_NIC_CONF, 0, "ct:abc", true},
 		{BROKER_FORWARD, 0, "host", false},
 		{BROKER_FORWARD, 1, "host", true},
 		{BROKER_FORWARD, 0, "vni:1", true},

@@ -16,6 +16,7 @@
 
 #include "io/broker_wire.h"
 #include "io/child.h"
+#include "io/nic_conf.h"
 #include "io/ns.h"
 
 struct fixture {
@@ -370,6 +371,50 @@ static void test_ipv6_on(void **state)
 	assert_int_equal(ns_unpin(ns.sandbox, NULL), 0);
 }
 
+static void conf_try(int conf, int ct, const char *sandbox)
+{
+	autofree char *add = xasprintf("nsenter --net=%s ip link add dev drconf1 type veth peer name drconf2", sandbox);
+	struct err err = {0};
+
+	if (system(add) != 0)
+		fail_msg("cannot make a veth");
+	assert_int_equal(nic_conf_write(conf, "drconf1", BROKER_NIC_NO_IPV6, &err), 0);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf1/disable_ipv6"), 1);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf1/accept_ra"), 0);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf1/autoconf"), 0);
+	assert_int_equal(nic_conf_write(conf, "drconf1", BROKER_NIC_RA | BROKER_NIC_AUTOCONF, &err), 0);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf1/disable_ipv6"), 0);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf1/accept_ra"), 2);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf1/autoconf"), 1);
+	assert_int_equal(sysctl_read(ct, "ipv6/conf/drconf2/accept_ra"), 1);
+	assert_int_equal(nic_conf_write(conf, "drconf3", 0, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "drconf3"));
+}
+
+/* The directory is that of the container also for us, who never were in it; and has an interface that came later */
+static void test_nic_conf(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_ns ns = {.name = "ct:0123abcd"};
+	char folder[96];
+	int ct, code;
+
+	str_print(folder, "%s/netns", f->dir);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	str_print(ns.sandbox, "%s/0123abcd", folder);
+	ct = ns_create(ns.sandbox, NULL);
+	assert_int_equal(call_ns(f, BROKER_NIC_CONF, &ns, 0, -1), -EPERM); /* not for the router */
+	broker_free(f->broker);
+	f->broker = client_new(f, BROKER_OPS_ATTACH);
+	code = call_ns(f, BROKER_NIC_CONF, &ns, 0, -1);
+	if (code != -EROFS) { /* in a container there is none, and BROKER_NIC_SYSCTL does it */
+		assert_int_equal(code, 0);
+		conf_try(f->fd, ct, ns.sandbox);
+	}
+	close(ct);
+	assert_int_equal(ns_unpin(ns.sandbox, NULL), 0);
+}
+
 /* --- what names asks for --- */
 
 static struct sockaddr_in inet(const char *address, uint16_t port)
@@ -652,6 +697,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nft_keeps_the_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_container, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ipv6_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nic_conf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors_do_not_pile_up, setup, teardown),

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "io/nic_conf.h"
 #include "io/ns.h"
 
 static char dir[64];
@@ -150,7 +151,8 @@ static void test_sysctl(void **state)
 static void test_sysctl_over_a_read_only_proc(void **state)
 {
 	autofree char *path = xasprintf("%s/five", dir);
-	int ns = ns_create(path, NULL), fd;
+	int ns = ns_create(path, NULL), home = ns_open("/proc/self/ns/net", NULL), fd;
+	char value[12];
 
 	(void)state;
 	assert_int_equal(mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL), 0);
@@ -159,7 +161,13 @@ static void test_sysctl_over_a_read_only_proc(void **state)
 	assert_int_equal(fd, -1);
 	assert_int_equal(ns_sysctl(ns, "ipv4/ip_forward", "1", NULL), 0);
 	assert_int_equal(sysctl_read(ns, "/proc/sys/net/ipv4/ip_forward"), 1);
+	/* a directory to write into is of no use there; what holds the value already is no failure */
+	assert_int_equal(nic_conf_open(ns, NULL), -EROFS);
+	str_print(value, "%d", sysctl_read(home, "/proc/sys/net/ipv4/ip_forward"));
+	assert_int_equal(ns_sysctl_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", value), 0);
+	assert_int_equal(ns_sysctl_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", value[0] == '1' ? "0" : "1"), -EROFS);
 	assert_int_equal(umount2("/proc/sys", MNT_DETACH), 0);
+	close(home);
 	close(ns);
 	assert_int_equal(ns_unpin(path, NULL), 0);
 }

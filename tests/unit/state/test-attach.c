@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "state/attach.h"
 
@@ -87,11 +89,37 @@ static void test_malformed(void **state)
 	json_decref(o);
 }
 
+static void test_written_once(void **state)
+{
+	struct attach_state s = {0};
+	char dir[] = "/tmp/docker-router-test-XXXXXX";
+	uint64_t written = 0;
+	struct err err = {0};
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(attach_state_write(fd, &s, &written, &err), 0);
+	assert_int_not_equal(written, 0);
+	assert_int_equal(attach_state_write(fd, &s, &written, &err), 1);
+	problems_add(&s.problems, "container web", "", "waits");
+	assert_int_equal(attach_state_write(fd, &s, &written, &err), 0);
+	assert_int_equal(unlinkat(fd, STATE_ATTACH, 0), 0);
+	written = 0; /* who took it away wants it anew */
+	assert_int_equal(attach_state_write(fd, &s, &written, &err), 0);
+	assert_int_equal(unlinkat(fd, STATE_ATTACH, 0), 0);
+	close(fd);
+	assert_int_equal(rmdir(dir), 0);
+	assert_true(attach_state_write(-1, &s, &(uint64_t){0}, &err) < 0);
+	attach_state_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_written_once),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
