@@ -15,22 +15,7 @@ for need in dhcpcd kea-dhcp6; do
 done
 command -v dnsmasq >/dev/null || skip "no dnsmasq here (package dnsmasq-base)"
 attach_lab
-LEASES=$DIR/leases
-LAST='' # the server's pid
-
-dnsmasq_start() { # OPTIONS...
-	nsenter --net="/run/netns/$(ns lan)" -- dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --bind-interfaces \
-		--dhcp-leasefile="$LEASES" --dhcp-authoritative --log-dhcp --log-facility="$DIR/dnsmasq.log" --pid-file= --no-ping "$@" &
-	LAST=$!
-}
-server_stop() {
-	[ -z "$LAST" ] || {
-		kill "$LAST" 2>/dev/null || true
-		wait "$LAST" 2>/dev/null || true
-	}
-	LAST=
-}
-at_exit server_stop
+dnsmasq_prepare
 udhcpd_start() { # LINES...: leases as short as they are told
 	printf '%s\n' "start 198.51.100.150" "end 198.51.100.160" "interface lan0" "option subnet 255.255.255.0" \
 		"min_lease 5" "lease_file $DIR/udhcpd.leases" "pidfile $DIR/udhcpd.pid" \

@@ -60,3 +60,24 @@ master_of() { # CONTAINER NIC
 is_port() { # CONTAINER NIC BRIDGE
 	[ "$(master_of "$1" "$2")" = "$3" ]
 }
+
+# --- a DHCP server on the LAN ---
+
+LEASES='' # its file
+LAST=''   # the server's pid
+dnsmasq_prepare() {
+	LEASES=$DIR/leases
+	at_exit server_stop
+}
+dnsmasq_start() { # OPTIONS...
+	nsenter --net="/run/netns/$(ns lan)" -- dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --bind-interfaces \
+		--dhcp-leasefile="$LEASES" --dhcp-authoritative --log-dhcp --log-facility="$DIR/dnsmasq.log" --pid-file= --no-ping "$@" &
+	LAST=$!
+}
+server_stop() {
+	[ -z "$LAST" ] || {
+		kill "$LAST" 2>/dev/null || true
+		wait "$LAST" 2>/dev/null || true
+	}
+	LAST=
+}
