@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 
 #include "cli/doctor.h"
+#include "cli/nics.h"
 #include "io/nl.h"
-#include "state/attach.h"
 
 #define WIRELESS_NAME 0x8B01 /* SIOCGIWNAME */
 #define PORT_FORWARDS 3	     /* BR_STATE_FORWARDING */
@@ -180,18 +180,23 @@ void doctor_attach(struct doctor *d)
 	size_t before = d->n;
 	int rc;
 
-	if (d->cli->dir.fd < 0 || !d->files.inventory.n_attach)
+	if (d->cli->dir.fd < 0)
 		return;
 	doctor_step(d, "NICs of containers");
-	if (!role_wanted(&d->files, "attach")) {
+	if (d->files.inventory.n_attach && !role_wanted(&d->files, "attach")) {
 		doctor_add(d, "attach", CHECK_WARNING, "Add attach to ROLES.",
 			   "containers are to have NICs, and ROLES has no attach");
-		return;
+	} else if (d->files.inventory.n_attach) {
+		rc = attach_state_read(d->cli->dir.fd, &owner, &s, &err);
+		if (rc < 0)
+			doctor_add(d, "attach", CHECK_ERROR, NULL, "%s",
+				   rc == -ENOENT ? "the role attach has written no attach.json" : err.text);
 	}
-	rc = attach_state_read(d->cli->dir.fd, &owner, &s, &err);
-	if (rc < 0) {
-		doctor_add(d, "attach", CHECK_ERROR, NULL, "%s",
-			   rc == -ENOENT ? "the role attach has written no attach.json" : err.text);
+	rc = nics_add_driver(&d->cli->dir, &d->files.inventory, &s, &err);
+	if (rc < 0 && rc != -ENOENT)
+		doctor_add(d, "attach", CHECK_ERROR, NULL, "%s", err.text);
+	if (!s.n_nics) {
+		attach_state_done(&s);
 		return;
 	}
 	l.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -6,8 +6,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
-#include "cli/cli.h"
-#include "state/attach.h"
+#include "cli/nics.h"
 #include "state/nic_request.h"
 
 /* --- nics --- */
@@ -92,10 +91,21 @@ int verb_nics(struct cli *c)
 {
 	struct file_owner owner = owner_of_root(&c->dir);
 	struct attach_state s = {0};
-	struct err err = c->dir_why;
-	int rc = c->dir.fd < 0 ? c->dir_why.code : attach_state_read(c->dir.fd, &owner, &s, &err);
+	struct inventory inv = {0};
+	struct err err = c->dir_why, more;
+	int rc = c->dir.fd < 0 ? c->dir_why.code : attach_state_read(c->dir.fd, &owner, &s, &err), driver = -ENOENT;
 	struct output o;
 
+	if (rc == 0 || (c->dir.fd >= 0 && rc == -ENOENT)) {
+		if (inventory_read(c->dir.fd, &owner, &inv, &more) < 0)
+			inv = (struct inventory){0};
+		driver = nics_add_driver(&c->dir, &inv, &s, &more);
+		inventory_done(&inv);
+	}
+	if (driver < 0 && driver != -ENOENT)
+		fprintf(stderr, "docker-router nics: those of the network driver are not known: %s\n", more.text);
+	if (driver == 0 && rc == -ENOENT) /* no attach here, but a network driver */
+		rc = 0;
 	if (rc == -ENOENT)
 		err_set(&err, rc, "there is no attach.json in %s: does docker-router host run, with the role attach?",
 			c->config.state_dir);
@@ -104,7 +114,8 @@ int verb_nics(struct cli *c)
 		return EXIT_FAILED;
 	}
 	output_begin(&o, stdout, c->json, false);
-	output_table(&o, "nics", NULL, "No container has the label docker-router.attach, and none is plugged.",
+	output_table(&o, "nics", NULL,
+		     "No container has the label docker-router.attach, is plugged, or is on a network of the driver.",
 		     nics_table(&s, c->now));
 	if (c->json)
 		output_value(&o, "problems", problems_to_json(&s.problems));

@@ -117,6 +117,11 @@ wait_until "two pings the host" 10 pings h1 two 198.51.100.2
 wait_until "two pings one" 10 pings h1 two "$(address one)"
 must_equal "what Docker says" "$(address two)" "$(d inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' two)"
 d rm -f other >/dev/null
+must_contain "the verb nics" "^bee +\(network\) +veth +br-lan +ready +$(address two)/24 " "$(on h1 docker-router nics)"
+inside h1 ip link set dev br-lan down
+said=$(on h1 docker-router doctor 2>&1 || true)
+inside h1 ip link set dev br-lan up
+must_contain "doctor" 'bee \(network\): br-lan is down' "$said"
 
 step "leases are renewed inside, also after kill -9 of the driver"
 since() {

@@ -35,6 +35,8 @@ session() { # STATE_DIR
 		records web
 		groups
 		groups --format json
+		nics
+		nics --format json
 		explain multicast
 		explain multicast --format json
 		explain weather
