@@ -120,8 +120,8 @@ bool igmp_has(const char *proc, const char *interface, const struct ip *group)
 		char word[32];
 
 		proc += len + (proc[len] == '\n');
-		if (line[0] != '\t' && sscanf(line, "%*s %31s", word) == 1)
-			str_copy(device, word);
+		if (line[0] != '\t' && sscanf(line, "%*s %31[^: \t]", word) == 1)
+			str_copy(device, word); /* a colon follows, and no blank before it where the name is long */
 		else if (line[0] == '\t' && sscanf(line, "%31s", word) == 1 && str_eq(device, interface) &&
 			 str_eq(word, hex))
 			return true;

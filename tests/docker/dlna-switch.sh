@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4
 # more: sid-v4
-# timeout: 180
+# timeout: 240
 #
 # A home as it is: a switch that watches IGMP and MLD, floods nothing and asks nobody, behind it a home router with the default
 # route. minidlna is found by NOTIFY although its container had only just started, by IPv6, in two networks, and still when the
@@ -39,7 +39,7 @@ state_of() { # of the host's network, as far as multicast could change it
 step "what the host was"
 service_of h1 router stop
 network_on h1 media_default - 172.30.0.0/24 2001:db8:30::/64 -- --label docker-router.multicast=ssdp
-network_on h1 second - 172.31.0.0/24 -- --label docker-router.multicast=ssdp
+network_on h1 second - 172.31.0.0/24 -- --label docker-router.multicast=ssdp,mdns,239.5.0.0/16
 state_of >"$DIR/before"
 
 step "a switch that watches, and forgets within six seconds"
@@ -82,6 +82,18 @@ found6_site() { # what is wider than the link comes from an address that is, too
 	inside tv "$TV" search6 eth0 ff05::c >"$found" && grep -qE '^http://\[2001:db8::1\]:619[0-9]{2}/six.xml ' "$found"
 }
 wait_until "found by a search of the site (ff05::c)" 30 found6_site
+mkdir -p "$DIR/six.d"
+echo "<root>six</root>" >"$DIR/six.d/six.xml"
+proc_start "$DIR/six.proc" "$DIR/six.log" nsenter --net="/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' box)/ns/net" -- \
+	python3 -m http.server --bind 2001:db8:30::6 --directory "$DIR/six.d" 8200
+at_exit proc_end "$DIR/six.proc"
+fetched() { # over IPv6, at what was found
+	inside tv timeout 5 python3 -c 'import sys, urllib.request
+sys.stdout.write(urllib.request.urlopen(sys.argv[1]).read().decode())' "$(head -n 1 "$found" | cut -d' ' -f1)" >"$DIR/six.got" 2>/dev/null &&
+		cmp -s "$DIR/six.d/six.xml" "$DIR/six.got"
+}
+wait_until "its description is fetched" 20 fetched
+proc_end "$DIR/six.proc"
 end $six
 docker_on h1 rm -f box >/dev/null
 
@@ -107,8 +119,18 @@ wait_until "the switch forgets" 30 forgotten
 kill -CONT "$(jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json")"
 wait_until "and learns again" 20 has_port tv 239.255.255.250
 
-step "down leaves the host as it was"
+step "doctor names a group that is not joined"
+service_of h1 router stop
+must_contain "doctor" '239\.255\.255\.250 is not joined on eth0' "$(on h1 docker-router doctor 2>&1 || true)"
+service_of h1 router start
+
+step "down leaves the host as it was, streams to a listener on the LAN among it"
 docker_on h1 rm -f minidlna >/dev/null
+inside tv "$TEST_DIR/stream.py" hear 192.0.2.50 239.5.1.1 120 >"$DIR/stream" &
+stream=$!
+at_exit end $stream
+copies() { inside h1 nft list table netdev docker-router-multicast 2>/dev/null | grep -q 'daddr 239.5.1.1 .*dup to "eth0"'; }
+wait_until "the kernel copies a stream" 30 copies
 on h1 docker-router down >/dev/null
 restored() {
 	# the drops are this test's own, or Docker's, which leaves empty tables

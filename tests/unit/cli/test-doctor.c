@@ -100,10 +100,12 @@ static void test_igmp(void **state)
 	static const char proc[] = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
 				   "1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n"
 				   "2\teth0      :     2      V3\n\t\t\t\tFAFFFFEF     1 0:00000000\t\t1\n"
-				   "\t\t\t\t010000E0     1 0:00000000\t\t0\n";
+				   "\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+				   "14\tbr-eaeede4a884a:     1      V3\n\t\t\t\tFAFFFFEF     1 0:00000000\t\t0\n";
 	struct ip ssdp = {AF_INET, {239, 255, 255, 250}}, mdns = {AF_INET, {224, 0, 0, 251}};
 
 	assert_true(igmp_has(proc, "eth0", &ssdp)); /* written on a machine of little endian */
+	assert_true(igmp_has(proc, "br-eaeede4a884a", &ssdp));
 	assert_false(igmp_has(proc, "lo", &ssdp));
 	assert_false(igmp_has(proc, "eth", &ssdp));
 	assert_false(igmp_has(proc, "eth0", &mdns));
