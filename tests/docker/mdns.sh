@@ -4,7 +4,8 @@
 # timeout: 120
 #
 # A real avahi-daemon in a container's namespace is found from the LAN, and one on the LAN from a container; by clients that ask
-# from port 5353 and by simple ones. Nothing passes without the label, and nothing goes round.
+# from port 5353 and by simple ones; again when the role was killed, and when the network was made anew. Nothing passes without
+# the label, and nothing goes round.
 . "$(dirname "$0")/lib.sh"
 
 command -v avahi-daemon >/dev/null || skip "no avahi-daemon here (package avahi-daemon)"
@@ -47,6 +48,11 @@ container_on h1 quiet plain --ip 10.71.0.9
 avahi quiet hidden _http._tcp
 must_fail asked tv 192.0.2.50 _http._tcp.local 3
 
+both() { # WHEN: each finds the other
+	must_equal "$1: the LAN asks" printer._ipp._tcp.local "$(asked tv 192.0.2.50 _ipp._tcp.local 20)"
+	must_equal "$1: a container asks" player._googlecast._tcp.local "$(asked inside "$2" _googlecast._tcp.local 20)"
+}
+
 step "from the LAN"
 network_on h1 home - 10.72.0.0/24 -- --label docker-router.multicast=mdns
 container_on h1 inside home --ip 10.72.0.2
@@ -62,6 +68,25 @@ for how in '' one-shot; do
 	must_equal "a container asks ${how:-from 5353}" player._googlecast._tcp.local \
 		"$(asked inside 10.72.0.2 _googlecast._tcp.local 20 $how)"
 done
+
+step "the role is killed"
+role_pid() {
+	jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json"
+}
+pid=$(role_pid)
+kill -9 "$pid"
+is_new() { [ "$(role_pid)" != "$pid" ]; }
+wait_until "it runs again" 10 is_new
+both "after kill -9" 10.72.0.2
+
+step "the network is made anew, with another subnet"
+proc_end "$DIR/avahi-printer.proc"
+docker_on h1 rm -f inside >/dev/null
+docker_on h1 network rm home >/dev/null
+network_on h1 home - 10.73.0.0/24 -- --label docker-router.multicast=mdns
+container_on h1 inside home --ip 10.73.0.2
+avahi inside printer _ipp._tcp
+both "in a new network" 10.73.0.2
 
 step "nothing goes round"
 # what was said once does not come again and again: a few datagrams a second at most, where a loop makes thousands
