@@ -188,6 +188,14 @@ static void nic_did(struct box *b, struct nic *n, const struct want *w, const st
 			kernel_read_link(b->all->host_nl, w->spec->parent, &b->all->host);
 	} else if (op->kind == OP_HOST_REMOVE) {
 		seen_remove(&b->all->host, op->ifindex);
+	} else if (op->set & SET_UP && w->spec->kind == NIC_VETH) {
+		/*
+		 * The end that was set up first sends nothing until a worker of the kernel's has heard of its carrier.
+		 * Who asks for it is answered after that (Linux 6.9), and so the program, which sends as soon as it has
+		 * an address, does not lose its first question to the LAN, and a second with it.
+		 */
+		kernel_read_link(b->all->host_nl, w->host, &b->all->host);
+		kernel_read_link(b->nl, n->name, &b->seen);
 	}
 	if (op->kind == OP_ADDR_ADD && n->n_known < ARRAY_LEN(n->known))
 		n->known[n->n_known++] = op->address;

@@ -7,7 +7,7 @@ rounds with a 95 % interval (bootstrap with a fixed seed). Single figures show m
 
     bench.py [ROW...]     throughput rr start connect loss mapped names manynames memory
                           alone peers discovery multicast mcasthosts dlna gossip cluster wireguard driver init
-                          attach   (default: all)
+                          attach attachdocker   (default: all)
 
 ROUNDS (9) and SECONDS (2) of the throughput rows can be set in the environment, and ENGINE as for lab/up.
 """
@@ -718,6 +718,7 @@ def main():
             'dlna': lambda: dlna.rows(sys.modules['__main__']),
             'init': lambda: init.rows(sys.modules['__main__']),
             'attach': lambda: attach.rows(sys.modules['__main__']),
+            'attachdocker': lambda: attach.docker_rows(sys.modules['__main__']),
             'gossip': lambda: gossip.rows(sys.modules['__main__']),
             'cluster': lambda: cluster.rows(sys.modules['__main__']),
             'wireguard': lambda: wireguard.rows(sys.modules['__main__']),
@@ -731,7 +732,7 @@ def main():
     os.chmod(folder, 0o755)
     try:
         PROBE = probe_build(folder)
-        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'cluster', 'init', 'multicast', 'mcasthosts', 'dlna', 'wireguard', 'driver'}:
+        if set(wanted) - {'alone', 'peers', 'discovery', 'manynames', 'gossip', 'cluster', 'init', 'multicast', 'mcasthosts', 'dlna', 'wireguard', 'driver', 'attach', 'attachdocker'}:
             note('two hosts')
             lab('up', 'two-hosts')
             two_stacks()
