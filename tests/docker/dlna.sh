@@ -6,8 +6,8 @@
 #
 # A television on the LAN and a minidlna in a bridge network, with one label and nothing else: it is found by searches of TTL
 # 1 and 4, by its NOTIFY after a restart, its description and list of music are read, and a title is played to the byte;
-# and its NOTIFY is heard, again when its network was made anew, when dockerd and the role were started again. FORWARD is DROP, Docker 28's drops
-# are in place, and the host's own firewall lets in nothing but the relay's ports.
+# again, and its NOTIFY heard, when its network was made anew, when dockerd and the role were started again. FORWARD is
+# DROP, Docker 28's drops are in place, and the host's own firewall lets in nothing but the relay's ports.
 . "$(dirname "$0")/lib.sh"
 
 command -v minidlnad >/dev/null || skip "no minidlnad here (package minidlna)"

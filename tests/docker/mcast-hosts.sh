@@ -1,29 +1,44 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4
-# more: sid-v4 debian-v6
-# timeout: 300
+# more: sid-v4 debian-v6 debian-v4-wireguard
+# timeout: 400
 #
 # Groups over the overlay, among containers of three hosts: from each to each, IPv4 and IPv6, of one source, larger than the
 # tunnel's MTU. A host without a listener gets no packet; who comes late gets it, and who leaves gets it no more. Hosts on
-# one LAN that carry a group both ways do not feed each other, and nothing comes twice. Nothing is lost when roles are
-# killed, what somebody takes away is healed, and in the end nothing is left.
+# one LAN that carry a group both ways do not feed each other, and nothing comes twice. gssdp-discover and simple mDNS
+# clients find minidlna and avahi of another host. Nothing is lost when roles are killed, what somebody takes away is healed,
+# and in the end nothing is left. The variant wireguard does it encrypted, with hosts that know each other by gossip.
 . "$(dirname "$0")/lib.sh"
 
 FILES=$(mktemp -d)
 at_exit rm -rf "$FILES"
 group=239.1.1.1 host=192.0.2.
 [ "$UNDERLAY" = v4 ] || group=ff05::4790 host=2001:db8::
+encrypted=
+[[ $VARIANT != *-wireguard ]] || encrypted=1
+if [ $encrypted ]; then
+	command -v wireguard-go >/dev/null || skip "there is no wireguard-go"
+	[ -c /dev/net/tun ] || skip "there is no /dev/net/tun"
+	(umask 077 && "$DOCKER_ROUTER" keygen >"$FILES/cluster.key")
+fi
 {
 	echo "switch sw"
 	for n in 1 2 3; do
 		echo "multicast_group: $group" >"$FILES/h$n.yaml"
+		[ ! $encrypted ] || cat >>"$FILES/h$n.yaml" <<-END
+			encryption: wireguard
+			cluster_key_file: $FILES/cluster.key
+			discovery_mode: gossip
+			gossip_join: 192.0.2.1
+		END
 		echo "host h$n 192.0.2.$n/24 2001:db8::$n/64 CONFIG=$FILES/h$n.yaml dockerd=--experimental,--ip6tables"
 	done
 	echo "node tv 192.0.2.50/24 2001:db8::50/64"
 } >"$FILES/topology"
 lab_begin "$FILES/topology"
 STREAM=$TEST_DIR/stream.py
+. "$TEST_DIR/mdns/lib.sh"
 VNI=4242
 number=0
 
@@ -71,8 +86,15 @@ b = socket.inet_pton(socket.AF_INET6, g)[12:] if ":" in g else socket.inet_aton(
 head = [0x33, 0x33] if ":" in g else [1, 0, 0x5e]
 print(":".join("%02x" % x for x in head + ([b[1] & 0x7f, *b[2:]] if len(head) == 3 else list(b))))' "$1"
 }
+underlay_of() { # HOST: where others send to
+	if [ $encrypted ]; then
+		jq -r '.wireguard.address' "$DIR/$1/state/router.json"
+	else
+		echo "$host${1#h}"
+	fi
+}
 leads() { # FROM-HOST GROUP TO-HOST: is it sent there?
-	tunnel "$1" bridge fdb show | grep -q "^$(hardware "$2") .* dst ${underlay[$3]} "
+	tunnel "$1" bridge fdb show | grep -q "^$(hardware "$2") .* dst $(underlay_of "$3") "
 }
 leads_not() {
 	! leads "$@"
@@ -88,11 +110,9 @@ passes() { # FROM TO GROUP [BYTES]: 200 datagrams arrive, each once, from who se
 	must_equal "$3 from $1 to $2" "200 $(address_of "$1" "$3")" "$(tail -n 1 "$heard")"
 }
 
-declare -A underlay
 n=0
 for h in h1 h2 h3; do
 	n=$((n + 1))
-	underlay[$h]=$host$n
 	network_on $h net$n $VNI "10.7$n.0.0/24" "fd00:7$n::/64" -- --label docker-router.stack=s$n \
 		--label docker-router.multicast=overlay,239.1.0.0/16,ff05::/16,ssdp,mdns
 	container_on $h c$h net$n
@@ -113,8 +133,42 @@ passes h1 h3 ff05::1:2
 # by IPv4 the tunnel's packets are fragmented where they must be, by IPv6 they are not
 large=1472
 [ "$UNDERLAY" = v4 ] || large=$(($(overlay_mtu) - 28))
+[ ! $encrypted ] || large=$((1370 - 28))
 passes h1 h2 239.1.2.6 $large
 must_contain "groups" 'h1 +s1' "$(on h2 docker-router groups)"
+
+step "servers and clients as there are: minidlna and avahi on h1, who looks for them on h2; and a service of h2 on h1"
+if command -v minidlnad gssdp-discover >/dev/null; then
+	mkdir -p "$FILES/dlna/media"
+	printf '%s\n' "media_dir=A,$FILES/dlna/media" port=8200 friendly_name=lab notify_interval=895 "db_dir=$FILES/dlna" \
+		"log_dir=$FILES/dlna" >"$FILES/dlna/conf"
+	# it binds to eth0, and so hears what is announced to the group, but no answer that comes by the NIC
+	nsenter --net="$(net_of h2)" -- timeout 150 gssdp-discover -i eth0 -t upnp:rootdevice >"$FILES/gssdp" 2>&1 &
+	discover=$!
+	at_exit end $discover
+	joined() { nsenter --net="$(net_of h2)" -- ip maddr show dev eth0 | grep -qw 'inet *239.255.255.250'; }
+	wait_until "gssdp-discover listens on h2" 20 joined
+	proc_start "$FILES/dlna.proc" "$FILES/dlna.log" nsenter --net="$(net_of h1)" -- minidlnad -S -f "$FILES/dlna/conf" \
+		-P "$FILES/dlna/pid"
+	at_exit proc_end "$FILES/dlna.proc"
+	wait_until "gssdp-discover on h2 finds minidlna on h1" 60 grep -qF "http://$(address_of h1):8200/rootDesc.xml" "$FILES/gssdp"
+	end $discover
+	must_equal "a search of h2, with a TTL of 1" "http://$(address_of h1):8200/rootDesc.xml $(address_of h1)" \
+		"$(nsenter --net="$(net_of h2)" -- "$TEST_DIR/dlna.py" search "$(address_of h2)" 1)"
+	nsenter --net="$(net_of h2)" -- python3 -c 'import sys, urllib.request
+assert b"<friendlyName>lab" in urllib.request.urlopen(sys.argv[1], timeout=10).read()' "http://$(address_of h1):8200/rootDesc.xml"
+	proc_end "$FILES/dlna.proc"
+fi
+if command -v avahi-daemon >/dev/null; then
+	avahi h1 printer _ipp._tcp
+	must_equal "h2 asks by mDNS" printer._ipp._tcp.local \
+		"$(nsenter --net="$(net_of h2)" -- "$TEST_DIR/mdns.py" "$(address_of h2)" _ipp._tcp.local 30)"
+	avahi h2 player _googlecast._tcp
+	must_equal "h1 asks by mDNS" player._googlecast._tcp.local \
+		"$(nsenter --net="$(net_of h1)" -- "$TEST_DIR/mdns.py" "$(address_of h1)" _googlecast._tcp.local 30)"
+	proc_end "$DIR/avahi-printer.proc"
+	proc_end "$DIR/avahi-player.proc"
+fi
 
 step "one who comes late, one who leaves"
 listen h2 239.1.2.7 60 7000
@@ -196,7 +250,7 @@ passes h2 h1 239.1.2.10
 step "what is taken away comes back"
 listen h2 239.1.2.11 60
 wait_until "h1 sends to h2" 20 leads h1 239.1.2.11 h2
-tunnel h1 bridge fdb del "$(hardware 239.1.2.11)" dev "$(jq -r ".vnis[0].devices[0].name" "$DIR/h1/state/router.json")" dst "${underlay[h2]}"
+tunnel h1 bridge fdb del "$(hardware 239.1.2.11)" dev "$(jq -r ".vnis[0].devices[0].name" "$DIR/h1/state/router.json")" dst "$(underlay_of h2)"
 wait_until "the entry is back" 10 leads h1 239.1.2.11 h2
 tunnel h1 nft delete table netdev docker-router
 has_table() { tunnel "$1" nft list table netdev docker-router 2>/dev/null | grep -q dup; }

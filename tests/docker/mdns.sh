@@ -17,6 +17,7 @@ END
 at_exit rm -f "/tmp/$LAB.topology"
 lab_begin "/tmp/$LAB.topology"
 ASK=$TEST_DIR/mdns.py
+. "$TEST_DIR/mdns/lib.sh"
 
 net_of() { # WHO: tv, or a container
 	if [ "$1" = tv ]; then
@@ -24,20 +25,6 @@ net_of() { # WHO: tv, or a container
 	else
 		echo "/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' "$1")/ns/net"
 	fi
-}
-avahi() { # WHO NAME TYPE: offers that service there
-	local etc=$DIR/avahi-$2
-	mkdir -p "$etc/services"
-	printf '[server]\nhost-name=%s\nenable-dbus=no\nuse-ipv6=no\n[publish]\npublish-workstation=no\n' "$2" >"$etc/avahi-daemon.conf"
-	printf '<service-group><name>%s</name><service><type>%s</type><port>80</port></service></service-group>\n' "$2" "$3" \
-		>"$etc/services/one.service"
-	chmod -R a+rX "$etc"
-	# shellcheck disable=SC2016 # for the shell inside
-	proc_start "$DIR/avahi-$2.proc" "$DIR/avahi-$2.log" nsenter --net="$(net_of "$1")" -- unshare --mount -- sh -c '
-		mount -t tmpfs tmpfs /run && mount --bind "$1" /etc/avahi || exit
-		exec avahi-daemon --no-drop-root --no-chroot --no-rlimits' sh "$etc"
-	at_exit proc_end "$DIR/avahi-$2.proc"
-	wait_until "avahi offers $2" 15 grep -q 'successfully established' "$DIR/avahi-$2.log"
 }
 asked() { # WHO ADDRESS TYPE SECONDS [one-shot]
 	nsenter --net="$(net_of "$1")" "$ASK" "${@:2}"
