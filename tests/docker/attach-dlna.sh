@@ -54,3 +54,32 @@ media
 ready dlna lan0
 must_equal "its address" "$address" "$(nic dlna lan0 'leases[0].address')"
 wait_until "gssdp-discover finds it again" 60 found "${address%/*}"
+docker_on h1 rm -f dlna >/dev/null
+
+step "examples/lan-dhcp as it stands, on that image"
+ln -sf busybox "$DIR/image/bin/sleep"
+mkdir -p "$DIR/image/run"
+cp "$TOP/examples/minidlna/minidlna.conf" "$DIR/image/etc/minidlna.conf"
+for name in lan_minidlna lan-minidlna; do # as Compose 1 and 2 call what they would build
+	tar -C "$DIR/image" -c . | docker_on h1 import - "$name" >/dev/null
+done
+example() {
+	MUSIC_PATH=$DIR/music compose_on h1 -p lan -f "$TOP/examples/lan-dhcp/docker-compose.yml" "$@"
+}
+example up -d --no-build >"$DIR/compose.log" 2>&1 || fail "$(cat "$DIR/compose.log")"
+name=$(container_of h1 lan minidlna)
+ready "$name" lan0
+address=$(nic "$name" lan0 'leases[0].address')
+wait_until "gssdp-discover finds it" 60 found "${address%/*}"
+example down -v -t 0 >/dev/null 2>&1
+
+step "examples/openwrt: its container in OpenWrt's file, and its Compose file"
+service_of h1 router restart "ATTACH_UCI=$TOP/examples/openwrt/config.docker" >/dev/null
+run mqtt
+ready mqtt eth1
+must_equal "on OpenWrt's bridge" br-lan "$(master_of mqtt eth1)"
+said=$(compose_on h1 -f "$TOP/examples/openwrt/docker-compose.yml" config 2>&1) || true
+case $said in
+*docker-router.name*mqtt*) must_contain "its network" 'parent: br-lan' "$said" ;;
+*) must_contain "an older Compose refuses driver_opts, as the guide says" 'driver_opts' "$said" ;;
+esac

@@ -78,7 +78,19 @@ must_contain "a stranger's address stays" '198\.51\.100\.77/24' "$(in_container 
 
 step "network connect, restart of the container: the same MAC; a stop leaves nothing"
 docker_on h1 network create extra >/dev/null
-docker_on h1 network connect extra openwrt 2>/dev/null || true
+docker_on h1 network create more >/dev/null
+docker_on h1 run -d --name both --network extra --label docker-router.attach=br-lan:lan0 \
+	--label docker-router.attach.lan0.address=198.51.100.31/24 --label docker-router.attach.lan0.dns=198.51.100.53 \
+	lab:1 sleep 100000 >/dev/null
+ready both lan0
+index=$(in_container h1 both cat /sys/class/net/lan0/ifindex)
+docker_on h1 network connect more both
+must_contain "Docker's own is there" 'eth1' "$(in_container h1 both ip link show eth1)"
+wait_until "after network connect" 20 reached 198.51.100.31
+docker_on h1 network disconnect more both
+wait_until "after network disconnect" 20 reached 198.51.100.31
+must_equal "it is the same interface" "$index" "$(in_container h1 both cat /sys/class/net/lan0/ifindex)"
+state_is both lan0 ready || fail "it is no longer ready"
 docker_on h1 restart -t 0 web >/dev/null
 wait_until "after a restart" 20 reached 198.51.100.5
 must_equal "its MAC" "$mac" "$(nic web eth1 mac)"
@@ -86,6 +98,23 @@ before=$(ends)
 docker_on h1 rm -f configured >/dev/null
 fewer() { [ "$(ends)" = $((before - 1)) ]; }
 wait_until "its host end is gone" 20 fewer
+
+step "name servers of a label: also where Docker's resolver was, never in a file of somebody else"
+resolv() { # CONTAINER WORDS
+	in_container h1 "$1" cat /etc/resolv.conf | grep -q "$2"
+}
+wait_until "beside Docker's resolver" 20 resolv both 'nameserver 198.51.100.53'
+run named --label docker-router.attach=br-lan:lan0 --label docker-router.attach.lan0.address=198.51.100.32/24 \
+	--label docker-router.attach.lan0.dns=198.51.100.53,2001:db8::53
+wait_until "without any network" 20 resolv named 'nameserver 2001:db8::53'
+echo 'nameserver 192.0.2.66' >"$DIR/h1/resolv.conf"
+run mounted -v "$DIR/h1/resolv.conf:/etc/resolv.conf" --label docker-router.attach=br-lan:lan0 \
+	--label docker-router.attach.lan0.address=198.51.100.33/24 --label docker-router.attach.lan0.dns=198.51.100.53
+ready mounted lan0
+told() { grep -q 'resolv.conf of a container cannot be written.*container=mounted' "$DIR/h1/router.log"; }
+wait_until "a file that is mounted there: said so" 20 told
+must_equal "and it is left alone" 'nameserver 192.0.2.66' "$(cat "$DIR/h1/resolv.conf")"
+docker_on h1 rm -f both named mounted >/dev/null
 
 step "a namespace that somebody keeps does not keep the host's end"
 pid=$(docker_on h1 inspect -f '{{.State.Pid}}' web)
