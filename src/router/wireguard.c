@@ -13,6 +13,11 @@
 #define OVERHEAD4 60
 #define OVERHEAD6 80
 #define MTU_MIN	  1280 /* IPv6 needs it inside; what is too long outside goes in fragments */
+/* WireGuard fills packets up to a multiple of 16, but not beyond the MTU. wireguard-go does not hear of the MTU of a
+ * device that has been moved away from it, and takes it for 1420 for ever: it would fill those of 1440 to 1452, and
+ * each would leave in two fragments. So the longest packet is one that needs no filling in its eyes */
+#define FILL   16
+#define GO_MTU 1420
 
 static const struct net_id net_id_wireguard = {.kind = NET_WIREGUARD};
 
@@ -32,7 +37,9 @@ uint32_t wireguard_mtu(const struct desired_input *in)
 		underlay = 1500;
 	if (underlay > 65535)
 		underlay = 65535;
-	return underlay > MTU_MIN + overhead ? underlay - overhead : MTU_MIN;
+	if (underlay <= MTU_MIN + overhead)
+		return MTU_MIN;
+	return underlay - overhead - (underlay - overhead) % GO_MTU % FILL;
 }
 
 #define KEEPALIVE_S  25	 /* on sessions that are to be there before anybody sends */

@@ -19,7 +19,7 @@ command -v wireguard-go >/dev/null || skip "there is no wireguard-go"
 command -v etcd >/dev/null || skip "there is no etcd"
 
 (umask 077 && "$DOCKER_ROUTER" keygen >"$FILES/cluster.key")
-w=192.0.2. a=198.51.100. b=203.0.113. len=24 ip=ip mtu=1370 nodad=""
+w=192.0.2. a=198.51.100. b=203.0.113. len=24 ip=ip mtu=1366 nodad=""
 url() { echo "http://$1:2379"; }
 port_of() { echo "$1:"; }
 if [ $UNDERLAY = v6 ]; then

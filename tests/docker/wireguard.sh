@@ -22,7 +22,7 @@ for h in h1 h2 h3; do
 	cp "$FILES/first.key" "$FILES/$h.key"
 done
 umask 022
-net=192.0.2 len=24 mtu=1370
+net=192.0.2 len=24 mtu=1366
 if [ $UNDERLAY = v6 ]; then
 	net=2001:db8:: len=64 mtu=1350
 fi
@@ -77,7 +77,7 @@ for h in h1 h2; do
 	must_equal "mode of the folder" 700 "$(stat -c %a "$DIR/$h/state/keys")"
 	must_fail grep -qF "$(cat "$DIR/$h/state/keys/wireguard.key")" "$DIR/$h/state"/*.json
 done
-must_contain "the device of h1" 'mtu 14[24]0' "$(in_wg h1 ip -o link show "$(device h1)")"
+must_contain "the device of h1" 'mtu 14(36|20)' "$(in_wg h1 ip -o link show "$(device h1)")"
 
 step "the switch sees neither clear text nor VXLAN"
 in_container h1 one sh -c 'yes SecretMessageOne | head -c 100000 | nc -w 2 10.72.0.20 80' >/dev/null || true
@@ -87,6 +87,7 @@ packets() { # FILTER
 many() { [ "$(packets 'udp port 51820')" -ge 50 ]; }
 wait_until "packets of WireGuard on the switch" 5 many
 must_equal "VXLAN on the switch" 0 "$(packets 'udp port 4789')"
+must_equal "fragments on the switch" 0 "$(packets 'ip[6:2] & 0x3fff != 0 or ip6[6] = 44')"
 must_fail grep -qa SecretMessage "$FILES/wire.pcap"
 must_fail grep -qaF "$(jq -r .wireguard.key "$DIR/h1/state/router.json")" "$FILES/wire.pcap"
 
@@ -131,7 +132,7 @@ d=sys.stdin.buffer.read();a=24;v=[]
 while a+16<=len(d):
     n=16+struct.unpack_from("<I",d,a+8)[0];v.append(d[a:a+n]);a+=n
 sys.stdout.buffer.write(b"".join(v[-80:]))'; } >"$FILES/h2.pcap"
-	must_equal "length of a handshake's first message" 148 "$(tcpdump -nr "$FILES/h2.pcap" 2>/dev/null | grep -o 'length 148' | head -n 1 | cut -d' ' -f2)"
+	must_contain "the first datagram of h2, one of a handshake" 'length (92|148)$' "$(tcpdump -nr "$FILES/h2.pcap" -c 1 2>/dev/null)"
 	snapshot() { # what h1 knows and its kernel holds, without times
 		jq -S 'del(.last_update, .self.seq, .problems, .peers[].last_seen, .peers[].seq)' "$DIR/h1/state/discovery.json"
 		jq -S '.wireguard | del(.peers[].handshake)' "$DIR/h1/state/router.json"

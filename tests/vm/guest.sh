@@ -139,7 +139,7 @@ must "and the other way" pings h2 10.71.0.10
 for h in h1 h2; do
 	must "the table of $h" ip netns exec $h nft list table inet docker-router
 done
-must "full size" pings h1 10.72.0.10 -s 1342
+must "full size" pings h1 10.72.0.10 -s 1338
 must "the kernel's WireGuard is used" grep -q '"in_kernel": *true' /tmp/h1/router.json
 handshake() { grep -q '"handshake"' /tmp/h1/router.json; }
 wait_until "a handshake is told" 40 handshake
@@ -274,7 +274,7 @@ relayed() {
 }
 wait_until "h1 and h2 take the relay" 90 relayed
 wait_until "containers talk by way of it" 20 pings h1 10.72.0.10
-must "full size" pings h1 10.72.0.10 -s 1342
+must "full size" pings h1 10.72.0.10 -s 1338
 must "and the other way" pings h2 10.71.0.10
 for n in 1 2; do
 	ip netns exec h$n nft delete table netdev cut

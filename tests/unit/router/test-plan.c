@@ -911,6 +911,30 @@ static void test_renewal(void **state)
 	scene_done(&s);
 }
 
+/* wireguard-go, which thinks that it is 1420, fills up to a multiple of 16: what it makes of the longest packet fits */
+static void test_wireguard_mtu(void **state)
+{
+	static const struct {
+		const char *local;
+		uint32_t overhead;
+	} of[] = {{"192.0.2.1", 60}, {"2001:db8::1", 80}};
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		struct config config = {.vxlan_port = 4789};
+		struct desired_input in = {.config = &config};
+
+		assert_int_equal(ip_parse(of[i].local, &in.local), 0);
+		for (in.underlay_mtu = 1400; in.underlay_mtu <= 9000; in.underlay_mtu++) {
+			uint32_t mtu = wireguard_mtu(&in), rest = mtu % 1420;
+
+			assert_true(mtu - rest + (rest + 15) / 16 * 16 + of[i].overhead <= in.underlay_mtu);
+			assert_true(mtu + of[i].overhead + 16 > in.underlay_mtu);
+		}
+		in.underlay_mtu = 1300;
+		assert_int_equal(wireguard_mtu(&in), 1280);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -918,7 +942,7 @@ int main(void)
 		cmocka_unit_test(test_relay),		cmocka_unit_test(test_renewal),
 		cmocka_unit_test(test_golden),		cmocka_unit_test(test_heal),
 		cmocka_unit_test(test_shortcut),	cmocka_unit_test(test_blocked),
-		cmocka_unit_test(test_wireguard),
+		cmocka_unit_test(test_wireguard),	cmocka_unit_test(test_wireguard_mtu),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
