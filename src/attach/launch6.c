@@ -140,5 +140,5 @@ int main(int argc, char **argv)
 		close(alive[1]);
 		_exit(first(alive[0], argv, &set));
 	}
-	return tend(pid, &set);
+	_exit(tend(pid, &set)); /* nothing is to be flushed, and no thread can be made here any more */
 }
