@@ -7,7 +7,8 @@
 #
 #	server	10.99.1.1 and 2001:db8:99:1::1, port 53		discoveries	10.99.0.1 .2 ... and 2001:db8:99::1 ::2 ...
 #
-# Environment: DOCKER_ROUTER (the command; default: build/docker-router), ARTIFACTS (where logs are kept after a failure).
+# Environment: DOCKER_ROUTER (the command; default: build/docker-router), ARTIFACTS (where logs are kept after a failure), FULL=1
+# (in the end with BIND as well, where there is one).
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -301,6 +302,45 @@ ok "say nothing to others" eval 'ask +tcp "dr-$own.$D" TXT | grep -q sealed= && 
 start wrong 3 "${V6[@]}" HOST_IP=2001:db8:99::3 "CLUSTER_KEY_FILE=$T/other.key" MULTICAST_GROUP=ff02::4790
 ok "who has another key knows nobody, and is told why" within 30 eval "complains wrong 'cannot be read' && lost wrong shop"
 ok "and nobody knows him" eval "lost shop wrong"
+
+end TERM shop blog wrong knot
+
+# --- BIND, with FULL=1 ---------------------------------------------------------------------------------------------------
+
+if [ -n "${FULL:-}" ] && command -v named >/dev/null; then
+	nft delete table ip6 block
+	mkdir "$T/bind"
+	cp "$T/zone" "$T/bind/zone"
+	cat >"$T/named.conf" <<END
+options { directory "$T/bind"; pid-file none; session-keyfile none; listen-on { 10.99.1.1; }; listen-on-v6 { none; };
+	recursion no; dnssec-validation no; };
+controls { };
+key ours { algorithm hmac-sha256; secret "$SECRET"; };
+zone "$D" { type primary; file "zone"; allow-update { key ours; }; };
+END
+	named -g -n 1 -c "$T/named.conf" >>"$T/named.log" 2>&1 &
+	PID[named]=$!
+	ok "BIND answers" within 20 answers
+	block
+	start shop 1 "${UPDATE[@]}"
+	start blog 2 "${UPDATE[@]}"
+	ok "two hosts that register there find each other" within 30 eval "knows shop blog dns && knows blog shop dns"
+	chmod 600 "$T/badsig.key"
+	start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badsig.key"
+	ok "a wrong secret is told as such" within 20 complains wrong "another secret"
+	end TERM wrong
+	start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badkey.key"
+	ok "a key that the server does not know too" within 20 complains wrong "does not know our TSIG key"
+	end TERM wrong
+	start wrong 3 DNS_UPDATE=10.99.1.1
+	ok "none at all too" within 20 complains wrong "refuses our update"
+	end TERM wrong
+	end TERM blog
+	ok "a host that is stopped takes its records away" within 10 eval '[ "$(records)" = 1 ]'
+	ok "and is gone when their time is over" within 20 lost shop blog
+	end KILL named
+	ok "the server dies: it is told, and nobody is lost" within 40 complains shop "no DNS server answers"
+fi
 
 echo "1..$n_tests"
 [ "$n_failed" = 0 ]
