@@ -126,6 +126,10 @@ static void client_said(struct client *c, const void *data, size_t len)
 		if (ip_is_none(&c->lease.address.ip) && !str_eq(c->lease.why, "no DHCP server answers"))
 			lease_drop(c, "no DHCP server answers");
 		break;
+	case LEASE_BROKEN:
+		if (ip_is_none(&c->lease.address.ip) && !str_eq(c->lease.why, l.why))
+			lease_drop(c, l.why);
+		break;
 	case LEASE_OTHER:
 		break;
 	default:

@@ -10,7 +10,8 @@
  *	a pid namespace      whose first process is ours: when that ends, all of dhcpcd has ended
  *	no CAP_NET_ADMIN     so that it can only tell what it has heard, and changes nothing
  *
- * SIGTERM: the lease is given back, and all ends. SIGKILL: all ends.
+ * SIGTERM: the lease is given back, and all ends. SIGKILL: all ends. What it cannot do it says as the handler's
+ *messages are said: "broken", and why (lease.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,17 +23,29 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUN_DIR "/run/dhcpcd"
-#define DB_DIR	"/var/lib/dhcpcd"
-#define CONFIG	RUN_DIR "/docker-router.conf"
+#define EVENTS_FD 5 /* src/io/dhcp_child.h */
+#define RUN_DIR	  "/run/dhcpcd"
+#define DB_DIR	  "/var/lib/dhcpcd"
+#define CONFIG	  RUN_DIR "/docker-router.conf"
+
+static void tell(const char *what, const char *why)
+{
+	char out[160] = "broken";
+	size_t len = sizeof("broken"), room = sizeof(out) - len;
+	int more = snprintf(out + len, room, "why=dhcp6: %s: %s", what, why);
+
+	len += more < 0 ? 0 : (size_t)more < room ? (size_t)more + 1 : room;
+	(void)!send(EVENTS_FD, out, len, MSG_NOSIGNAL);
+}
 
 static int fail(const char *what)
 {
-	fprintf(stderr, "docker-router-dhcp6: %s: %s\n", what, strerror(errno));
+	tell(what, strerror(errno));
 	return 1;
 }
 
@@ -116,6 +129,8 @@ static int first(int parent, char **argv, const sigset_t *set)
 int main(int argc, char **argv)
 {
 	int alive[2];
+	char text[32];
+	int status;
 	sigset_t set;
 	pid_t pid;
 
@@ -140,5 +155,10 @@ int main(int argc, char **argv)
 		close(alive[1]);
 		_exit(first(alive[0], argv, &set));
 	}
-	_exit(tend(pid, &set)); /* nothing is to be flushed, and no thread can be made here any more */
+	status = tend(pid, &set);
+	if (status) {
+		snprintf(text, sizeof(text), "status %d", status);
+		tell("dhcpcd has ended", text);
+	}
+	_exit(status); /* nothing is to be flushed, and no thread can be made here any more */
 }

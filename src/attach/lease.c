@@ -212,6 +212,8 @@ static int bound6_parse(const struct pairs *p, struct att_lease *ret, struct err
 
 static enum lease_event event_of(enum lease_kind kind, const char *event)
 {
+	if (str_eq(event, "broken"))
+		return LEASE_BROKEN;
 	if (kind == LEASE_DHCP6)
 		return str_eq(event, "BOUND6") || str_eq(event, "RENEW6") || str_eq(event, "REBIND6") ||
 				       str_eq(event, "REBOOT6")
@@ -249,5 +251,7 @@ int lease_parse(enum lease_kind kind, const void *data, size_t len, struct att_l
 
 		return rc < 0 ? rc : LEASE_BOUND;
 	}
+	if (what == LEASE_BROKEN)
+		str_print(ret->why, "%s", get(&p, "why"));
 	return (int)what;
 }

@@ -162,6 +162,8 @@ static void test_dhcp6(void **state)
 	assert_non_null(strstr(l.why, "lease of 20 seconds"));
 	assert_int_equal(parse("EXPIRE6|", &l, NULL), LEASE_OTHER);
 	assert_int_equal(parse("RELEASE6|", &l, NULL), LEASE_OTHER);
+	assert_int_equal(parse("broken|why=dhcp6: unshare: no|", &l, NULL), LEASE_BROKEN);
+	assert_string_equal(l.why, "dhcp6: unshare: no");
 	refused("BOUND6|", "no address of IPv6");
 	refused("BOUND6|" ADDR "1=2001:db8:6::5|", "no address of IPv6");
 	refused("BOUND6|" ADDR "1=192.0.2.5|" ADDR "1_vltime=60|", "no address of IPv6");
