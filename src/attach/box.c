@@ -223,6 +223,8 @@ static bool nic_apply(struct box *b, struct nic *n, const struct want *w, const 
 			did |= nic_sysctl(b, n, w);
 			continue;
 		}
+		if (op->kind == OP_MAKE)
+			doomed_remove(b->all->doomed); /* one of an earlier start has the same name */
 		if (op->kind == OP_MAKE && !n->begun_us)
 			n->begun_us = mono_now().us;
 		if (kernel_apply(&p, &b->all->host, w, op, &err) < 0) {
@@ -556,7 +558,7 @@ static void nic_take_away(struct box *b, struct nic *n)
 	int rc = 0;
 
 	if (l && str_eq(l->name, n->host)) {
-		rc = kernel_remove_link(b->all->host_nl, l->ifindex, &err);
+		doomed_add(b->all->doomed, l->ifindex);
 		seen_remove(&b->all->host, n->host_ifindex);
 	} else if (n->kind == NIC_PHYSICAL && b->nl && n->ifindex && n->lent[0]) {
 		rc = kernel_give_back(&p, n->ifindex, n->lent, &err);

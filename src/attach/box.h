@@ -14,6 +14,7 @@
 #ifndef ATTACH_BOX_H
 #define ATTACH_BOX_H
 
+#include "attach/doomed.h"
 #include "attach/seen.h"
 #include "io/broker.h"
 #include "io/nl.h"
@@ -26,7 +27,8 @@ struct boxes {
 	struct nl *host_nl;
 	int host_fd;
 	char host_id[40];
-	struct seen host;		   /* links of the host, always true */
+	struct seen host; /* links of the host, always true */
+	struct doomed *doomed;
 	const struct attach_state *before; /* what an earlier run wrote, for its leases */
 	loop_fn *changed;		   /* something that box_state() tells */
 	void *arg;

@@ -416,6 +416,46 @@ int kernel_remove_link(struct nl *nl, int ifindex, struct err *err)
 	return rc == -ENODEV ? 0 : rc;
 }
 
+/*
+ * A group is a number that a link can be given, and by which all that have it are removed. Nobody else gives this one;
+ * and had we died after giving it, the next removal would take away what was to go then.
+ */
+#define DOOMED_GROUP 0x64726174u /* "drat" */
+
+static bool removed_as_group(struct nl *nl, const int *ifindex, size_t n)
+{
+	struct message m;
+	struct nlmsghdr *nlh;
+	struct err err;
+
+	for (size_t i = 0; i < n; i++) {
+		nlh = nl_begin(nl, RTM_NEWLINK, 0, NULL);
+		struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+		ifi->ifi_index = ifindex[i];
+		mnl_attr_put_u32(nlh, IFLA_GROUP, DOOMED_GROUP);
+		nl_end(nl);
+	}
+	if (nl_commit(nl, NULL, NULL) < 0) /* one that is gone fails, and is no matter */
+		return false;
+	nlh = begin_link(&m, RTM_DELLINK, 0, 0);
+	mnl_attr_put_u32(nlh, IFLA_GROUP, DOOMED_GROUP);
+	return request(nl, nlh, "remove", &err) == 0;
+}
+
+int kernel_remove_links(struct nl *nl, const int *ifindex, size_t n, struct err *err)
+{
+	int rc = 0;
+
+	if (n > 1 && removed_as_group(nl, ifindex, n))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		int one = kernel_remove_link(nl, ifindex[i], err);
+
+		rc = one < 0 ? one : rc;
+	}
+	return rc;
+}
+
 static void put_up(struct nlmsghdr *nlh)
 {
 	struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
@@ -618,7 +658,7 @@ int kernel_make_shim(struct nl *nl, const char *name, int parent, const char *al
 	kernel_read_link(nl, name, &made);
 	l = seen_by_name(&made, name);
 	rc = l ? kernel_set_alias(nl, l->ifindex, alias, NULL, err) : err_set(err, -ENODEV, "%s has gone", name);
-	if (rc == 0)
+	if (rc == 0 && l)
 		rc = link_up(nl, l->ifindex, err);
 	seen_done(&made);
 	return rc;

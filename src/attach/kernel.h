@@ -33,6 +33,9 @@ int kernel_apply(const struct places *p, const struct seen *host, const struct w
 /** kernel_give_back() - Move a physical interface to the host again, under the name that it had there */
 int kernel_give_back(const struct places *p, int ifindex, const char *name, struct err *err) MUST_USE;
 int kernel_remove_link(struct nl *nl, int ifindex, struct err *err) MUST_USE;
+/** kernel_remove_links() - All of them together, which takes no longer than one. Those that are gone already are no
+ * failure */
+int kernel_remove_links(struct nl *nl, const int *ifindex, size_t n, struct err *err) MUST_USE;
 /** kernel_set_alias() - "" takes it away; @rename: NULL, or a new name (down links only) */
 int kernel_set_alias(struct nl *nl, int ifindex, const char *alias, const char *rename, struct err *err) MUST_USE;
 /** kernel_make_shim() - A macvlan on @parent in the host's own namespace, up */

@@ -422,6 +422,7 @@ static int role_open(struct role *r, struct err *err)
 	if (rc < 0)
 		return rc;
 	owner = owner_of_root(&r->dir);
+	r->all.doomed = doomed_new(&r->loop, r->all.host_nl);
 	rc = attach_state_read(r->dir.fd, &owner, &r->before, err);
 	if (rc < 0 && rc != -ENOENT)
 		log_warning(STATE_ATTACH " of before is not used", kv_str("why", err->text));
@@ -452,6 +453,7 @@ static void role_done(struct role *r)
 	for (size_t i = 0; i < r->n_stopping; i++)
 		box_free(r->stopping[i]);
 	free(r->stopping);
+	doomed_free(r->all.doomed);
 	broker_free(r->all.broker);
 	nl_free(r->host_events);
 	nl_free(r->all.host_nl);

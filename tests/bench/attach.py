@@ -111,6 +111,10 @@ def measure(b, folder):
     b.single("attach: %d containers x 2 NICs at once, all ready" % COUNT, "s", [time.monotonic() - begin], 1, 2)
     b.single("attach: memory without any", "MiB", [before / 1024])
     b.single("attach: memory with %d containers x 2 NICs" % COUNT, "MiB", [memory_kb(role_pid(folder)) / 1024], 8)
+    begin = time.monotonic()
+    inventory(folder, [])
+    wait_ready(folder, 0)
+    b.single("attach: the same containers stop at once, all NICs gone", "s", [time.monotonic() - begin], None, 2)
 
 
 def rows(b):

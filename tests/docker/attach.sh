@@ -116,16 +116,19 @@ wait_until "a file that is mounted there: said so" 20 told
 must_equal "and it is left alone" 'nameserver 192.0.2.66' "$(cat "$DIR/h1/resolv.conf")"
 docker_on h1 rm -f both named mounted >/dev/null
 
-step "a namespace that somebody keeps does not keep the host's end"
+step "a namespace that somebody keeps does not keep the host's ends; both go together"
+on h1 docker-router plug web br-lan:eth2
+ready web eth2
 pid=$(docker_on h1 inspect -f '{{.State.Pid}}' web)
 nsenter --net="/proc/$pid/ns/net" sleep 1000 &
 holder=$!
 at_exit kill $holder
-end=$(nic web eth1 host)
+end=$(nic web eth1 host) second=$(nic web eth2 host)
 docker_on h1 stop -t 0 web >/dev/null
-end_gone() { ! inside h1 ip link show "$end"; }
-wait_until "the host's end is gone" 20 end_gone
+end_gone() { ! inside h1 ip link show "$end" && ! inside h1 ip link show "$second"; }
+wait_until "the host's ends are gone" 20 end_gone
 kill $holder
+on h1 docker-router unplug web
 docker_on h1 start web >/dev/null
 wait_until "started again" 20 reached 198.51.100.5
 
