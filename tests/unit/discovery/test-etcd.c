@@ -530,6 +530,50 @@ static void test_base64(void **state)
 	}
 }
 
+static void no_kv(void *arg, const struct etcd_kv *kv)
+{
+	(void)arg;
+	(void)kv;
+	fail();
+}
+
+/* Errors as etcd 3.5 says them, and as 3.6 does, whose gateway has no "error" beside "message" and other fields in a
+ * stream */
+static void test_refusals(void **state)
+{
+	static const struct {
+		int status, want;
+		const char *text;
+	} of[] = {
+		{400, -ENOTSUP,
+		 "{\"error\":\"etcdserver: authentication is not enabled\",\"code\":9,\"message\":\"etcdserver: "
+		 "authentication is not enabled\"}"},
+		{400, -ENOTSUP, "{\"code\":9,\"message\":\"etcdserver: authentication is not enabled\"}"},
+		{404, -ENOKEY, "{\"code\":5,\"message\":\"etcdserver: requested lease not found\",\"details\":[]}"},
+		{401, -EKEYEXPIRED, "{\"code\":16,\"message\":\"etcdserver: invalid auth token\",\"details\":[]}"},
+		{401, -EKEYEXPIRED, "{\"code\":16,\"message\":\"said otherwise\"}"},
+		{403, -EPERM, "not even JSON"},
+		{503, -EIO, "{}"},
+	};
+	static const char *const streams[] = {
+		"{\"error\":{\"grpc_code\":14,\"http_code\":503,\"message\":\"etcdserver: no "
+		"leader\",\"http_status\":\"Service "
+		"Unavailable\"}}",
+		"{\"error\":{\"code\":14,\"message\":\"etcdserver: no leader\",\"details\":[]}}",
+	};
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++)
+		assert_int_equal(etcd_refusal(of[i].status, of[i].text, strlen(of[i].text), &err), of[i].want);
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		struct etcd_watch w = {0};
+
+		assert_int_equal(etcd_get_watch(streams[i], strlen(streams[i]), "/x", no_kv, NULL, &w, &err), 0);
+		assert_true(w.canceled);
+		assert_string_equal(w.reason, "etcdserver: no leader");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_long_values),
 		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_refusals),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
