@@ -341,7 +341,13 @@ end TERM none
 start none 4 ETCD_USERNAME=other ETCD_PASSWORD=secret
 ok "a user without permission too" within 10 complains none "may not read and write"
 ok "no password in any log or file" not grep -rqE "guessed|secret" "$T/wrong" "$T/shop" "$T/blog" "$T"/{wrong,shop,blog,none}.log
-end TERM shop blog wrong none
+end TERM wrong none
+# which ends what had logged in with the one before, though it is the same
+echo secret | ctl --user root:rootword user passwd --interactive=false router >/dev/null
+ctl --user root:rootword del --prefix /docker-router/discovery/shop/ >/dev/null
+ok "who is logged out logs in again: a key that was deleted is back" within 15 eval \
+	'ctl --user root:rootword get --prefix /docker-router/discovery/shop/ --keys-only | grep -q shop && knows blog shop'
+end TERM shop blog
 end KILL m1 m2 m3
 
 # --- TLS ---------------------------------------------------------------------------------------------------------------
