@@ -219,6 +219,26 @@ home() { inside h1 ip link show spare; }
 wait_until "the interface is back" 20 home
 must_equal "its alias is gone" "" "$(inside h1 ip -j link show spare | jq -r '.[0].ifalias // ""')"
 
+step "a pid that somebody else has by now: he is not touched"
+nsenter --net="/run/netns/$(ns lan)" -- sleep 1000 &
+stranger=$!
+at_exit kill $stranger
+links_of_lan() { inside lan ip -o link | awk -F': ' '{ print $2 }'; }
+before=$(links_of_lan)
+inventory=$(jq -r '.roles[] | select(.role == "inventory") | .pid' "$DIR/h1/state/host.json")
+kill -STOP "$inventory" # what it said before the container died, and the pid was given away
+at_exit kill -CONT "$inventory"
+cp -p "$DIR/h1/state/inventory.json" "$DIR/h1/state/inventory.json.old"
+jq -c --argjson pid $stranger '(.attach[] | select(.container.name == "pausing") | .container) |= (.pid = $pid | .sandbox = "")' \
+	"$DIR/h1/state/inventory.json" >"$DIR/inventory.json"
+cat "$DIR/inventory.json" >"$DIR/h1/state/inventory.json.old" # owner and mode stay
+mv "$DIR/h1/state/inventory.json.old" "$DIR/h1/state/inventory.json"
+wait_until "it is not taken for the container" 20 state_is pausing eth1 waiting
+must_equal "links where the stranger is" "$before" "$(links_of_lan)"
+kill -CONT "$inventory"
+service_of h1 router restart >/dev/null
+ready pausing eth1
+
 step "down leaves nothing"
 run lent2 --label docker-router.attach=spare:wan --label docker-router.attach.wan.kind=physical
 ready lent2 wan

@@ -317,7 +317,8 @@ static void test_container(void **state)
 	str_print(ns.sandbox, "%s/gone", folder);
 	assert_int_equal(call_ns(f, BROKER_OPEN, &ns, 0, -1), 0);
 	assert_true(ns_same(f->fd, ct));
-	/* a pid that is used again: of a container whose whole id is known, only a process in its control group counts */
+	/* a pid that is used again: of a container whose whole id is known, only a process in its control group counts
+	 */
 	str_print(ns.name, "ct:%064d", 7);
 	assert_int_equal(call_ns(f, BROKER_OPEN, &ns, 0, -1), -ENOENT);
 	assert_int_equal(f->fd, -1);
