@@ -20,8 +20,8 @@ const char *const guard_verdict_names[GUARD_VERDICT_N_] = {
 
 /* What was said */
 struct words {
-	uint64_t hash; /* 0: free */
-	uint32_t leg;  /* where it was heard first */
+	uint64_t hash;	/* 0: free */
+	uint32_t leg;	/* where it was heard first */
 	struct ip from; /* by whom; a program that is started again has another port */
 	int64_t heard, passed, sent, muted_until;
 	int64_t tokens_us; /* a second each */
