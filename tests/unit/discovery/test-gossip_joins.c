@@ -37,7 +37,8 @@ int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo
 	assert_true(n_asked < ASKED_MAX);
 	asked[n_asked].req = req;
 	asked[n_asked].cb = cb;
-	str_copy(asked[n_asked++].name, node);
+	str_copy(asked[n_asked].name, node);
+	n_asked++;
 	return 0;
 }
 
@@ -126,8 +127,8 @@ static void set(struct bench *b, const char *words)
 	char text[512];
 
 	str_copy(text, words);
-	for (char *save, *w = strtok_r(text, " ", &save); w; w = strtok_r(NULL, " ", &save))
-		str_copy(list.to[list.n++], w);
+	for (char *save, *w = strtok_r(text, " ", &save); w; w = strtok_r(NULL, " ", &save), list.n++)
+		str_copy(list.to[list.n], w);
 	gossip_joins_set(b->joins, &list);
 }
 
@@ -253,7 +254,7 @@ static void test_bounds(void **state)
 	for (; list.n < LIMIT_JOIN; list.n++)
 		str_print(list.to[list.n], "192.0.2.%u", (unsigned)list.n % 200 + 1);
 	gossip_joins_set(b->joins, &list);
-	assert_int_equal(gossip_joins_get(b->joins, AF_INET, v), LIMIT_JOIN < GOSSIP_JOINS ? LIMIT_JOIN : GOSSIP_JOINS);
+	assert_int_equal(gossip_joins_get(b->joins, AF_INET, v), GOSSIP_JOINS);
 }
 
 int main(void)
