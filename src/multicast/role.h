@@ -21,6 +21,7 @@
 #include "state/multicast.h"
 
 #define RULES_US      (1 * USEC_PER_MSEC)
+#define MDB_QUIET_US  (10 * USEC_PER_MSEC)
 #define LOOK_RETRY_US (500 * USEC_PER_MSEC) /* what could not be opened is tried again */
 #define WRITE_US      (200 * USEC_PER_MSEC) /* of a change that people look for */
 /* of listeners, whom other hosts wait for: so many times at once, then at this pace */
@@ -52,7 +53,8 @@ struct role {
 	struct inventory inventory;
 	struct discovery discovery; /* only where a label needs it */
 	bool have_inventory, bad_inventory, looked;
-	bool mdb_known;		       /* what bridges say was read */
+	bool mdb_known;		       /* what bridges say was read, */
+	int64_t mdb_read_us;	       /* and when */
 	struct multicast_state before; /* what the run before us left: its legs and groups; emptied as it is used */
 	bool kept;		       /* it stands in the file, and is better than nothing */
 	struct nl *dumps, *events;

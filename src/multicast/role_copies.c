@@ -140,6 +140,7 @@ void role_on_mdb(void *arg)
 	struct ip *groups;
 	bool any = false;
 
+	r->mdb_read_us = mono_now().us;
 	for (size_t i = 0; i < r->links.n; i++)
 		any |= !r->links.v[i]->leg.lan && r->links.v[i]->leg.wants & MC_GROUPS;
 	if (!any) {

@@ -145,8 +145,8 @@ void role_on_link_event(void *arg, const struct nlmsghdr *nlh)
 
 	if (nlh->nlmsg_type != RTM_NEWMDB && nlh->nlmsg_type != RTM_DELMDB)
 		role_look_soon(r);
-	else if (!timer_is_set(r->mdb))
-		timer_start(r->mdb, RULES_US);
+	else if (!timer_is_set(r->mdb)) /* the first one at once, for somebody waits; a burst is read together */
+		timer_start(r->mdb, mono_now().us - r->mdb_read_us > MDB_QUIET_US ? 0 : RULES_US);
 }
 
 void role_on_link_lost(void *arg)
