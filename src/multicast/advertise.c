@@ -60,8 +60,8 @@ bool advertise_is_solicitation(const uint8_t *p, size_t len)
 	    gmp_checksum(gmp_sum((uint32_t)n + NEXT_ICMPV6, p + 8, 32), rs, n) != 0)
 		return false;
 	from = ip_from_bytes(AF_INET6, p + 8);
-	for (size_t at = RS_HEAD; at < n; at += rs[at + 1] * 8u)
-		if (n - at < 8 || rs[at + 1] == 0 || rs[at + 1] * 8u > n - at ||
+	for (size_t at = RS_HEAD; at < n; at += rs[at + 1] * (size_t)8)
+		if (n - at < 8 || rs[at + 1] == 0 || rs[at + 1] * (size_t)8 > n - at ||
 		    (rs[at] == OPTION_SOURCE && ip_is_unspecified(&from)))
 			return false;
 	return true;
