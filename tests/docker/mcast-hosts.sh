@@ -133,7 +133,7 @@ passes h1 h3 ff05::1:2
 # by IPv4 the tunnel's packets are fragmented where they must be, by IPv6 they are not
 large=1472
 [ "$UNDERLAY" = v4 ] || large=$(($(overlay_mtu) - 28))
-[ ! $encrypted ] || large=$((1370 - 28))
+[ ! $encrypted ] || large=$((1366 - 28))
 passes h1 h2 239.1.2.6 $large
 must_contain "groups" 'h1 +s1' "$(on h2 docker-router groups)"
 
