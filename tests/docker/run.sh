@@ -12,7 +12,7 @@
 #   # more: trixie-v6                          and once for each of these with FULL=1
 #   # timeout: 300                              seconds; 180 without
 #   # alone: why                                it measures time: nothing else runs beside it
-# Four run side by side (they mostly wait), with LANES=1 one.
+# Five run side by side (they mostly wait), with LANES=1 one.
 # What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
 done
 export DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/${BUILD:-build}/docker-router}
 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
-LANES=${LANES:-4}
+LANES=${LANES:-5}
 number=0
 reachable=$(mktemp -d)
 export DOCKER_ROUTER_OPEN=$DOCKER_ROUTER # one that every user can run
