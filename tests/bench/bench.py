@@ -221,13 +221,13 @@ PATHS = (('auto', 'c1', '10.72.0.2'), ('swarm', 'sw1', '10.90.0.12'), ('routed',
          *((leg, 'c1', '10.72.0.2') for leg in LEGS))
 
 
-def rounds(what, measure):
+def rounds(what, measure, paths=PATHS):
     """Each path once a round, the order turned from round to round."""
-    got = {p[0]: [] for p in PATHS}
+    got = {p[0]: [] for p in paths}
     for i in range(ROUNDS):
         note(f'{what}: round {i + 1} of {ROUNDS}')
-        turn = i % len(PATHS)
-        for path, name, to in PATHS[turn:] + PATHS[:turn]:
+        turn = i % len(paths)
+        for path, name, to in paths[turn:] + paths[:turn]:
             if path == 'auto' or path in LEGS:
                 datapath(path.split(',')[0], shortcut='off' if 'off' in path else 'on')
             br_netfilter(path != LEG_BARE)
@@ -247,11 +247,31 @@ def row_throughput():
         versus(f'TCP {streams} stream(s), auto', 'Gbit/s', gbit['auto'], gbit['routed'], 'routed, no tunnel', None)
 
 
+def pids(host, name):
+    """The processes of a container."""
+    return [int(line) for line in docker(host, 'top', name, '-eo', 'pid').split()[1:]]
+
+
 def row_rr():
     got = rounds('request/response', lambda n, t: float(docker('h1', 'exec', n, '/probe', 'rr', t, 7, SECONDS)))
     for path, target in (('auto', '>= 1.0'), ('leg', '>= 0.9'), (LEG_LONG, None), (LEG_BARE, None)):
         versus(f'request/response, {path}', '1/s', got[path], got['swarm'], 'Swarm overlay', target)
     versus('request/response, auto', '1/s', got['auto'], got['routed'], 'routed, no tunnel', None)
+
+    # Asking and answering by one processor: what the path itself costs, without waking an idle processor for each packet
+    paths = tuple(p for p in PATHS if p[0] in ('auto', 'swarm', 'routed', 'leg'))
+    servers = [pid for c in ('c2', 'sw2', 'r2') for pid in pids('h2', c)]
+    for pid in servers:
+        os.sched_setaffinity(pid, {0})
+    try:
+        got = rounds('request/response, one processor',
+                     lambda n, t: float(docker('h1', 'exec', n, 'taskset', '1', '/probe', 'rr', t, 7, SECONDS)), paths)
+    finally:
+        for pid in servers:
+            os.sched_setaffinity(pid, range(os.cpu_count()))
+    for path in ('auto', 'leg'):
+        versus(f'request/response, one processor, {path}', '1/s', got[path], got['swarm'], 'Swarm overlay', None)
+    versus('request/response, one processor, auto', '1/s', got['auto'], got['routed'], 'routed, no tunnel', None)
 
 
 def event_ns(host, since, event, want):
