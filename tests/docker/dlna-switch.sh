@@ -98,10 +98,22 @@ end $six
 docker_on h1 rm -f box >/dev/null
 
 step "longer than the switch remembers"
+container_on h1 late second
+late_net=/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' late)/ns/net
+nsenter --net="$late_net" "$TEST_DIR/stream.py" hear \
+	"$(docker_on h1 inspect -f '{{.NetworkSettings.Networks.second.IPAddress}}' late)" 239.5.1.2 120 200 >"$DIR/late" &
+late=$!
+at_exit end $late
+wait_until "the switch knows that a container listens to a stream" 20 has_port h1 239.5.1.2
 begin=$SECONDS
 aged() { [ $((SECONDS - begin)) -ge 14 ]; }
 wait_until "two times the switch's memory" 30 aged
 has_port tv 239.255.255.250 || fail "the switch has forgotten that the television listens"
+has_port h1 239.5.1.2 || fail "the switch has forgotten that a container listens to a stream"
+inside tv "$TEST_DIR/stream.py" send 192.0.2.50 239.5.1.2 200 1000 1
+wait $late
+must_equal "a stream after ageing" "200 192.0.2.50" "$(tail -n 1 "$DIR/late")"
+docker_on h1 rm -f late >/dev/null
 whole "after ageing"
 
 step "a second network, and the container restarted"

@@ -66,6 +66,17 @@ is_new() { [ "$(role_pid)" != "$pid" ]; }
 wait_until "it runs again" 10 is_new
 both "after kill -9" 10.72.0.2
 
+step "the container, then dockerd, are started anew"
+proc_end "$DIR/avahi-printer.proc"
+docker_on h1 restart -t 0 inside >/dev/null
+avahi inside printer _ipp._tcp
+both "after the container's restart" 10.72.0.2
+proc_end "$DIR/avahi-printer.proc"
+service_of h1 dockerd restart
+docker_on h1 start inside >/dev/null
+avahi inside printer _ipp._tcp
+both "after dockerd's restart" 10.72.0.2
+
 step "the network is made anew, with another subnet"
 proc_end "$DIR/avahi-printer.proc"
 docker_on h1 rm -f inside >/dev/null

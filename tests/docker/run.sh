@@ -10,7 +10,7 @@
 #   # variants: debian-v4 debian-v6 sid-v4      it runs once for each; told to it as VARIANT (engine-underlay); --first
 #                                               runs only the first
 #   # more: trixie-v6                          and once for each of these with FULL=1
-#   # timeout: 300                              seconds; 180 without
+#   # timeout: 300                              seconds; 180 without; eight times as much with FULL=1
 #   # alone: why                                it measures time: nothing else runs beside it
 # Five run side by side (they mostly wait), with LANES=1 one.
 # What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
@@ -106,6 +106,7 @@ run() { # NUMBER SCRIPT VARIANT: in a process of its own
 	mkdir -p "$LAB_LOGS"
 	log=$LAB_LOGS/test.log
 	limit=$(head_of "$script" timeout)
+	[ -z "${FULL:-}" ] || limit=$((${limit:-180} * 8))
 	echo "$LAB" >"$outcome/$1.lab"
 	begin=${EPOCHREALTIME/[.,]/}
 	VARIANT=${variant#-} timeout -k 30 "${limit:-180}" bash "$script" >"$log" 2>&1 </dev/null || status=$?

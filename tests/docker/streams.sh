@@ -122,6 +122,15 @@ wait $ear
 must_equal "datagrams to the LAN while the role was killed" "3000 $(address_of c1)" "$(tail -n 1 "$heard")"
 passes tv c1 239.1.2.8
 
+step "the container, then dockerd, are started anew"
+docker_on h1 restart -t 0 c1 >/dev/null
+passes tv c1 239.1.2.8
+service_of h1 dockerd restart
+docker_on h1 start c1 c2 >/dev/null
+passes tv c1 239.1.2.8
+passes c1 tv 239.1.2.8
+passes c1 c2 239.1.2.8
+
 step "a network that is made anew"
 docker_on h1 rm -f c1 >/dev/null
 docker_on h1 network rm net1 >/dev/null

@@ -5,6 +5,7 @@
 
 avahi() { # WHO NAME TYPE: offers that service there
 	local etc=$DIR/avahi-$2
+	rm -f "$DIR/avahi-$2.log"
 	mkdir -p "$etc/services"
 	printf '[server]\nhost-name=%s\nenable-dbus=no\nuse-ipv6=no\n[publish]\npublish-workstation=no\n' "$2" >"$etc/avahi-daemon.conf"
 	printf '<service-group><name>%s</name><service><type>%s</type><port>80</port></service></service-group>\n' "$2" "$3" \
