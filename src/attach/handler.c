@@ -5,6 +5,7 @@
  * attach judges them (lease.h). A program of a few system calls, since it runs for every renewal of every container.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,14 +21,13 @@ static const char *const names[] = {
 	"new_dhcp6_ia_na1_ia_addr2_vltime", "new_dhcp6_ia_na1_ia_addr3", "new_dhcp6_ia_na1_ia_addr3_vltime",
 	"new_dhcp6_name_servers", "new_dhcp6_domain_search"};
 
-static size_t put(char *out, size_t at, const char *a, const char *b)
+static size_t put(char *out, size_t at, const char *a, const char *b, const char *c)
 {
-	size_t n = strlen(a) + strlen(b) + 1;
+	size_t n = strlen(a) + strlen(b) + strlen(c) + 1;
 
 	if (at + n > EVENT_BYTES)
 		return at; /* better without it than not at all */
-	memcpy(out + at, a, strlen(a));
-	memcpy(out + at + strlen(a), b, strlen(b) + 1);
+	snprintf(out + at, n, "%s%s%s", a, b, c);
 	return at + n;
 }
 
@@ -39,16 +39,12 @@ int main(int argc, char **argv)
 
 	if (!event || strlen(event) > 32)
 		return 2;
-	at = put(out, 0, event, "");
+	at = put(out, 0, event, "", "");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *value = getenv(names[i]);
-		char head[40];
 
-		if (!value)
-			continue;
-		strcpy(head, names[i]);
-		strcat(head, "=");
-		at = put(out, at, head, value);
+		if (value)
+			at = put(out, at, names[i], "=", value);
 	}
 	while (send(EVENTS_FD, out, at, MSG_NOSIGNAL) < 0)
 		if (errno != EINTR)

@@ -157,7 +157,7 @@ static int64_t now_us(void)
 static int socket_open(struct ping *p, struct err *err)
 {
 	bool v4 = p->to.family == AF_INET;
-	int probe = v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE, on = 1, code = 0;
+	int probe = IP_PMTUDISC_PROBE /* of IPv6 it is the same number */, on = 1, code = 0;
 	autoclose int fd = socket(p->to.family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 				  v4 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
 
@@ -439,7 +439,7 @@ static void who_text(const struct ping *p, unsigned hop, char out[static WHO_BYT
 	} else if (hop == 1 && p->vni) {
 		host_label(&p->files, p->files.discovery.self.host_id, NULL, host, sizeof(host));
 		snprintf(out, WHO_BYTES, "%s, router namespace of VNI %u", host, p->vni->vni);
-	} else if (hop == 2 && remote) {
+	} else if (hop == 2 && remote && p->vni) {
 		host_label(&p->files, r->host_id, &r->host_ip, host, sizeof(host));
 		snprintf(out, WHO_BYTES, "%s (%s), router namespace of VNI %u", host, ip_format(&r->host_ip, ip),
 			 p->vni->vni);

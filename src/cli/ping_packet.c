@@ -39,7 +39,7 @@ static uint16_t checksum(const uint8_t *p, size_t len)
 /* A byte that differs from its neighbours and from packet to packet */
 static uint8_t pattern(uint16_t seq, size_t i)
 {
-	return (uint8_t)(seq * 7 + i);
+	return (uint8_t)((size_t)seq * 7 + i);
 }
 
 size_t ping_make(uint8_t family, uint16_t id, uint16_t seq, size_t payload, uint8_t *out)

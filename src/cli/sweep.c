@@ -333,7 +333,8 @@ static void on_lent(void *arg, const struct nlmsghdr *nlh)
 		return;
 	l->v[l->n].index = ifi->ifi_index;
 	attr_str(nlh, sizeof(*ifi), IFLA_IFNAME, l->v[l->n].name, IFNAMSIZ);
-	str_copy(l->v[l->n++].home, alias + strlen(SWEEP_LENT));
+	str_copy(l->v[l->n].home, alias + strlen(SWEEP_LENT));
+	l->n++;
 }
 
 static void lent_restart(void *arg)

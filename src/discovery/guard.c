@@ -336,8 +336,8 @@ static void cured(struct guard *g, struct core *core, int64_t now_us, const stru
 static const char *skew_text(int64_t skew_s, char *out, size_t size)
 {
 	int64_t s = skew_s < 0 ? -skew_s : skew_s;
-	const char *unit = s < 7200 ? "minutes" : s < 48 * 3600 ? "hours" : "days";
-	int64_t n = s < 7200 ? s / 60 : s < 48 * 3600 ? s / 3600 : s / 86400;
+	const char *unit = s < 7200 ? "minutes" : s < 172800 ? "hours" : "days";
+	int64_t n = s < 7200 ? s / 60 : s < 172800 ? s / 3600 : s / 86400;
 
 	snprintf(out, size, "%lld %s %s", (long long)n, unit, skew_s < 0 ? "behind" : "ahead of");
 	return out;

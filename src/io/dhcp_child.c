@@ -112,6 +112,12 @@ struct dhcp_children *dhcp_children_new(uv_loop_t *loop)
 	return d;
 }
 
+static void dhcp_child_free(struct dhcp_child *c)
+{
+	timer_free(c->patience);
+	free(c);
+}
+
 static void child_unlink(struct dhcp_child *c)
 {
 	struct dhcp_child **at = &c->all->first;
@@ -120,8 +126,7 @@ static void child_unlink(struct dhcp_child *c)
 		at = &(*at)->next;
 	*at = c->next;
 	c->all->n--;
-	timer_free(c->patience);
-	free(c);
+	dhcp_child_free(c);
 }
 
 static void on_ended(void *arg, const struct child_result *r)
@@ -144,9 +149,12 @@ void dhcp_children_free(struct dhcp_children *d)
 	if (!d)
 		return;
 	while (d->first) {
-		child_signal(d->first->child, SIGKILL);
-		child_forget(d->first->child);
-		child_unlink(d->first);
+		struct dhcp_child *c = d->first;
+
+		child_signal(c->child, SIGKILL);
+		child_forget(c->child);
+		d->first = c->next;
+		dhcp_child_free(c);
 	}
 	free(d);
 }

@@ -304,15 +304,14 @@ static int request_code(const struct http_request *r, struct err *err)
 		code = -EINVAL;
 	else if (r->result == CURLE_UNSUPPORTED_PROTOCOL)
 		code = -EPROTONOSUPPORT;
-	else if (strstr(words, "SSL") && strstr(words, "alert"))
-		code = -EPROTO; /* with TLS 1.3 the other side says what it thinks of our certificate when all is set up
-				 */
+	/* with TLS 1.3 the other side says what it thinks of our certificate when all is set up */
+	else if ((strstr(words, "SSL") && strstr(words, "alert")) || r->result == CURLE_SSL_CONNECT_ERROR ||
+		 r->result == CURLE_PEER_FAILED_VERIFICATION || r->result == CURLE_SSL_CERTPROBLEM ||
+		 r->result == CURLE_SSL_CACERT_BADFILE)
+		code = -EPROTO;
 	else if (r->result == CURLE_GOT_NOTHING || r->result == CURLE_RECV_ERROR || r->result == CURLE_SEND_ERROR ||
 		 r->result == CURLE_PARTIAL_FILE)
 		code = -ECONNRESET;
-	else if (r->result == CURLE_SSL_CONNECT_ERROR || r->result == CURLE_PEER_FAILED_VERIFICATION ||
-		 r->result == CURLE_SSL_CERTPROBLEM || r->result == CURLE_SSL_CACERT_BADFILE)
-		code = -EPROTO;
 	return err_set(err, code, "%s: %s", r->where, words);
 }
 

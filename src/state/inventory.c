@@ -623,10 +623,10 @@ static int stack_from_json(const json_t *o, struct inventory *inv, size_t *n_con
 static int multicast_from_json(const json_t *o, struct inv_multicast *m, struct err *err)
 {
 	char label[MULTICAST_LABEL_STRLEN];
-	int r;
-	if ((r = network_from_json(json_object_get(o, "network"), &m->network, err)) < 0)
+	if (network_from_json(json_object_get(o, "network"), &m->network, err) < 0)
 		return err_wrap(err, "network");
-	if ((r = json_required(json_get_str(o, "label", label, sizeof(label), err), "label", err)) < 0)
+	int r = json_required(json_get_str(o, "label", label, sizeof(label), err), "label", err);
+	if (r < 0)
 		return r;
 	r = multicast_label_parse(label, &m->label, err);
 	return r < 0 ? err_wrap(err, "label") : 0;
