@@ -30,6 +30,7 @@
 #include "init/log_file.h"
 
 #define PUMP_COPY_BYTES 16384
+#define PUMP_NAME	"log-pump" /* as ps shows it beside PID 1 */
 
 enum pump_mode { PUMP_FLOW, PUMP_DROP, PUMP_SKIP };
 

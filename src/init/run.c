@@ -135,6 +135,7 @@ static void pump_start(struct init *in)
 	if (pid == 0) {
 		/* where we are not PID 1 and are killed: it passes on what is there, and ends */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		prctl(PR_SET_NAME, PUMP_NAME);
 		int r = pump_run(in->logs, in->o->n_logs, in->o->log_block);
 		_exit(r < 0 ? 2 : r);
 	}
