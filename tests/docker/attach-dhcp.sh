@@ -19,8 +19,7 @@ udhcpd_start() { # LINES...: leases as short as they are told
 		"conflict_time 1" "offer_time 1" "$@" >"$DIR/udhcpd.conf"
 	[[ $* == *"option router"* ]] || echo "option router 198.51.100.1" >>"$DIR/udhcpd.conf"
 	: >>"$DIR/udhcpd.leases"
-	nsenter --net="/run/netns/$(ns lan)" -- busybox udhcpd -f -I 198.51.100.1 "$DIR/udhcpd.conf" >>"$DIR/udhcpd.log" 2>&1 &
-	LAST=$!
+	server_start "$DIR/udhcpd.log" busybox udhcpd -f -I 198.51.100.1 "$DIR/udhcpd.conf"
 }
 dhcp() { # NAME [OPTIONS...]
 	local name=$1
@@ -88,11 +87,11 @@ must_equal "the same address" "$first" "$(address web)"
 
 step "names that are hostile, and many at once"
 docker_on h1 run -d --name 'a.B_c-.' --network none --label docker-router.attach=br-lan:lan0 \
-	--label docker-router.attach.lan0.address=dhcp --label 'com.docker.compose.service=$(reboot)' lab:1 sleep 100000 >/dev/null
+	--label docker-router.attach.lan0.address=dhcp --label 'com.docker.compose.service=$(reboot)' lab:1 "${IDLE[@]}" >/dev/null
 ready 'a.B_c-.' lan0
 for i in 1 2 3 4 5; do
 	docker_on h1 create --name "many$i" --network none --label docker-router.attach=br-lan:lan0 \
-		--label docker-router.attach.lan0.address=dhcp lab:1 sleep 100000 >/dev/null
+		--label docker-router.attach.lan0.address=dhcp lab:1 "${IDLE[@]}" >/dev/null
 done
 docker_on h1 start many1 many2 many3 many4 many5 >/dev/null
 for i in 1 2 3 4 5; do
@@ -142,8 +141,7 @@ because() { # WORDS
 	nic odd lan0 why | grep -q "$1"
 }
 hostile overrun
-nsenter --net="/run/netns/$(ns lan)" -- python3 "$TOP/tests/docker/dhcp.py" "$DIR/dhcp.mode" lan0 >>"$DIR/dhcp.py.log" 2>&1 &
-LAST=$!
+server_start "$DIR/dhcp.py.log" python3 "$TOP/tests/docker/dhcp.py" "$DIR/dhcp.mode" lan0
 role=$(role_pid)
 dhcp odd
 wait_until "an option that is longer than its packet" 60 because 'no DHCP server answers'
@@ -175,4 +173,5 @@ docker_on h1 rm -f odd >/dev/null
 server_stop
 
 step "nobody is left when all have gone"
-wait_until "host ends" 20 test "$(ends)" = 0
+gone() { [ "$(ends)" = 0 ]; }
+wait_until "host ends" 20 gone

@@ -14,7 +14,6 @@ for need in dnsmasq dhcpcd kea-dhcp6; do
 done
 attach_lab
 dnsmasq_prepare
-KEA=''
 kea_start() { # VALID-SECONDS: DHCPv6
 	cat >"$DIR/kea.json" <<-END
 		{"Dhcp6": {"data-directory": "$DIR", "interfaces-config": {"interfaces": ["lan0"]},
@@ -23,15 +22,11 @@ kea_start() { # VALID-SECONDS: DHCPv6
 		 "option-data": [{"name": "dns-servers", "data": "2001:db8:77::53"}, {"name": "domain-search", "data": "six.example"}],
 		 "subnet6": [{"subnet": "2001:db8:77::/64", "interface": "lan0", "pools": [{"pool": "2001:db8:77::d000-2001:db8:77::dfff"}]}]}}
 	END
-	KEA_LOCKFILE_DIR=none KEA_PIDFILE_DIR=$DIR nsenter --net="/run/netns/$(ns lan)" -- kea-dhcp6 -c "$DIR/kea.json" >>"$DIR/kea.log" 2>&1 &
-	KEA=$!
+	proc_start "$DIR/kea.proc" "$DIR/kea.log" nsenter --net="/run/netns/$(ns lan)" -- \
+		env KEA_LOCKFILE_DIR=none "KEA_PIDFILE_DIR=$DIR" kea-dhcp6 -c "$DIR/kea.json"
 }
 kea_stop() {
-	[ -z "$KEA" ] || {
-		kill "$KEA" 2>/dev/null || true
-		wait "$KEA" 2>/dev/null || true
-	}
-	KEA=
+	proc_end "$DIR/kea.proc"
 }
 at_exit kea_stop
 
@@ -112,4 +107,5 @@ kea_stop
 server_stop
 
 step "nobody is left when all have gone"
-wait_until "host ends" 20 test "$(ends)" = 0
+gone() { [ "$(ends)" = 0 ]; }
+wait_until "host ends" 20 gone

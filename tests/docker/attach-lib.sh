@@ -43,7 +43,19 @@ reached() { # ADDRESS: from the LAN
 run() { # NAME [OPTIONS...]: on no network of Docker's
 	local name=$1
 	shift
-	docker_on h1 run -d --name "$name" --network none "$@" lab:1 sleep 100000 >/dev/null
+	docker_on h1 run -d --name "$name" --network none "$@" lab:1 "${IDLE[@]}" >/dev/null
+}
+stay() { # NAMESPACE: a process that stays there; returns when it is there, its pid in $stays
+	nsenter --net="$1" -- "${IDLE[@]}" &
+	stays=$!
+	at_exit stay_end $stays
+	wait_until "a process that stays in $1" 10 stays_in "$1"
+}
+stays_in() { # NAMESPACE
+	[ "$(stat -Lc %i "/proc/$stays/ns/net")" = "$(stat -Lc %i "$1")" ] && [ "$(cat "/proc/$stays/comm")" = "${IDLE[0]}" ]
+}
+stay_end() { # PID
+	kill "$1" 2>/dev/null || true
 }
 role_pid() {
 	jq -r '.roles[] | select(.role == "attach") | .pid' "$DIR/h1/state/host.json"
@@ -64,22 +76,19 @@ is_port() { # CONTAINER NIC BRIDGE
 # --- a DHCP server on the LAN ---
 
 LEASES='' # its file
-LAST=''   # the server's pid
 dnsmasq_prepare() {
 	LEASES=$DIR/leases
 	at_exit server_stop
 }
+server_start() { # LOG CMD...: one on the LAN, that server_stop ends
+	proc_start "$DIR/server.proc" "$1" nsenter --net="/run/netns/$(ns lan)" -- "${@:2}"
+}
 dnsmasq_start() { # OPTIONS...
-	nsenter --net="/run/netns/$(ns lan)" -- dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --bind-interfaces \
-		--dhcp-leasefile="$LEASES" --dhcp-authoritative --log-dhcp --log-facility="$DIR/dnsmasq.log" --pid-file= --no-ping "$@" &
-	LAST=$!
+	server_start "$DIR/dnsmasq.out" dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --bind-interfaces \
+		--dhcp-leasefile="$LEASES" --dhcp-authoritative --log-dhcp --log-facility="$DIR/dnsmasq.log" --pid-file= --no-ping "$@"
 }
 server_stop() {
-	[ -z "$LAST" ] || {
-		kill "$LAST" 2>/dev/null || true
-		wait "$LAST" 2>/dev/null || true
-	}
-	LAST=
+	proc_end "$DIR/server.proc"
 }
 client_of() { # NAME [PROGRAM]: the pid of its client
 	local p ns

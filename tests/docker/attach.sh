@@ -81,7 +81,7 @@ docker_on h1 network create extra >/dev/null
 docker_on h1 network create more >/dev/null
 docker_on h1 run -d --name both --network extra --label docker-router.attach=br-lan:lan0 \
 	--label docker-router.attach.lan0.address=198.51.100.31/24 --label docker-router.attach.lan0.dns=198.51.100.53 \
-	lab:1 sleep 100000 >/dev/null
+	lab:1 "${IDLE[@]}" >/dev/null
 ready both lan0
 index=$(in_container h1 both cat /sys/class/net/lan0/ifindex)
 docker_on h1 network connect more both
@@ -120,9 +120,8 @@ step "a namespace that somebody keeps does not keep the host's ends; both go tog
 on h1 docker-router plug web br-lan:eth2
 ready web eth2
 pid=$(docker_on h1 inspect -f '{{.State.Pid}}' web)
-nsenter --net="/proc/$pid/ns/net" sleep 1000 &
-holder=$!
-at_exit kill $holder
+stay "/proc/$pid/ns/net"
+holder=$stays
 end=$(nic web eth1 host) second=$(nic web eth2 host)
 docker_on h1 stop -t 0 web >/dev/null
 end_gone() { ! inside h1 ip link show "$end" && ! inside h1 ip link show "$second"; }
@@ -152,7 +151,7 @@ wait_until "openwrt" 30 reached 198.51.100.8
 wait_until "one host end for each" 20 ends_are_true
 
 step "what is wrong is told, and costs nothing else"
-docker_on h1 run -d --name hostly --network host --label docker-router.attach=br-lan:eth9 lab:1 sleep 100000 >/dev/null
+docker_on h1 run -d --name hostly --network host --label docker-router.attach=br-lan:eth9 lab:1 "${IDLE[@]}" >/dev/null
 wait_until "host network" 20 state_is hostly eth9 refused
 must_contain "why" "uses the host's network" "$(nic hostly eth9 why)"
 run bad --label docker-router.attach="br-lan:good br-lan:lan1 br-lan:lan2 br-lan:lan3" \
@@ -163,7 +162,7 @@ status=$(on h1 docker-router status)
 must_contain "MAC" 'lan1\.mac: .*is no MAC of one interface' "$status"
 must_contain "MTU" 'lan2\.mtu: .*576 to 65535' "$status"
 must_contain "CIDR" 'lan3\.address: .*is not allowed' "$status"
-docker_on h1 run -d --name owned --network extra --label docker-router.attach=br-lan:eth0 lab:1 sleep 100000 >/dev/null
+docker_on h1 run -d --name owned --network extra --label docker-router.attach=br-lan:eth0 lab:1 "${IDLE[@]}" >/dev/null
 wait_until "eth0 is Docker's" 20 state_is owned eth0 failed
 must_contain "why" 'has an interface eth0 that is not ours' "$(nic owned eth0 why)"
 run twice --label docker-router.attach="br-lan:eth1 br-late:eth1"
@@ -220,9 +219,8 @@ wait_until "the interface is back" 20 home
 must_equal "its alias is gone" "" "$(inside h1 ip -j link show spare | jq -r '.[0].ifalias // ""')"
 
 step "a pid that somebody else has by now: he is not touched"
-nsenter --net="/run/netns/$(ns lan)" -- sleep 1000 &
-stranger=$!
-at_exit kill $stranger
+stay "/run/netns/$(ns lan)"
+stranger=$stays
 links_of_lan() { inside lan ip -o link | awk -F': ' '{ print $2 }'; }
 before=$(links_of_lan)
 inventory=$(jq -r '.roles[] | select(.role == "inventory") | .pid' "$DIR/h1/state/host.json")

@@ -95,20 +95,20 @@ wait_until "nothing of it is left" 10 no_endpoints
 must_equal "links left" '' "$(links)"
 
 step "MACs and addresses stay over restarts; a name gives its own; the LAN is reached"
-d run -d --name one --network lan lab:1 sleep 100000 >/dev/null
+d run -d --name one --network lan lab:1 "${IDLE[@]}" >/dev/null
 is_lan "$(address one)"
 before="$(mac one) $(address one)"
 d restart -t 0 one >/dev/null
 must_equal "one after a restart" "$before" "$(mac one) $(address one)"
 named() {
-	d run -d --name two --network "name=lan,driver-opt=docker-router.name=${1:-bee}" lab:1 sleep 100000 >/dev/null
+	d run -d --name two --network "name=lan,driver-opt=docker-router.name=${1:-bee}" lab:1 "${IDLE[@]}" >/dev/null
 }
 named
 before="$(mac two) $(address two)"
 said=$(d run --rm --network name=lan,driver-opt=docker-router.name=bee lab:1 true 2>&1) && fail "two containers with one name"
 must_contain "refusal" 'docker-router.name=bee is in use' "$said"
 d rm -f two >/dev/null
-d run -d --name other --network lan lab:1 sleep 100000 >/dev/null # does not take it meanwhile
+d run -d --name other --network lan lab:1 "${IDLE[@]}" >/dev/null # does not take it meanwhile
 named
 must_equal "two, made anew" "$before" "$(mac two) $(address two)"
 must_equal "default route" "198.51.100.1" "$(in_container h1 two ip route | sed -n 's/^default via \([0-9.]*\).*/\1/p')"
@@ -156,7 +156,7 @@ wait_until "another driver runs" 30 driver_up "$old"
 ! wait $middle || fail "a container whose endpoint was lost in the middle is said to have run"
 wait_until "nothing of that endpoint is left" 60 two_left
 d network create -d "$DRIVER" --ipam-driver null -o parent=br-lan -o wait=1 -o kind=bridge patient >/dev/null
-d run -d --name three --network patient lab:1 sleep 100000 >/dev/null
+d run -d --name three --network patient lab:1 "${IDLE[@]}" >/dev/null
 must_equal "address without server" '' "$(address three)"
 server_start
 has_address() {
@@ -169,7 +169,7 @@ d rm -f three >/dev/null
 
 step "macvlan on an interface"
 d network create -d "$DRIVER" --ipam-driver null -o parent=nic mac >/dev/null
-d run -d --name four --network mac lab:1 sleep 100000 >/dev/null
+d run -d --name four --network mac lab:1 "${IDLE[@]}" >/dev/null
 is_lan "$(address four)"
 wait_until "four pings the gateway" 10 pings h1 four 198.51.100.1
 wait_until "four pings one" 10 pings h1 four "$(address one)"
@@ -180,12 +180,12 @@ said=$(d network create -d "$DRIVER" --subnet 198.51.100.0/24 -o parent=br-lan f
 must_contain "refusal" 'ipam=static' "$said"
 d network create -d "$DRIVER" -o ipam=static --subnet 198.51.100.0/24 --ip-range 198.51.100.192/27 --gateway 198.51.100.1 \
 	-o parent=br-lan fixed >/dev/null
-d run -d --name five --network fixed --ip 198.51.100.200 lab:1 sleep 100000 >/dev/null
+d run -d --name five --network fixed --ip 198.51.100.200 lab:1 "${IDLE[@]}" >/dev/null
 must_equal "static address" 198.51.100.200 "$(address five)"
 wait_until "five pings the gateway" 10 pings h1 five 198.51.100.1
 before=$(mac five)
 d rm -f five >/dev/null
-d run -d --name five --network fixed --ip 198.51.100.200 lab:1 sleep 100000 >/dev/null
+d run -d --name five --network fixed --ip 198.51.100.200 lab:1 "${IDLE[@]}" >/dev/null
 must_equal "MAC of a static address" "$before" "$(mac five)"
 
 step "Compose"
@@ -195,7 +195,7 @@ cat >"$DIR/compose/docker-compose.yml" <<-END
 	services:
 	  web:
 	    image: lab:1
-	    command: sleep 100000
+	    command: tail -f /dev/null
 	    networks: [lan]
 	networks:
 	  lan:

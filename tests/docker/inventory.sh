@@ -84,16 +84,16 @@ docker network create --subnet 10.71.0.0/24 --label docker-router.vni=1000 --lab
 soon "the stack" stacks_are shop
 must_equal "the network" '["shop_default","br-'"$(inspect shop_default '{{slice .Id 0 12}}')"'",["10.71.0.0/24"],["10.71.0.1"],true,1500]' \
 	"$(q '.stacks[0].networks[0] | [.name, .bridge, .subnets, .gateways, .icc, .mtu]')"
-docker run -d --name web --network shop_default --label com.docker.compose.service=web lab:1 sleep 10000
+docker run -d --name web --network shop_default --label com.docker.compose.service=web lab:1 "${IDLE[@]}"
 soon "web" stack_is shop "web:web:10.71.0.2"
 must_equal "pid" "$(inspect web '{{.State.Pid}}')" "$(container_field web pid)"
 must_equal "sandbox" "$(inspect web '{{.NetworkSettings.SandboxKey}}')" "$(container_field web sandbox)"
 must_equal "MAC" "$(inspect web '{{(index .NetworkSettings.Networks "shop_default").MacAddress}}')" \
 	"$(container_field web 'interfaces[0].mac')"
 [ -e "$(container_field web sandbox)" ] || fail "no such sandbox"
-docker run -d --name alone --network none lab:1 sleep 10000
-docker run -d --name plain lab:1 sleep 10000
-docker run -d --name beside --network container:web lab:1 sleep 10000
+docker run -d --name alone --network none lab:1 "${IDLE[@]}"
+docker run -d --name plain lab:1 "${IDLE[@]}"
+docker run -d --name beside --network container:web lab:1 "${IDLE[@]}"
 must_equal "stack" "web:web:10.71.0.2" "$(stack shop)"
 
 step "connect, disconnect, rename, stop, start"
@@ -111,7 +111,7 @@ docker start www
 soon "www started" stack_is shop "www:web:10.71.0.2"
 must_equal "new pid" "$(inspect www '{{.State.Pid}}')" "$(container_field www pid)"
 docker network create --ipv6 --subnet 10.73.0.0/24 --subnet fd00:73::/64 --label docker-router.vni=1000 both
-docker run -d --name six --network both lab:1 sleep 10000
+docker run -d --name six --network both lab:1 "${IDLE[@]}"
 soon "both families" stack_is both "six::10.73.0.2,fd00:73::2"
 docker rm -f six
 soon "six removed" stack_is both ""
@@ -125,7 +125,7 @@ problem 'network wrong: unknown label docker-router.foo; known' || fail "no prob
 stacks_are "back shop" || fail "a wrong network became a stack"
 docker network rm wrong
 soon "no problem any more" no_problem 'network wrong'
-docker run -d --name labelled --network shop_default --label docker-router.vni=5 --label docker-router.publish=80 lab:1 sleep 10000
+docker run -d --name labelled --network shop_default --label docker-router.vni=5 --label docker-router.publish=80 lab:1 "${IDLE[@]}"
 soon "a network's label on a container" problem 'container labelled: unknown label docker-router.vni'
 no_problem 'docker-router.publish;' || fail "a known label was reported"
 docker rm -f labelled
@@ -158,7 +158,7 @@ marked() {
 }
 wait_until "docker events" 5 marked
 for _ in 1 2 3 4 5 6 7 8 9 10 11; do
-	docker run -d --name lat --network shop_default lab:1 sleep 10000
+	docker run -d --name lat --network shop_default lab:1 "${IDLE[@]}"
 	soon "lat" stack_is shop "lat::10.71.0.3 www:web:10.71.0.2"
 	docker rm -f lat
 	soon "no lat" stack_is shop "www:web:10.71.0.2"
@@ -193,7 +193,7 @@ kill -STOP "$(proc_pid "$D/inventory.proc")" # or it is faster than we are
 rm "$FILE"
 mkdir -p "$FILE/in/the/way"
 kill -CONT "$(proc_pid "$D/inventory.proc")"
-docker run -d --name more --network shop_default lab:1 sleep 10000
+docker run -d --name more --network shop_default lab:1 "${IDLE[@]}"
 wait_until "a log line" 5 grep -q 'cannot be written' "$LOG"
 rm -r "$FILE"
 wait_until "the file after a folder in its place" 5 stack_is shop "more::10.71.0.3 www:web:10.71.0.2"
@@ -210,7 +210,7 @@ start
 soon "the file" stack_is shop "www:web:10.71.0.2"
 lines=$(grep -c 'cannot be written' "$LOG")
 dd if=/dev/zero of="$D/small/fill" bs=4k >/dev/null 2>&1 || true
-docker run -d --name more --network shop_default lab:1 sleep 10000
+docker run -d --name more --network shop_default lab:1 "${IDLE[@]}"
 said() { [ "$(grep -c 'cannot be written' "$LOG")" -gt "$lines" ]; }
 wait_until "a log line" 5 said
 stack_is shop "www:web:10.71.0.2" || fail "the file is not the old one"
@@ -224,7 +224,7 @@ start
 soon "the file" stack_is shop "www:web:10.71.0.2"
 
 step "dockerd stops and starts"
-docker run -d --name always --restart always --network shop_default lab:1 sleep 10000
+docker run -d --name always --restart always --network shop_default lab:1 "${IDLE[@]}"
 soon "always" stack_is shop "always::10.71.0.3 www:web:10.71.0.2"
 service_of h1 dockerd stop
 soon "lost" engine_is lost
@@ -258,7 +258,7 @@ wait_until "the file is right again" 10 file_is_right
 
 step "a burst"
 for i in 1 2 3 4 5 6 7 8; do
-	docker run -d --name "burst$i" --network shop_default lab:1 sleep 10000 &
+	docker run -d --name "burst$i" --network shop_default lab:1 "${IDLE[@]}" &
 done
 wait
 soon "the file is right" file_is_right

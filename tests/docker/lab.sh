@@ -101,7 +101,7 @@ LAB=$LAB-b "$TOP/lab/down"
 must_equal "containers of this lab" aa "$(docker_on h1 ps --format '{{.Names}}')"
 
 step "the end, with everything killed before"
-docker_on h2 run -d --name bb lab:1 sleep 1000 >/dev/null
+docker_on h2 run -d --name bb lab:1 "${IDLE[@]}" >/dev/null
 shim=$(lab_pids | while read -r p; do ! grep -qsa containerd-shim "/proc/$p/cmdline" || echo "$p"; done)
 [ -n "$shim" ] || fail "no shim among the processes of the lab: $(lab_pids | xargs)"
 service_of h1 dockerd kill

@@ -203,6 +203,9 @@ WHO='for v in 4 6,ipv6only=1; do
 done
 wait'
 
+# The program of a container, or in a namespace, that is to be there and nothing else, until it is ended
+IDLE=(tail -f /dev/null)
+
 container_on() { # HOST NAME NETWORK [OPTIONS...]: an answering container
 	local h=$1 name=$2 network=$3
 	shift 3

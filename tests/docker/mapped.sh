@@ -113,7 +113,8 @@ done
 container_on h1 left left --ip 172.30.5.10
 container_on h2 right right --ip 172.30.5.10
 [ "$(mapped_of h1 left)" != "$(mapped_of h2 right)" ] || fail "both have $(mapped_of h1 left)"
-wait_until "right's prefix is what h1 knows" 10 test "$(mapped_of h2 right)" = "$(seen_as h1 right)"
+known_alike() { [ "$(mapped_of h2 right)" = "$(seen_as h1 right)" ]; }
+wait_until "right's prefix is what h1 knows" 10 known_alike
 at_right=$(mapped_of h2 right)
 reach h1 left "${at_right%.0/24}.10"
 

@@ -93,7 +93,7 @@ wait_until "three addresses" 15 has h1 "$shop" web.blog 3
 compose_on h2 -p blog -f "$EXAMPLES/two-hosts/blog.yml" up -d --scale web=1 2>/dev/null
 wait_until "one address" 15 has h1 "$shop" web.blog 1
 docker_on h2 run -d --name ill --network blog_default --network-alias Ill_Alias --health-cmd 'test ! -e /ill' --health-interval 1s \
-	--health-retries 1 lab:1 sleep 1000000 >/dev/null
+	--health-retries 1 lab:1 "${IDLE[@]}" >/dev/null
 wait_until "healthy: there" 20 has h1 "$shop" ill.blog 1
 must_equal "its alias" "$(looked_up h1 "$shop" ill.blog)" "$(looked_up h1 "$shop" ill_alias.blog)"
 in_container h2 ill touch /ill

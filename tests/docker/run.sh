@@ -62,7 +62,7 @@ tests() { # the names asked for, or all: script and variant
 		*/lib.sh | */*-lib.sh | */run.sh | *'*'*) continue ;;
 		esac
 		variants=$(head_of "$script" variants)
-		[ -z "${FULL:-}" ] || variants="$variants $(head_of "$script" more)"
+		[ -z "${FULL:-}" ] || read -r variants <<<"$variants $(head_of "$script" more)" # none stays none
 		[ -z "$first" ] || variants=${variants%% *}
 		for variant in ${variants:--}; do
 			[ $# = 0 ] || [[ " $* " == *" $name "* ]] || [[ " $* " == *" $name/$variant "* ]] || continue

@@ -255,16 +255,19 @@ end TERM blog
 
 # --- keys that are wrong -----------------------------------------------------------------------------------------------
 
-start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badsig.key"
-ok "a wrong secret is told as such" within 20 complains wrong "another secret"
-ok "by doctor too" tells wrong "BADSIG"
-end TERM wrong
-start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badkey.key"
-ok "a key that the server does not know too" within 20 complains wrong "does not know our TSIG key"
-end TERM wrong
-start wrong 3 DNS_UPDATE=10.99.1.1
-ok "none at all too" within 20 complains wrong "refuses our update"
-end TERM wrong
+keys_refused() { # by the server that runs
+	start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badsig.key"
+	ok "a wrong secret is told as such" within 20 complains wrong "another secret"
+	ok "by doctor too" tells wrong "BADSIG"
+	end TERM wrong
+	start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badkey.key"
+	ok "a key that the server does not know too" within 20 complains wrong "does not know our TSIG key"
+	end TERM wrong
+	start wrong 3 DNS_UPDATE=10.99.1.1
+	ok "none at all too" within 20 complains wrong "refuses our update"
+	end TERM wrong
+}
+keys_refused
 start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/ours.key" DNS_DOMAIN=elsewhere.example
 ok "a domain that the server does not have too" within 20 eval \
 	'complains wrong "has no zone for DNS_DOMAIN" && complains wrong "elsewhere.example"'
@@ -326,15 +329,7 @@ END
 	start blog 2 "${UPDATE[@]}"
 	ok "two hosts that register there find each other" within 30 eval "knows shop blog dns && knows blog shop dns"
 	chmod 600 "$T/badsig.key"
-	start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badsig.key"
-	ok "a wrong secret is told as such" within 20 complains wrong "another secret"
-	end TERM wrong
-	start wrong 3 DNS_UPDATE=10.99.1.1 "DNS_TSIG_KEY_FILE=$T/badkey.key"
-	ok "a key that the server does not know too" within 20 complains wrong "does not know our TSIG key"
-	end TERM wrong
-	start wrong 3 DNS_UPDATE=10.99.1.1
-	ok "none at all too" within 20 complains wrong "refuses our update"
-	end TERM wrong
+	keys_refused
 	end TERM blog
 	ok "a host that is stopped takes its records away" within 10 eval '[ "$(records)" = 1 ]'
 	ok "and is gone when their time is over" within 20 lost shop blog

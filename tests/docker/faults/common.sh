@@ -25,7 +25,7 @@ faults_begin() { # [WORDS...]: added to the line of each host
 
 stack() { # HOST NAME VNI NUMBER
 	docker_on "$1" network create --label "docker-router.vni=$3" --subnet "10.$4.0.0/24" "$2" >/dev/null
-	docker_on "$1" run -d --name "$2" --network "$2" --ip "10.$4.0.10" "${STACK_OPTIONS[@]}" lab:1 sleep 1000000 >/dev/null
+	docker_on "$1" run -d --name "$2" --network "$2" --ip "10.$4.0.10" "${STACK_OPTIONS[@]}" lab:1 "${IDLE[@]}" >/dev/null
 }
 STACK_OPTIONS=(--stop-signal KILL)
 
