@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * docker-router-dhcp6 DHCPCD HANDLER IFACE DUID [HOSTNAME]: runs dhcpcd as DHCPv6 client of one interface, in the
- *network namespace that it is started in, for as long as it runs itself.
+ * network namespace that it is started in, for as long as it runs itself.
  *
  * dhcpcd has its paths compiled in, is several processes that outlive the first one's death by SIGKILL, and sets the
  * interface's way to make addresses even when told to configure nothing. So it gets
@@ -11,7 +11,7 @@
  *	no CAP_NET_ADMIN     so that it can only tell what it has heard, and changes nothing
  *
  * SIGTERM: the lease is given back, and all ends. SIGKILL: all ends. What it cannot do it says as the handler's
- *messages are said: "broken", and why (lease.h).
+ * messages are said: "broken", and why (lease.h).
  */
 #include <errno.h>
 #include <fcntl.h>

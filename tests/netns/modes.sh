@@ -198,6 +198,11 @@ carries_names() {
 	! lacks "${no_names[@]}"
 }
 
+put_ahead() { # NAME: in its place, for where fs.protected_regular is set not even root writes into a file that a role owns
+	local of=$T/$MODE/$1/discovery.json
+	jq '.self.seq += 86400000' "$of" >"$T/ahead" && chown --reference="$of" "$T/ahead" && mv "$T/ahead" "$of"
+}
+
 suite() {
 	local source=${MODE%%-*}
 	mkdir -p "$T/$MODE"
@@ -213,7 +218,8 @@ suite() {
 	start shop 1
 	start blog 2
 	ok "two hosts find each other" within 30 eval "knows shop blog 10.72.0.0/24 && knows blog shop 10.71.0.0/24"
-	ok "and by this mode" file shop '.peers[0].source == $m and (.self.modes | index($m))' --arg m "$source"
+	# who asks DNS first speaks to the other, who may hear that before he reads it there himself
+	ok "and by this mode" within 20 file shop '.peers[0].source == $m and (.self.modes | index($m))' --arg m "$source"
 	inventory shop 1 10.81.0.0/24
 	ok "a change is followed" within 10 knows blog shop 10.81.0.0/24
 	if carries_names; then
@@ -237,8 +243,7 @@ suite() {
 	start shop 1
 	ok "killed and started again he is what he says then" within 15 knows blog shop 10.82.0.0/24
 	end KILL shop
-	# as if his clock had been ahead by a day when the others heard him, and he has forgotten it since
-	jq '.self.seq += 86400000' "$T/$MODE/shop/discovery.json" >"$T/ahead" && cat "$T/ahead" >"$T/$MODE/shop/discovery.json"
+	ok "as if his clock had been ahead by a day" put_ahead shop
 	inventory shop 1 10.83.0.0/24
 	start shop 1
 	ok "with much newer numbers too" within 15 knows blog shop 10.83.0.0/24
