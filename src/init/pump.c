@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -73,6 +74,42 @@ static size_t waiting(int fd)
 	return ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
+/* --- bytes that survive the reader
+ * -------------------------------------------------------------------------------------------------------------- */
+
+static size_t bytes_left(const struct pump_bytes *b)
+{
+	return b->done < b->n ? b->n - b->done : 0;
+}
+
+/* The order of the stores is what counts: a SIGKILL may come between any two of them */
+static void bytes_read(struct pump_bytes *b, int fd)
+{
+	memset(b->bytes, 0, b->n);
+	atomic_signal_fence(memory_order_seq_cst);
+	b->n = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	b->done = 0;
+	b->reading = true;
+	ssize_t n = read(fd, b->bytes, sizeof(b->bytes));
+	b->n = n > 0 ? (size_t)n : 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	b->reading = false;
+}
+
+/* of a read() that was killed */
+static void bytes_found(struct pump_bytes *b)
+{
+	size_t n = sizeof(b->bytes);
+
+	if (!b->reading)
+		return;
+	while (n > b->n && b->bytes[n - 1] == '\0')
+		n--;
+	b->n = n;
+	b->reading = false;
+}
+
 static void work_begin(struct work *w, struct pump_log *log)
 {
 	struct stat st;
@@ -80,6 +117,10 @@ static void work_begin(struct work *w, struct pump_log *log)
 
 	*w = (struct work){.log = log, .out = log->file->out, .is_writable = true};
 	w->spilled = waiting(log->spill[0]);
+	bytes_found(&log->state->copying);
+	bytes_found(&log->state->taking);
+	if (log->state->done_then > log->state->taking.done && log->state->spilled_then == w->spilled)
+		log->state->taking.done = log->state->done_then;
 	if (fstat(w->out, &st) < 0)
 		w->kind = OUT_DEAD;
 	else if (S_ISSOCK(st.st_mode))
@@ -115,22 +156,17 @@ static void out_copy(struct work *w)
 {
 	struct pump_state *s = w->log->state;
 
-	if (!s->copy && w->spilled) {
-		ssize_t n = read(w->log->spill[0], s->copying, sizeof(s->copying));
-		if (n <= 0) {
-			w->spilled = 0;
-			return;
-		}
-		w->spilled -= (size_t)n < w->spilled ? (size_t)n : w->spilled;
-		s->copied = 0;
-		s->copy = (size_t)n;
+	if (!bytes_left(&s->copying) && w->spilled) {
+		bytes_read(&s->copying, w->log->spill[0]);
+		size_t n = s->copying.n;
+		w->spilled -= n && n < w->spilled ? n : w->spilled;
 	}
-	const char *p = s->copying + s->copied;
-	size_t len = s->copy - s->copied;
-	s->copied += out_result(w, w->kind == OUT_SOCKET ? send(w->out, p, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-							 : write(w->out, p, len));
-	if (s->copied == s->copy)
-		s->copy = s->copied = 0;
+	const char *p = s->copying.bytes + s->copying.done;
+	size_t len = bytes_left(&s->copying);
+	if (len)
+		s->copying.done +=
+			out_result(w, w->kind == OUT_SOCKET ? send(w->out, p, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+							    : write(w->out, p, len));
 }
 
 static uint64_t lines_in(const char *p, size_t n)
@@ -153,8 +189,8 @@ static void out_discard(struct work *w, char *scratch)
 	struct pump_state *s = w->log->state;
 	ssize_t n;
 
-	lose(s, s->copying + s->copied, s->copy - s->copied);
-	s->copy = s->copied = 0;
+	lose(s, s->copying.bytes + s->copying.done, bytes_left(&s->copying));
+	s->copying.done = s->copying.n;
 	while ((n = read(w->log->spill[0], scratch, DROP_BYTES)) > 0)
 		lose(s, scratch, (size_t)n);
 	w->spilled = 0;
@@ -188,22 +224,22 @@ static void work_out(struct pump *p, struct work *w)
 {
 	struct pump_state *s = w->log->state;
 
-	while (w->is_writable && w->kind != OUT_DEAD && (w->spilled || s->copy)) {
-		size_t before = w->spilled + s->copy - s->copied;
-		if (w->kind == OUT_PIPE && !s->copy) {
+	while (w->is_writable && w->kind != OUT_DEAD && (w->spilled || bytes_left(&s->copying))) {
+		size_t before = w->spilled + bytes_left(&s->copying);
+		if (w->kind == OUT_PIPE && !bytes_left(&s->copying)) {
 			size_t n = out_result(w, splice(w->log->spill[0], NULL, w->out, NULL, ALL_BYTES,
 							SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
 			w->spilled -= n < w->spilled ? n : w->spilled;
 		} else {
 			out_copy(w);
 		}
-		if (w->spilled + s->copy - s->copied < before)
+		if (w->spilled + bytes_left(&s->copying) < before)
 			w->is_stuck = false;
 	}
 	w->is_stuck = w->is_stuck && !w->is_writable;
 	if (w->kind == OUT_DEAD)
 		out_discard(w, p->dropped);
-	else if (s->mode == PUMP_DROP && !w->spilled && !s->copy)
+	else if (s->mode == PUMP_DROP && !w->spilled && !bytes_left(&s->copying))
 		drop_tell(w);
 }
 
@@ -281,18 +317,22 @@ static size_t piece(const char *p, size_t n)
 static void spill_taken(struct work *w)
 {
 	struct pump_state *s = w->log->state;
+	struct pump_bytes *b = &s->taking;
 
-	while (s->taken < s->take) {
-		size_t len = piece(s->taking + s->taken, s->take - s->taken);
-		if (write(w->log->spill[1], s->taking + s->taken, len) != (ssize_t)len) {
+	for (size_t left; (left = bytes_left(b)) > 0; b->done = s->done_then) {
+		const char *p = b->bytes + b->done;
+		size_t len = piece(p, left);
+		s->spilled_then = w->spilled + len;
+		s->done_then = b->done + len;
+		if (write(w->log->spill[1], p, len) != (ssize_t)len) {
 			drop_begin(s, true);
-			drop_bytes(s, s->taking + s->taken, s->take - s->taken);
+			drop_bytes(s, p, left);
+			b->done = b->n;
 			break;
 		}
 		w->spilled += len;
-		s->taken += len;
 	}
-	s->take = s->taken = 0;
+	s->done_then = 0;
 }
 
 /*
@@ -311,9 +351,7 @@ static void spill(struct work *w, int fd)
 			drop_begin(s, true);
 		return;
 	}
-	ssize_t n = read(fd, s->taking, sizeof(s->taking));
-	s->taken = 0;
-	s->take = n > 0 ? (size_t)n : 0;
+	bytes_read(&s->taking, fd);
 	spill_taken(w);
 }
 
@@ -321,16 +359,14 @@ static void flow(struct pump *p, struct work *w, int fd)
 {
 	struct pump_state *s = w->log->state;
 
-	if (w->kind == OUT_PIPE && w->is_writable && !w->spilled && !s->copy) {
+	if (w->kind == OUT_PIPE && w->is_writable && !w->spilled && !bytes_left(&s->copying)) {
 		if (out_result(w, splice(fd, NULL, w->out, NULL, ALL_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE)))
 			return;
 	}
 	if (!p->block) {
 		spill(w, fd);
-	} else if (w->kind != OUT_PIPE && !s->copy) {
-		ssize_t n = read(fd, s->copying, sizeof(s->copying));
-		s->copied = 0;
-		s->copy = n > 0 ? (size_t)n : 0;
+	} else if (w->kind != OUT_PIPE && !bytes_left(&s->copying)) {
+		bytes_read(&s->copying, fd);
 	} else {
 		w->is_stuck = true; /* what waits, waits in the FIFO */
 	}
@@ -392,7 +428,8 @@ static bool work_is_done(const struct work *w)
 		if (s->is_file ? fstat(s->fd, &st) == 0 && lseek(s->fd, 0, SEEK_CUR) < st.st_size : waiting(s->fd) > 0)
 			return false;
 	}
-	return w->kind == OUT_DEAD || (!w->spilled && !w->log->state->copy && w->log->state->mode != PUMP_DROP);
+	return w->kind == OUT_DEAD ||
+	       (!w->spilled && !bytes_left(&w->log->state->copying) && w->log->state->mode != PUMP_DROP);
 }
 
 /* what was lost behind the last line that told of it */
@@ -440,7 +477,7 @@ static bool pump_round(struct pump *p, int signal_fd, struct pollfd *polls, stru
 				polls[n++] = (struct pollfd){.fd = f->sources[i].fd, .events = POLLIN};
 			}
 		}
-		if (w->spilled || w->log->state->copy || w->is_stuck) {
+		if (w->spilled || bytes_left(&w->log->state->copying) || w->is_stuck) {
 			seats[n] = (struct seat){.w = w, .is_out = true};
 			polls[n++] = (struct pollfd){.fd = w->out, .events = POLLOUT};
 		}

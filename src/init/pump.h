@@ -34,18 +34,30 @@
 
 enum pump_mode { PUMP_FLOW, PUMP_DROP, PUMP_SKIP };
 
+/**
+ * struct pump_bytes - What was read and is not written yet; of a pump that is killed too
+ *
+ * A read() that a SIGKILL ends has taken its bytes, but nobody was told how many. They are here all the same: behind
+ * them there is nothing but zeros, which no text has.
+ */
+struct pump_bytes {
+	size_t n, done; /* bytes, and how many of them are written; done >= n: none is left */
+	bool reading;	/* @n is not known yet */
+	char bytes[PUMP_COPY_BYTES];
+};
+
 /** struct pump_state - Of one log; survives a pump that is killed */
 struct pump_state {
 	enum pump_mode mode;
 	bool at_line_start;		 /* of what was thrown away last */
 	bool held_whole;		 /* the line in @held has its end */
 	size_t held;			 /* the rest of the line that the spill ends with */
-	size_t copy, copied;		 /* bytes in @copying, and how many of them are out */
 	uint64_t lost_bytes, lost_lines; /* not told yet */
-	size_t take, taken;		 /* bytes in @taking, and how many of them are in the spill */
 	char holding[4096];
-	char taking[PUMP_COPY_BYTES];
-	char copying[PUMP_COPY_BYTES];
+	struct pump_bytes taking;  /* on the way into the spill */
+	struct pump_bytes copying; /* on the way out */
+	/* @taking.done will be this when the spill holds that many bytes: was a write() that was killed carried out? */
+	size_t done_then, spilled_then;
 };
 
 struct pump_log {

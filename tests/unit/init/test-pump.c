@@ -159,6 +159,56 @@ static void test_a_killed_pump_loses_nothing(void **state)
 	assert_memory_equal(b.data, want.data, want.len);
 }
 
+/* A pump that was killed when its read() had taken @text, and a write() of the first @written bytes was carried out */
+static void killed_at(struct fixture *f, const char *text, size_t written)
+{
+	struct pump_bytes *b = &f->log.state->taking;
+
+	b->reading = true;
+	memcpy(b->bytes, text, strlen(text));
+	if (!written)
+		return;
+	b->n = strlen(text);
+	b->reading = false;
+	assert_int_equal(write(f->log.spill[1], text, written), written);
+	f->log.state->done_then = f->log.state->spilled_then = written;
+}
+
+static void test_what_a_killed_pump_had_read(void **state)
+{
+	struct fixture *f = *state;
+	autobuf struct buf b = {0};
+
+	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
+	killed_at(f, "it was read\n", 0);
+	pump_end(f, pump_fork(f, false), &b);
+	assert_string_equal(b.data, "it was read\n");
+}
+
+static void test_what_a_killed_pump_had_written(void **state)
+{
+	struct fixture *f = *state;
+	autobuf struct buf b = {0};
+
+	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
+	killed_at(f, "written\nnot yet\n", strlen("written\n"));
+	pump_end(f, pump_fork(f, false), &b);
+	assert_string_equal(b.data, "written\nnot yet\n");
+}
+
+static void test_what_a_killed_pump_had_written_not(void **state)
+{
+	struct fixture *f = *state;
+	autobuf struct buf b = {0};
+
+	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
+	killed_at(f, "one\ntwo\n", strlen("one\n"));
+	f->log.state->taking.done = strlen("one\n");
+	f->log.state->done_then = f->log.state->spilled_then = strlen("one\ntwo\n");
+	pump_end(f, pump_fork(f, false), &b);
+	assert_string_equal(b.data, "one\ntwo\n");
+}
+
 static void test_stdout_that_is_closed(void **state)
 {
 	struct fixture *f = *state;
@@ -217,6 +267,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_drop_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_killed_pump_loses_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_killed_pump_had_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_killed_pump_had_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_killed_pump_had_written_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stdout_that_is_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_handover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_placing_again_changes_nothing, setup, teardown),
