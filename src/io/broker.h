@@ -61,6 +61,8 @@ enum broker_op {
 	BROKER_PACKET,	  /* ct: only: -> AF_PACKET, SOCK_RAW socket, not bound */
 	BROKER_NIC_CONF,  /* ct: only: -> its net/ipv6/conf, a directory to write BROKER_NIC_SYSCTL's settings into
 			     oneself; -EROFS where we cannot write there ourselves: see nic_conf.h */
+	BROKER_GATHER, /* vni: only: what comes through IFACE, the VXLAN device above WireGuard (vxVNIwg), one packet at
+			  a time is put together: 100 us of GRO */
 	BROKER_OP_N_
 };
 
@@ -95,8 +97,8 @@ struct broker_ns {
 	char name[96];	   /* as above */
 	char sandbox[256]; /* ct: only */
 	int32_t pid;	   /* ct: only, 0: unknown */
-	char iface[16];	   /* BROKER_IPV6_ON, BROKER_WIREGUARD, BROKER_WIREGUARD_SOCKET, BROKER_NIC_SYSCTL, BROKER_DHCP
-			      only */
+	char iface[16];	   /* BROKER_IPV6_ON, BROKER_WIREGUARD, BROKER_WIREGUARD_SOCKET, BROKER_NIC_SYSCTL, BROKER_DHCP,
+			      BROKER_GATHER only */
 };
 
 /** broker_fn - An answer. @code 0 or -errno; @fd (taken by the callee) or -1; @text: stderr, list or error message */

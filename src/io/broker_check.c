@@ -3,14 +3,16 @@
  * The gate of the broker: pure functions that decide whether a datagram is a request that is done at all. Whoever took
  * over a role gets no further than this grammar.
  */
+#include <inttypes.h>
 #include <linux/netlink.h>
 
 #include "base/addr.h"
 #include "io/broker_wire.h"
 
-static const char *const op_names[] = {"open", "netlink",  "nft",	"remove",	    "list",    "ipv6-on",
-				       "dns",  "dns-rule", "wireguard", "wireguard-socket", "forward", "nic-sysctl",
-				       "flag", "resolv",   "dhcp",	"dhcp-stop",	    "packet",  "nic-conf"};
+static const char *const op_names[] = {"open",	    "netlink",	  "nft",      "remove",	   "list",
+				       "ipv6-on",   "dns",	  "dns-rule", "wireguard", "wireguard-socket",
+				       "forward",   "nic-sysctl", "flag",     "resolv",	   "dhcp",
+				       "dhcp-stop", "packet",	  "nic-conf", "gather"};
 _Static_assert(ARRAY_LEN(op_names) == BROKER_OP_N_, "a name for every operation");
 
 static bool is_alnum(char c)
@@ -85,6 +87,15 @@ static bool wireguard_ok(const char *s)
 
 	return (len == 12 || (len == 13 && s[12] == 'b')) && strncmp(s, "drwg", 4) == 0 &&
 	       strspn(s + 4, "0123456789abcdef") >= 8;
+}
+
+/* "vx7wg": what the router calls the VXLAN device of VNI 7 above WireGuard */
+static bool vxlan_ok(const char *s, uint32_t vni)
+{
+	char name[sizeof(((struct broker_ns *)0)->iface)];
+
+	str_print(name, "vx%" PRIu32 "wg", vni);
+	return str_eq(s, name);
 }
 
 static bool below(const char *dir, const char *top)
@@ -162,7 +173,8 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 	    (ask->op == BROKER_NFT || ask->op == BROKER_FORWARD || ask->op == BROKER_RESOLV || ask->op == BROKER_DHCP))
 		return err_set(err, -EINVAL, "%s: %s", op, has_fd ? "takes no descriptor" : "needs a descriptor");
 	if (ask->ns.iface[0] && ask->op != BROKER_IPV6_ON && ask->op != BROKER_WIREGUARD &&
-	    ask->op != BROKER_WIREGUARD_SOCKET && ask->op != BROKER_NIC_SYSCTL && ask->op != BROKER_DHCP)
+	    ask->op != BROKER_WIREGUARD_SOCKET && ask->op != BROKER_NIC_SYSCTL && ask->op != BROKER_DHCP &&
+	    ask->op != BROKER_GATHER)
 		return err_set(err, -EINVAL, "%s: takes no interface", op);
 	switch (ask->op) {
 	case BROKER_OPEN:
@@ -215,6 +227,9 @@ static int op_check(const struct broker_ask *ask, bool has_fd, struct err *err)
 	case BROKER_PACKET:
 	case BROKER_NIC_CONF:
 		ok = ask->arg == 0 && ask->target == TARGET_CONTAINER;
+		break;
+	case BROKER_GATHER:
+		ok = ask->arg == 0 && ask->target == TARGET_VNI && vxlan_ok(ask->ns.iface, ask->vni);
 		break;
 	case BROKER_OP_N_:
 		break;

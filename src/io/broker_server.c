@@ -30,6 +30,9 @@
 #include "io/seqpacket.h"
 #include "io/wireguard_child.h"
 
+/* GRO holds a packet for so long, and lets go at once what its sender has marked (PSH) */
+#define GATHER_NS "100000"
+
 #define NFT_RUNNING_MAX	 4
 #define NFT_WAITING_MAX	 256 /* more, and no request is read until some have run */
 #define NFT_TIMEOUT_MS	 30000
@@ -644,6 +647,11 @@ static int serve_in_ns(struct broker_server *s, uint32_t id, const struct broker
 			return rc;
 		server_reply(s, id, 0, rc, "");
 		return 0;
+	case BROKER_GATHER:
+		rc = ns_device(ns_fd, ask->ns.iface, "gro_flush_timeout", GATHER_NS, err);
+		if (rc == 0)
+			server_reply(s, id, 0, -1, "");
+		break;
 	case BROKER_NIC_SYSCTL:
 		rc = nic_sysctl(ns_fd, ask, err);
 		if (rc == 0)

@@ -181,22 +181,23 @@ int ns_sysctl_at(int dirfd, const char *path, const char *value)
 }
 
 /*
- * Docker mounts /proc/sys read-only in containers. With CAP_SYS_ADMIN a procfs of our own can be had; it is mounted
- * nowhere and gone when its descriptor is closed.
+ * A procfs or sysfs of our own, as the namespace that we are in sees it: mounted nowhere, and gone when its descriptor
+ * is closed. Docker mounts /proc/sys read-only in containers, and /sys shows the network namespace that it was mounted
+ * in.
  */
-static int sysctl_write_own_proc(const char *path, const char *value)
+static int own_fs_write(const char *type, const char *path, const char *value)
 {
-	autoclose int context = -1, proc = -1;
+	autoclose int context = -1, fs = -1;
 
-	context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+	context = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
 	if (context < 0)
 		return -errno;
 	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
-	proc = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
-	if (proc < 0)
+	fs = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
+	if (fs < 0)
 		return -errno;
-	return ns_sysctl_at(proc, path, value);
+	return ns_sysctl_at(fs, path, value);
 }
 
 int ns_sysctl(int ns_fd, const char *name, const char *value, struct err *err)
@@ -214,9 +215,25 @@ int ns_sysctl(int ns_fd, const char *name, const char *value, struct err *err)
 			return rc;
 	}
 	rc = ns_sysctl_at(AT_FDCWD, path, value);
-	if (rc == -EROFS && sysctl_write_own_proc(own, value) == 0)
+	if (rc == -EROFS && own_fs_write("proc", own, value) == 0)
 		rc = 0;
 	if (ns_fd >= 0)
 		ns_leave(&g);
 	return rc < 0 ? err_errno(err, rc, "sysctl net/%s = %s", name, value) : 0;
+}
+
+int ns_device(int ns_fd, const char *device, const char *name, const char *value, struct err *err)
+{
+	char path[80];
+	struct ns_guard g;
+	int rc;
+
+	if (strchr(device, '/') || str_print(path, "class/net/%s/%s", device, name) >= (int)sizeof(path))
+		return err_set(err, -EINVAL, "%s of %s: not a name", name, device);
+	rc = ns_enter(ns_fd, &g, err);
+	if (rc < 0)
+		return rc;
+	rc = own_fs_write("sysfs", path, value);
+	ns_leave(&g);
+	return rc < 0 ? err_errno(err, rc, "%s: %s = %s", device, name, value) : 0;
 }

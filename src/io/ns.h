@@ -30,6 +30,8 @@ void ns_leave(struct ns_guard *g);
 int ns_socket(int ns_fd, int domain, int type, int protocol, struct err *err) MUST_USE;
 /** ns_sysctl() - Write /proc/sys/net/@name inside @ns_fd (-1: here) unless it already holds @value */
 int ns_sysctl(int ns_fd, const char *name, const char *value, struct err *err) MUST_USE;
+/** ns_device() - Write /sys/class/net/@device/@name inside @ns_fd unless it already holds @value */
+int ns_device(int ns_fd, const char *device, const char *name, const char *value, struct err *err) MUST_USE;
 /** ns_sysctl_at() - Write the file @path below a directory of a procfs unless it already holds @value. Return: 0 or
  * -errno
  */

@@ -15,6 +15,7 @@
 #include "io/child.h"
 #include "router/apply_link.h"
 #include "router/encode.h"
+#include "router/gather.h"
 #include "router/nft_netdev.h"
 #include "router/wg_control.h"
 
@@ -377,6 +378,10 @@ static void wireguard_started(void *arg, int code, int fd, const char *text)
 		code = apply_link_take(a->observe, op, &err);
 	run_ended(run, op, code, &err);
 	run_touch(run, op->net);
+	if (code == 0) {
+		run_read_links(a);
+		gather_all(a->broker, observe_nets(a->observe));
+	}
 	run_go(a);
 }
 
@@ -404,7 +409,10 @@ static void run_link(struct apply *a, const struct op *op)
 		run_touch(a->run, op->net);
 		return;
 	}
-	run_ended(a->run, op, apply_link(a->observe, op, &err), &err);
+	int rc = apply_link(a->observe, op, &err);
+	if (rc == 0 && op->kind == OP_LINK_ADD)
+		gather_link(a->broker, observe_nets(a->observe), &op->net->id, op->link);
+	run_ended(a->run, op, rc, &err);
 	run_touch(a->run, op->net);
 	run_touch(a->run, op->peer_net);
 }

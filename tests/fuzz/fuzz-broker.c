@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	assert(ask.op < BROKER_OP_N_ && ask.target < TARGET_N_);
-	assert((data[0] & 1) == (ask.op == BROKER_NFT));
+	assert((data[0] & 1) ==
+	       (ask.op == BROKER_NFT || ask.op == BROKER_FORWARD || ask.op == BROKER_RESOLV || ask.op == BROKER_DHCP));
 	assert(strnlen(ask.ns.name, sizeof(ask.ns.name)) < sizeof(ask.ns.name));
 	assert(strnlen(ask.ns.iface, sizeof(ask.ns.iface)) < sizeof(ask.ns.iface));
 	assert(strnlen(ask.ns.sandbox, sizeof(ask.ns.sandbox)) < sizeof(ask.ns.sandbox));
@@ -30,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ask.target == TARGET_VNI)
 		assert(ask.vni >= 1 && ask.vni <= 16777215);
 	else
-		assert(ask.op != BROKER_REMOVE && ask.arg != BROKER_CREATE);
+		assert(ask.op != BROKER_REMOVE || ask.target == TARGET_WIREGUARD);
 	if (ask.target != TARGET_CONTAINER)
 		assert(!ask.ns.sandbox[0] && !ask.ns.pid && ask.op != BROKER_IPV6_ON);
 	return 0;

@@ -273,12 +273,31 @@ static void test_interfaces(void **state)
 	assert_int_equal(check(r, false), -EINVAL);
 }
 
+static void test_gather(void **state)
+{
+	static const char *const bad[] = {"", "vx7", "vx70wg", "vx8wg", "vx07wg", "vx7wg/", "eth0"};
+	struct broker_request r = request(BROKER_GATHER, 0, "vni:7");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		str_copy(r.ns.iface, bad[i]);
+		if (check(r, false) != -EINVAL)
+			fail_msg("\"%s\" was let through", bad[i]);
+	}
+	str_copy(r.ns.iface, "vx7wg");
+	assert_int_equal(check(r, false), 0);
+	assert_int_equal(check(r, true), -EINVAL);
+	str_copy(r.ns.name, "host");
+	assert_int_equal(check(r, false), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_done), cmocka_unit_test(test_what_is_not),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_sandboxes),    cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_gather),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -377,6 +377,29 @@ static void test_ipv6_on(void **state)
 	assert_int_equal(ns_unpin(ns.sandbox, NULL), 0);
 }
 
+/* /sys shows another namespace than that of the device */
+static void test_gather(void **state)
+{
+	struct fixture *f = *state;
+	struct broker_ns ns = {.name = "vni:9", .iface = "vx9wg"};
+	char pin[128];
+
+	assert_int_equal(call_ns(f, BROKER_OPEN, &ns, BROKER_CREATE, -1), -EINVAL); /* takes no interface */
+	assert_int_equal(call(f, BROKER_OPEN, "vni:9", BROKER_CREATE, -1), 0);
+	assert_int_equal(call_ns(f, BROKER_GATHER, &ns, 0, -1), -ENOENT);
+	str_print(pin, "%s/vni-9", f->run_dir);
+	autofree char *in = xasprintf("nsenter --net=%s ip link add vx9wg type dummy", pin);
+	if (system(in) != 0)
+		fail_msg("cannot make a device");
+	assert_int_equal(call_ns(f, BROKER_GATHER, &ns, 0, -1), 0);
+	autofree char *read =
+		xasprintf("test $(nsenter --net=%s unshare --mount sh -c 'mount -t sysfs sysfs /sys && cat "
+			  "/sys/class/net/vx9wg/gro_flush_timeout') = 100000",
+			  pin);
+	assert_int_equal(system(read), 0);
+	assert_int_equal(call(f, BROKER_REMOVE, "vni:9", 0, -1), 0);
+}
+
 static void conf_try(int conf, int ct, const char *sandbox)
 {
 	autofree char *add = xasprintf("nsenter --net=%s ip link add dev drconf1 type veth peer name drconf2", sandbox);
@@ -703,6 +726,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nft_keeps_the_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_container, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ipv6_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gather, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nic_conf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
