@@ -79,6 +79,16 @@ for h in h1 h2; do
 done
 must_contain "the device of h1" 'mtu 14(36|20)' "$(in_wg h1 ip -o link show "$(device h1)")"
 
+if [ -n "$(go_pid h1)" ]; then
+	step "what wireguard-go hands over is put together"
+	gathers() { # HOST
+		[ "$(nsenter --net="$(echo "$DIR/$1/run"/*/vni-1000)" unshare --mount sh -c \
+			'mount -t sysfs sysfs /sys && cat /sys/class/net/vx1000wg/gro_flush_timeout')" = 100000 ]
+	}
+	wait_until "GRO on h1" 5 gathers h1
+	wait_until "GRO on h2" 5 gathers h2
+fi
+
 step "the switch sees neither clear text nor VXLAN"
 in_container h1 one sh -c 'yes SecretMessageOne | head -c 100000 | nc -w 2 10.72.0.20 80' >/dev/null || true
 packets() { # FILTER

@@ -388,7 +388,7 @@ static void test_gather(void **state)
 	assert_int_equal(call(f, BROKER_OPEN, "vni:9", BROKER_CREATE, -1), 0);
 	assert_int_equal(call_ns(f, BROKER_GATHER, &ns, 0, -1), -ENOENT);
 	str_print(pin, "%s/vni-9", f->run_dir);
-	autofree char *in = xasprintf("nsenter --net=%s ip link add vx9wg type dummy", pin);
+	autofree char *in = xasprintf("nsenter --net=%s ip link add dev vx9wg type veth", pin);
 	if (system(in) != 0)
 		fail_msg("cannot make a device");
 	assert_int_equal(call_ns(f, BROKER_GATHER, &ns, 0, -1), 0);
