@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds;
-# the tests with namespaces and dockerds, all with the ordinary build, those of what parses and what dies with sanitizers; a
-# virtual machine; the simulation runs beside them, with what CPU they leave. The last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
+# the tests with namespaces and dockerds, all with the ordinary build, and beside them a virtual machine, those of what parses
+# and what dies with sanitizers, and with what CPU they leave the simulation; in the end the tests that want to be alone. The last line is
+# "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
 #
 # Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds), FULL=1 (every
 # variant on every engine, all of them with the sanitizers, clang-tidy; three quarters of an hour).
@@ -13,7 +14,14 @@ BUILD=${BUILD:-build} BUILD_ASAN=${BUILD_ASAN:-build-asan}
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 results=$(mktemp) beside=$(mktemp -d)
 trap 'rm -rf "$results" "$beside"' EXIT
-trap 'exit 130' INT TERM
+more= # what runs beside
+stop() {
+	trap '' INT TERM
+	[ -z "$more" ] || kill -TERM -- "-$more" 2>/dev/null
+	wait
+	exit 130
+}
+trap stop INT TERM
 
 title() {
 	printf '\n== %s\n' "$*"
@@ -36,7 +44,8 @@ step() { # NAME CMD...: one test that is a command
 units() { # BUILD NAME SETUP [OPTION...]: meson's tests, each point of their TAP counted
 	local log=$1/meson-logs/testlog-$3.json
 	rm -f "$log"
-	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3 --setup "${@:3}"
+	meson test -C "$1" --no-rebuild --print-errorlogs --quiet --timeout-multiplier 3 \
+		--num-processes $((2 * $(nproc))) --setup "${@:3}"
 	[ -s "$log" ] || {
 		echo "not ok $2: no tests were run"
 		result not ok "$2"
@@ -72,18 +81,26 @@ if [ -n "$built" ]; then
 	(renice -n 19 $BASHPID >/dev/null && units "$BUILD" simulation all --suite sim) >"$beside/sim" 2>&1 &
 	if [ -z "${QUICK:-}" ]; then
 		title "namespaces and dockerds"
-		DOCKER_ROUTER=$PWD/$BUILD/docker-router
-		[[ $BUILD != /* ]] || DOCKER_ROUTER=$BUILD/docker-router
-		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --results "$results"
-		title "a virtual machine"
-		DOCKER_ROUTER=$DOCKER_ROUTER step vm-wireguard tests/vm/wireguard.sh
-		title "namespaces and dockerds, with sanitizers"
-		DOCKER_ROUTER=$PWD/$BUILD_ASAN/docker-router
-		[[ $BUILD_ASAN != /* ]] || DOCKER_ROUTER=$BUILD_ASAN/docker-router
-		# what parses and what dies; FULL=1: all
-		some=(host two-hosts alone faults-docker faults-kill faults-wire)
-		[ -z "${FULL:-}" ] || some=()
-		DOCKER_ROUTER=$DOCKER_ROUTER tests/docker/run.sh --first --results "$results" "${some[@]}"
+		plain=$(realpath "$BUILD")/docker-router asan=$(realpath "$BUILD_ASAN")/docker-router
+		# with sanitizers what parses and what dies; FULL=1: all
+		some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill)
+		[ -z "${FULL:-}" ] || some=() some_alone=()
+		set -m # a process group of its own, which the trap ends
+		{
+			DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
+			DOCKER_ROUTER=$asan LANES=1 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}/sanitizers \
+				tests/docker/run.sh --first --together --results "$results" "${some[@]}"
+		} >"$beside/more" 2>&1 </dev/null &
+		more=$!
+		set +m
+		DOCKER_ROUTER=$plain tests/docker/run.sh --together --results "$results"
+		wait "$more"
+		more=
+		title "beside them: a virtual machine, and with sanitizers"
+		cat "$beside/more"
+		title "alone"
+		DOCKER_ROUTER=$plain tests/docker/run.sh --alone --results "$results"
+		DOCKER_ROUTER=$asan tests/docker/run.sh --first --alone --results "$results" "${some_alone[@]}"
 	fi
 	wait
 	title "beside them: the simulation"

@@ -27,7 +27,7 @@ nsenter --net="/run/netns/$(ns lan)" -- dnsmasq --keep-in-foreground --conf-file
 	--bind-interfaces --dhcp-leasefile="$DIR/leases" --dhcp-authoritative --pid-file= --no-ping \
 	--dhcp-range=198.51.100.100,198.51.100.120,3600 --log-facility="$DIR/dnsmasq.log" &
 server=$!
-at_exit kill $server
+at_exit end $server
 
 media() {
 	docker_on h1 run -d --name dlna --network none -e NETWORKWAIT=1 --label docker-router.attach=br-lan:lan0 \

@@ -48,14 +48,11 @@ run() { # NAME [OPTIONS...]: on no network of Docker's
 stay() { # NAMESPACE: a process that stays there; returns when it is there, its pid in $stays
 	nsenter --net="$1" -- "${IDLE[@]}" &
 	stays=$!
-	at_exit stay_end $stays
+	at_exit end $stays
 	wait_until "a process that stays in $1" 10 stays_in "$1"
 }
 stays_in() { # NAMESPACE
 	[ "$(stat -Lc %i "/proc/$stays/ns/net")" = "$(stat -Lc %i "$1")" ] && [ "$(cat "/proc/$stays/comm")" = "${IDLE[0]}" ]
-}
-stay_end() { # PID
-	kill "$1" 2>/dev/null || true
 }
 role_pid() {
 	jq -r '.roles[] | select(.role == "attach") | .pid' "$DIR/h1/state/host.json"

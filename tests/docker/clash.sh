@@ -54,7 +54,7 @@ network_on $small first 100 10.90.0.0/24 # established when its turn comes
 pid=$(docker_on h3 inspect -f '{{.State.Pid}}' quiet)
 nsenter --net="/proc/$pid/ns/net" ping -i 0.02 -W 1 10.81.0.10 >"$FILES/ping" &
 ping=$!
-at_exit kill -9 $ping
+at_exit end $ping
 
 step "two at once: the larger host id is refused, everywhere"
 network_on $small both 100 10.98.0.0/24 &

@@ -46,9 +46,6 @@ step "a switch that watches, and forgets within six seconds"
 # one that has heard a query sends groups only to who has asked for them, or queries, as a switch in a home does always
 inside sw ip link set dev br0 type bridge mcast_snooping 1 mcast_querier 0 mcast_membership_interval 600 \
 	mcast_querier_interval 25500 mcast_last_member_interval 20
-end() { # PID, if it is still there
-	kill "$1" 2>/dev/null || true
-}
 has_port() { # NODE GROUP: does the switch send it there?
 	inside sw bridge mdb show | grep -q "port $1 grp $2 "
 }

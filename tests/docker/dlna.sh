@@ -67,7 +67,7 @@ whole "started again"
 step "a restart of the container is heard"
 inside tv "$TV" listen 192.0.2.50 300 >"$DIR/heard" &
 ear=$!
-at_exit kill $ear
+at_exit end $ear
 wait_until "the television listens" 5 grep -q listening "$DIR/heard"
 heard() { # how often it was announced
 	grep -cE '^ssdp:alive http://192\.0\.2\.1:619[0-9]{2}/rootDesc.xml 192.0.2.1' "$DIR/heard" || true

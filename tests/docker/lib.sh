@@ -35,6 +35,10 @@ at_exit() { # CMD...: done when the test ends, last first
 	at_end=("$(printf '%q ' "$@")" "${at_end[@]}")
 }
 
+end() { # PID: a child of this test, when it still runs; else its number may be somebody else's by now
+	[[ $'\n'$(jobs -rp)$'\n' != *$'\n'"$1"$'\n'* ]] || kill "$1" 2>/dev/null || true
+}
+
 finish() {
 	local status=$? c
 	# a child that a signal meets before it has become its program would run this as well

@@ -42,9 +42,6 @@ STREAM=$TEST_DIR/stream.py
 VNI=4242
 number=0
 
-end() { # PID, if it is still there
-	kill "$1" 2>/dev/null || true
-}
 # WHO is tv, or a container: h1 stands for ch1 on h1, d1 for another one there
 net_of() { # WHO
 	if [ "$1" = tv ]; then

@@ -29,7 +29,7 @@ lab_begin_with_port_taken() {
 	squatter=$!
 	"$TOP/lab/exec" h1 "$DNS" serve 192.0.2.1 "$DIR/upstream" >"$DIR/upstream.out" &
 	upstream=$!
-	at_exit kill $upstream # lab/down ends the other, where it still is there
+	at_exit end $upstream # lab/down ends the other, where it still is there
 	wait_until "the upstream listens" 5 grep -q listening "$DIR/upstream.out"
 	service_of h1 router start
 }
@@ -193,7 +193,7 @@ wait_until "nothing is known of sick" 5 gone
 
 step "a container with a name server of its own"
 nsenter --net="$(net_of client)" -- "$DNS" serve 0.0.0.0 "$DIR/own" >"$DIR/own.out" &
-at_exit kill $!
+at_exit end $!
 wait_until "it listens" 5 grep -q listening "$DIR/own.out"
 must_tell client wp.blog A "NOERROR 10.72.0.2"
 must_tell client web A "NOERROR 10.71.0.2"

@@ -78,7 +78,8 @@ watch_start() { # what is removed, and a ping
 	monitor=$!
 	nsenter --net="/proc/$pid/ns/net" ping -q -i 0.005 -W 1 10.72.0.10 >"$FILES/ping" &
 	ping=$!
-	at_exit kill -9 $monitor $ping
+	at_exit end $monitor
+	at_exit end $ping
 	heard() { # it listens when it tells of what we do
 		inside h1 ip route replace 203.0.113.0/24 dev lan0p proto 99
 		grep -q '203\.0\.113\.0' "$FILES/monitor" && return

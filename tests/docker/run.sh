@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# tests/docker/run.sh [--first] [--results FILE] [TEST...]: run the tests that need namespaces (tests/netns) and dockerds
+# tests/docker/run.sh [--first] [--together|--alone] [--results FILE] [TEST...]: run the tests that need namespaces (tests/netns) and dockerds
 # (tests/docker), each in a lab of its own. TEST is a name, or name/variant; none: all. Prints a line for each, and the
 # log of what failed; keeps the logs of failures in ARTEFACTS (default /tmp/docker-router-tests).
 #
@@ -12,21 +12,23 @@
 #   # more: trixie-v6                          and once for each of these with FULL=1
 #   # timeout: 300                              seconds; 180 without; eight times as much with FULL=1
 #   # alone: why                                it measures time: nothing else runs beside it
-# Five run side by side (they mostly wait), with LANES=1 one.
+# Seven run side by side (they mostly wait; LANES), the longest first, and then one by one those that say alone; --together runs
+# only the former, --alone only the latter.
 # What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-first='' results=/dev/null
+first='' kinds='together alone' results=/dev/null
 while [ $# -gt 0 ]; do
 	case $1 in
 	--first) first=1 ;;
+	--together | --alone) kinds=${1#--} ;;
 	--results)
 		results=$2
 		shift
 		;;
 	-*)
-		echo "usage: tests/docker/run.sh [--first] [--results FILE] [TEST...]" >&2
+		echo "usage: tests/docker/run.sh [--first] [--together|--alone] [--results FILE] [TEST...]" >&2
 		exit 2
 		;;
 	*) break ;;
@@ -35,7 +37,7 @@ while [ $# -gt 0 ]; do
 done
 export DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/${BUILD:-build}/docker-router}
 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
-LANES=${LANES:-5}
+LANES=${LANES:-7}
 number=0
 reachable=$(mktemp -d)
 export DOCKER_ROUTER_OPEN=$DOCKER_ROUTER # one that every user can run
@@ -54,8 +56,9 @@ head_of() { # SCRIPT WORD
 	sed -n "1,20s/^# $2: //p" "$1"
 }
 
-tests() { # the names asked for, or all: script and variant
-	local script name variant variants
+tests() { # KIND [NAME...]: those of that kind with these names, or all: script and variant, the longest first
+	local script name variant variants limit kind=$1
+	shift
 	for script in tests/netns/*.sh tests/docker/*.sh; do
 		name=$(basename "$script" .sh)
 		case $script in
@@ -64,11 +67,13 @@ tests() { # the names asked for, or all: script and variant
 		variants=$(head_of "$script" variants)
 		[ -z "${FULL:-}" ] || read -r variants <<<"$variants $(head_of "$script" more)" # none stays none
 		[ -z "$first" ] || variants=${variants%% *}
+		[ "$kind" = "$([ -n "$(head_of "$script" alone)" ] && echo alone || echo together)" ] || continue
+		limit=$(head_of "$script" timeout)
 		for variant in ${variants:--}; do
 			[ $# = 0 ] || [[ " $* " == *" $name "* ]] || [[ " $* " == *" $name/$variant "* ]] || continue
-			echo "$script $variant"
+			echo "${limit:-180} $script $variant"
 		done
-	done
+	done | sort -s -k 1,1nr | cut -d' ' -f2-
 }
 
 leftovers() { # of the test's lab: lines that say what was left
@@ -154,15 +159,13 @@ lane() { # SCRIPT VARIANT: start it when there is room
 }
 
 mkdir -p "$ARTEFACTS"
-while read -r script variant; do
-	[ -n "$(head_of "$script" alone)" ] || lane "$script" "$variant"
-done < <(tests "$@")
-wait
-LANES=1
-while read -r script variant; do
-	[ -z "$(head_of "$script" alone)" ] || lane "$script" "$variant"
-done < <(tests "$@")
-wait
+for kind in $kinds; do
+	[ "$kind" = together ] || LANES=1
+	while read -r script variant; do
+		lane "$script" "$variant"
+	done < <(tests "$kind" "$@")
+	wait
+done
 [ $number -gt 0 ] || {
 	echo "no test is named $*" >&2
 	exit 2
@@ -171,7 +174,7 @@ for ((i = 1; i <= number; i++)); do
 	cat "$outcome/$i" 2>/dev/null || echo "not ok: test $i ended without a result"
 done >"$outcome/all"
 cat "$outcome/all" >>"$results"
-rmdir "$ARTEFACTS" 2>/dev/null
+rmdir -p "$ARTEFACTS" 2>/dev/null
 count() { # START OF LINE
 	grep -c "^$1" "$outcome/all"
 }

@@ -20,9 +20,6 @@ lab_begin "/tmp/$LAB.topology"
 STREAM=$TEST_DIR/stream.py
 number=0
 
-end() { # PID, if it is still there
-	kill "$1" 2>/dev/null || true
-}
 net_of() { # WHO: tv, or a container
 	if [ "$1" = tv ]; then
 		echo "/run/netns/$(ns tv)"

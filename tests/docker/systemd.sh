@@ -140,10 +140,7 @@ must_equal "what failed" '' "$(sd systemctl list-units --failed --plain --no-leg
 echo_pid=$(docker_on h2 inspect -f '{{.State.Pid}}' c2)
 nsenter --net="/proc/$echo_pid/ns/net" ping -i 0.01 -W 5 10.71.0.10 >"$FILES/ping" &
 ping=$!
-ping_end() {
-	kill $ping 2>/dev/null || true
-}
-at_exit ping_end
+at_exit end $ping
 main_pid() {
 	sd systemctl show --property MainPID --value docker-router
 }

@@ -149,7 +149,7 @@ pid=$(service_of h2 router pid)
 ping_pid=$(docker_on h2 inspect -f '{{.State.Pid}}' shop)
 nsenter --net="/proc/$ping_pid/ns/net" ping -q -i 0.01 -W 1 10.72.2.10 >"$FILES/ping" &
 ping=$!
-at_exit kill -9 $ping
+at_exit end $ping
 router h1 down
 must_fail service_of h1 router pid
 must_equal "namespaces pinned in RUN_DIR" "$pin2" "$(ls -d "$RUN"/*/vni-* 2>/dev/null)"

@@ -72,7 +72,7 @@ cppcheck_all() {
 }
 
 shell() {
-	shell_files | xargs shellcheck -S warning -x -P SCRIPTDIR
+	shell_files | xargs -P "$(nproc)" -n 8 shellcheck -S warning -x -P SCRIPTDIR
 }
 
 musl() { # the C library of OpenWrt and Alpine; libraries' headers are those of this machine
