@@ -3,8 +3,8 @@
 #
 # `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds;
 # the tests with namespaces and dockerds, all with the ordinary build, and beside them a virtual machine, those of what parses
-# and what dies with sanitizers, and with what CPU they leave the simulation; in the end the tests that want to be alone. The last line is
-# "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
+# and what dies with sanitizers, and with what CPU they leave the simulation; in the end the tests that want to be alone. The
+# last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
 #
 # Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds), FULL=1 (every
 # variant on every engine, all of them with the sanitizers, clang-tidy; three quarters of an hour).

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define EVENT_BYTES 4096
-#define EVENTS_FD   5
+#include "io/dhcp_events.h"
 
 static const char *const names[] = {
 	/* of udhcpc */
@@ -25,7 +24,7 @@ static size_t put(char *out, size_t at, const char *a, const char *b, const char
 {
 	size_t n = strlen(a) + strlen(b) + strlen(c) + 1;
 
-	if (at + n > EVENT_BYTES)
+	if (at + n > DHCP_EVENT_BYTES)
 		return at; /* better without it than not at all */
 	snprintf(out + at, n, "%s%s%s", a, b, c);
 	return at + n;
@@ -34,7 +33,7 @@ static size_t put(char *out, size_t at, const char *a, const char *b, const char
 int main(int argc, char **argv)
 {
 	const char *event = argc >= 2 ? argv[1] : getenv("reason"); /* dhcpcd has it in the environment */
-	char out[EVENT_BYTES];
+	char out[DHCP_EVENT_BYTES];
 	size_t at;
 
 	if (!event || strlen(event) > 32)
@@ -46,7 +45,7 @@ int main(int argc, char **argv)
 		if (value)
 			at = put(out, at, names[i], "=", value);
 	}
-	while (send(EVENTS_FD, out, at, MSG_NOSIGNAL) < 0)
+	while (send(DHCP_EVENTS_FD, out, at, MSG_NOSIGNAL) < 0)
 		if (errno != EINTR)
 			return 1;
 	return 0;

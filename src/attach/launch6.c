@@ -28,10 +28,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EVENTS_FD 5 /* src/io/dhcp_child.h */
-#define RUN_DIR	  "/run/dhcpcd"
-#define DB_DIR	  "/var/lib/dhcpcd"
-#define CONFIG	  RUN_DIR "/docker-router.conf"
+#include "io/dhcp_events.h"
+
+#define RUN_DIR "/run/dhcpcd"
+#define DB_DIR	"/var/lib/dhcpcd"
+#define CONFIG	RUN_DIR "/docker-router.conf"
 
 static void tell(const char *what, const char *why)
 {
@@ -40,7 +41,7 @@ static void tell(const char *what, const char *why)
 	int more = snprintf(out + len, room, "why=dhcp6: %s: %s", what, why);
 
 	len += more < 0 ? 0 : (size_t)more < room ? (size_t)more + 1 : room;
-	(void)!send(EVENTS_FD, out, len, MSG_NOSIGNAL);
+	(void)!send(DHCP_EVENTS_FD, out, len, MSG_NOSIGNAL);
 }
 
 static int fail(const char *what)

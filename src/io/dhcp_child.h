@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The broker's DHCP clients, one for each NIC that wants one, inside the container's network namespace and outside of
- *all its others: busybox udhcpc; for IPv6 dhcpcd, below docker-router-dhcp6 (src/attach/launch6.c). What it finds out
- *it tells to the program docker-router-dhcp (src/attach/handler.c), which it runs as its script, and which writes one
- * message for each event to descriptor 5: a socket whose other end the role attach gets. When that end says that all is
- * closed, the client has ended.
+ * all its others: busybox udhcpc; for IPv6 dhcpcd, below docker-router-dhcp6 (src/attach/launch6.c). What it finds out
+ * it tells to the program docker-router-dhcp (src/attach/handler.c), which it runs as its script, and which writes one
+ * message for each event to DHCP_EVENTS_FD: a socket whose other end the role attach gets. When that end says that all
+ * is closed, the client has ended.
  *
  * What a client is started with comes from the role as lines of "key=value":
  *
@@ -17,13 +17,13 @@
 #define IO_DHCP_CHILD_H
 
 #include "base/addr.h"
+#include "io/dhcp_events.h"
 #include "io/loop.h"
 
 #define DHCP_ARGS_BYTES	 1024
 #define DHCP_CLIENTS_MAX 8192
 #define DHCP_HANDLER	 "docker-router-dhcp"
 #define DHCP_LAUNCHER6	 "docker-router-dhcp6"
-#define DHCP_EVENT_BYTES 4096 /* of a message of the handler */
 
 struct dhcp_args {
 	char hostname[64], client_id[129], duid[129], request[IP_STRLEN]; /* "": not given */

@@ -42,14 +42,13 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Return: false: it holds what no line may */
-static bool line_next(struct http_text *rest, struct http_text *ret)
+bool http_line_next(struct http_text *rest, struct http_text *ret)
 {
 	const char *end = memchr(rest->s, '\n', rest->len);
 	size_t len = end ? (size_t)(end - rest->s) : rest->len, used = end ? len + 1 : len;
 
 	ret->s = rest->s;
-	ret->len = len && rest->s[len - 1] == '\r' ? len - 1 : len;
+	ret->len = len && rest->s[len - 1] == '\r' && end ? len - 1 : len;
 	rest->s += used;
 	rest->len -= used;
 	for (size_t i = 0; i < ret->len; i++) {
@@ -61,9 +60,29 @@ static bool line_next(struct http_text *rest, struct http_text *ret)
 	return true;
 }
 
-static int start_parse(struct http_text line, bool response, struct http_head *ret)
+size_t http_token_len(struct http_text t)
 {
 	size_t n = 0;
+
+	while (n < t.len && is_token((unsigned char)t.s[n]))
+		n++;
+	return n;
+}
+
+struct http_text http_text_trim(struct http_text t)
+{
+	while (t.len && is_blank(t.s[0])) {
+		t.s++;
+		t.len--;
+	}
+	while (t.len && is_blank(t.s[t.len - 1]))
+		t.len--;
+	return t;
+}
+
+static int start_parse(struct http_text line, bool response, struct http_head *ret)
+{
+	size_t n;
 
 	ret->start = line;
 	if (response) {
@@ -77,8 +96,7 @@ static int start_parse(struct http_text line, bool response, struct http_head *r
 		}
 		return ret->status >= 100 ? 0 : -EBADMSG;
 	}
-	while (n < line.len && is_token((unsigned char)line.s[n]))
-		n++;
+	n = http_token_len(line);
 	ret->method = (struct http_text){line.s, n};
 	/* "GET /x HTTP/1.1": two blanks, no more */
 	if (!n || line.len < n + 11 || line.s[n] != ' ' ||
@@ -107,20 +125,12 @@ static int length_parse(struct http_text v, int64_t *ret)
 
 static int header_parse(struct http_text line, struct http_head *ret)
 {
-	struct http_header h = {.name.s = line.s};
+	struct http_header h = {.name = {line.s, http_token_len(line)}};
 
-	while (h.name.len < line.len && is_token((unsigned char)line.s[h.name.len]))
-		h.name.len++;
 	/* no blank in front of the colon, no folded line */
 	if (!h.name.len || h.name.len == line.len || line.s[h.name.len] != ':' || ret->n >= HTTP_HEADERS)
 		return -EBADMSG;
-	h.value = (struct http_text){line.s + h.name.len + 1, line.len - h.name.len - 1};
-	while (h.value.len && is_blank(h.value.s[0])) {
-		h.value.s++;
-		h.value.len--;
-	}
-	while (h.value.len && is_blank(h.value.s[h.value.len - 1]))
-		h.value.len--;
+	h.value = http_text_trim((struct http_text){line.s + h.name.len + 1, line.len - h.name.len - 1});
 	if (http_text_is(h.name, "Content-Length")) {
 		if (ret->length >= 0 || length_parse(h.value, &ret->length))
 			return -EBADMSG;
@@ -143,10 +153,10 @@ int http_head_parse(const char *b, size_t len, bool response, struct http_head *
 	ret->chunked = false;
 	ret->length = -1;
 	ret->method = (struct http_text){0};
-	if (!line_next(&rest, &line) || start_parse(line, response, ret))
+	if (!http_line_next(&rest, &line) || start_parse(line, response, ret))
 		return -EBADMSG;
 	for (;;) {
-		if (!rest.len || !line_next(&rest, &line))
+		if (!rest.len || !http_line_next(&rest, &line))
 			return -EBADMSG;
 		if (!line.len)
 			break;

@@ -39,6 +39,12 @@ size_t http_head_end(const char *b, size_t len);
 int http_head_parse(const char *b, size_t len, bool response, struct http_head *ret) MUST_USE;
 const struct http_header *http_head_find(const struct http_head *h, const char *name); /* NULL: none */
 bool http_text_is(struct http_text t, const char *s);				       /* whatever the case */
+/** http_text_trim() - Without the blanks at both ends */
+struct http_text http_text_trim(struct http_text t);
+/** http_token_len() - How many bytes of @t, from the first one on, are a token (RFC 9110 section 5.6.2) */
+size_t http_token_len(struct http_text t);
+/** http_line_next() - Take the first line from @rest, without CR LF or LF. Return: false: it holds what no line may */
+bool http_line_next(struct http_text *rest, struct http_text *ret);
 
 /** struct http_body - How far a body has come; http_body_begin(), then http_body_next() with what comes */
 struct http_body {

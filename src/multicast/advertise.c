@@ -25,9 +25,15 @@ static bool has(const struct prefix *v, size_t n, const struct prefix *p)
 	return false;
 }
 
+/* Between two there must be some time, whatever the reason */
+static int64_t not_sooner(const struct advertise *a, int64_t at_us)
+{
+	return a->last_us && at_us < a->last_us + ADVERTISE_MIN_US ? a->last_us + ADVERTISE_MIN_US : at_us;
+}
+
 void advertise_set(struct advertise *a, mono_t now, const struct prefix *v, size_t n)
 {
-	struct advertise next = {.fast = FAST, .due_us = now.us, .last_us = a->last_us};
+	struct advertise next = {.fast = FAST, .due_us = not_sooner(a, now.us), .last_us = a->last_us};
 	bool same = true;
 
 	for (size_t i = 0; i < n; i++)
@@ -69,11 +75,8 @@ bool advertise_is_solicitation(const uint8_t *p, size_t len)
 
 void advertise_solicited(struct advertise *a, mono_t now, uint32_t random)
 {
-	int64_t at = now.us;
+	int64_t at = not_sooner(a, now.us) + random % (ADVERTISE_DELAY_US + 1);
 
-	if (a->last_us && at < a->last_us + ADVERTISE_MIN_US)
-		at = a->last_us + ADVERTISE_MIN_US;
-	at += random % (ADVERTISE_DELAY_US + 1);
 	if (at < a->due_us)
 		a->due_us = at;
 }
@@ -122,6 +125,6 @@ size_t advertise_next(struct advertise *a, mono_t now, const struct ip *from, ui
 	if (a->fast && --a->fast == 0)
 		a->n_over = 0; /* told often enough */
 	a->last_us = now.us;
-	a->due_us = now.us + (a->fast ? ADVERTISE_FIRST_US : ADVERTISE_EVERY_US);
+	a->due_us = now.us + (a->fast ? ADVERTISE_MIN_US : ADVERTISE_EVERY_US);
 	return IP6_HEAD + len;
 }

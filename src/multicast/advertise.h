@@ -4,9 +4,8 @@
  *
  * With MULTICAST_ADVERTISE=on the LAN is told by ICMPv6 that the IPv6 subnets of routed networks are behind this host:
  * a Route Information Option each (RFC 4191), and a router lifetime of 0: we are nobody's default router. Three times
- * when something changes, then every minute; a solicitation is answered to all within half a second, but not sooner
- * than three after the last one (RFC 4861 section 6.2.6). A route that is over is told with a lifetime of 0, three
- * times. Pure.
+ * when something changes, then every minute; a solicitation is answered to all within half a second. Between any two
+ * are three seconds (RFC 4861 section 6.2.6). A route that is over is told with a lifetime of 0, three times. Pure.
  */
 #ifndef MULTICAST_ADVERTISE_H
 #define MULTICAST_ADVERTISE_H
@@ -18,7 +17,6 @@
 #define ADVERTISE_BYTES	   (40 + 16 + ADVERTISE_PREFIXES * 24) /* a whole packet */
 #define ADVERTISE_LIFE_S   1800
 #define ADVERTISE_EVERY_US (60 * USEC_PER_SEC)
-#define ADVERTISE_FIRST_US (1 * USEC_PER_SEC)	 /* between the first three */
 #define ADVERTISE_DELAY_US (500 * USEC_PER_MSEC) /* MAX_RA_DELAY_TIME */
 #define ADVERTISE_MIN_US   (3 * USEC_PER_SEC)	 /* MIN_DELAY_BETWEEN_RAS */
 
@@ -30,7 +28,7 @@ struct advertise {
 	int64_t due_us, last_us; /* the last one was sent; 0: none yet */
 };
 
-/** advertise_set() - These are the routes now; at once when they differ from those before */
+/** advertise_set() - These are the routes now; told as soon as may be when they differ from those before */
 void advertise_set(struct advertise *a, mono_t now, const struct prefix *v, size_t n);
 /** advertise_is_solicitation() - Is that packet, from its IP header on, a valid one (RFC 4861 section 6.1.1)? */
 bool advertise_is_solicitation(const uint8_t *packet, size_t len);

@@ -126,7 +126,7 @@ static bool is_same(const struct ssdp *s, uint32_t leg, const struct ip *a, cons
 
 static int64_t message_age(const struct ssdp_message *m)
 {
-	const struct ssdp_header *h = ssdp_find(m, "CACHE-CONTROL");
+	const struct http_header *h = ssdp_find(m, "CACHE-CONTROL");
 	int64_t age = 0;
 	size_t at;
 
@@ -144,7 +144,7 @@ static int64_t message_age(const struct ssdp_message *m)
 /* "uuid:..." of a USN */
 static bool message_uuid(const struct ssdp_message *m, char *ret, size_t size)
 {
-	const struct ssdp_header *h = ssdp_find(m, "USN");
+	const struct http_header *h = ssdp_find(m, "USN");
 	size_t n = 0;
 
 	if (!h || h->value.len < 6 || strncasecmp(h->value.s, "uuid:", 5) != 0)
@@ -184,7 +184,7 @@ static struct ssdp_device *device_new(struct ssdp *s, int64_t now, uint32_t leg)
 
 static void device_note(struct ssdp *s, int64_t now, uint32_t leg, const struct ip *from, const struct ssdp_message *m)
 {
-	const struct ssdp_header *nts = ssdp_find(m, "NTS");
+	const struct http_header *nts = ssdp_find(m, "NTS");
 	char usn[sizeof(s->devices->usn)];
 	struct ssdp_device *d;
 
@@ -200,7 +200,7 @@ static void device_note(struct ssdp *s, int64_t now, uint32_t leg, const struct 
 		return;
 	if (!d && !(d = device_new(s, now, leg)))
 		return;
-	const struct ssdp_text v = m->headers[m->location].value;
+	const struct http_text v = m->headers[m->location].value;
 
 	d->leg = leg;
 	d->from = *from;
@@ -237,7 +237,7 @@ static bool message_for(struct ssdp *s, const struct ssdp_message *m, const stru
 			const struct mc_leg *to, struct buf *b, struct mc_actions *out)
 {
 	struct endpoint inside, outside;
-	struct ssdp_text path;
+	struct http_text path;
 	autofree char *location = NULL;
 
 	if (m->kind != SSDP_SEARCH && ssdp_location(m, &inside, &path)) {

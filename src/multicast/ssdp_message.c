@@ -10,49 +10,17 @@ const char *const ssdp_bad_names[SSDP_BAD_N_] = {
 	"ok", "too long", "no start line", "broken header", "header twice", "wrong MX", "wrong MAN", "wrong path",
 };
 
-static bool text_is(struct ssdp_text t, const char *s)
+static enum ssdp_bad start_parse(struct http_text line, struct ssdp_message *ret)
 {
-	return t.len == strlen(s) && !strncasecmp(t.s, s, t.len);
-}
+	struct http_text whole = line;
 
-static bool is_token(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* A line without its end, which may be a lone LF. Return: false: it holds what no line may */
-static bool line_next(struct ssdp_text *rest, struct ssdp_text *ret)
-{
-	const char *end = memchr(rest->s, '\n', rest->len);
-	size_t len = end ? (size_t)(end - rest->s) : rest->len, used = end ? len + 1 : len;
-
-	ret->s = rest->s;
-	ret->len = len && rest->s[len - 1] == '\r' && end ? len - 1 : len;
-	rest->s += used;
-	rest->len -= used;
-	for (size_t i = 0; i < ret->len; i++) {
-		unsigned char c = (unsigned char)ret->s[i];
-
-		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return true;
-}
-
-static enum ssdp_bad start_parse(struct ssdp_text line, struct ssdp_message *ret)
-{
-	while (line.len && is_blank(line.s[line.len - 1]))
-		line.len--;
+	line = http_text_trim(line);
+	if (line.s != whole.s)
+		return SSDP_BAD_START;
 	ret->start = line;
-	if (text_is(line, "M-SEARCH * HTTP/1.1") || text_is(line, "M-SEARCH * HTTP/1.0"))
+	if (http_text_is(line, "M-SEARCH * HTTP/1.1") || http_text_is(line, "M-SEARCH * HTTP/1.0"))
 		ret->kind = SSDP_SEARCH;
-	else if (text_is(line, "NOTIFY * HTTP/1.1") || text_is(line, "NOTIFY * HTTP/1.0"))
+	else if (http_text_is(line, "NOTIFY * HTTP/1.1") || http_text_is(line, "NOTIFY * HTTP/1.0"))
 		ret->kind = SSDP_NOTIFY;
 	else if (line.len >= 12 && line.len < 40 &&
 		 (!strncasecmp(line.s, "HTTP/1.1 200", 12) || !strncasecmp(line.s, "HTTP/1.0 200", 12)) &&
@@ -63,7 +31,7 @@ static enum ssdp_bad start_parse(struct ssdp_text line, struct ssdp_message *ret
 	return SSDP_OK;
 }
 
-static enum ssdp_bad mx_parse(struct ssdp_text v, struct ssdp_message *ret)
+static enum ssdp_bad mx_parse(struct http_text v, struct ssdp_message *ret)
 {
 	int n = 0;
 
@@ -81,7 +49,7 @@ static enum ssdp_bad mx_parse(struct ssdp_text v, struct ssdp_message *ret)
 }
 
 /* "0123456789abcdef,..." */
-static enum ssdp_bad path_parse(struct ssdp_text v, struct ssdp_message *ret)
+static enum ssdp_bad path_parse(struct http_text v, struct ssdp_message *ret)
 {
 	if (ret->n_path)
 		return SSDP_BAD_TWICE;
@@ -105,39 +73,26 @@ static enum ssdp_bad path_parse(struct ssdp_text v, struct ssdp_message *ret)
 	return SSDP_OK;
 }
 
-static enum ssdp_bad header_parse(struct ssdp_text line, struct ssdp_message *ret)
+static enum ssdp_bad header_parse(struct http_text line, struct ssdp_message *ret)
 {
-	struct ssdp_header h = {.name.s = line.s};
+	struct http_header h = {.name = {line.s, http_token_len(line)}};
 
-	while (h.name.len < line.len && is_token((unsigned char)line.s[h.name.len]))
-		h.name.len++;
-	if (!h.name.len || h.name.len == line.len)
+	/* some put blanks in front of the colon */
+	h.value = http_text_trim((struct http_text){line.s + h.name.len, line.len - h.name.len});
+	if (!h.name.len || !h.value.len || h.value.s[0] != ':')
 		return SSDP_BAD_HEADER;
-	h.value.s = line.s + h.name.len;
-	h.value.len = line.len - h.name.len;
-	while (h.value.len && is_blank(h.value.s[0])) {
-		h.value.s++;
-		h.value.len--;
-	}
-	if (!h.value.len || h.value.s[0] != ':')
-		return SSDP_BAD_HEADER;
-	do {
-		h.value.s++;
-		h.value.len--;
-	} while (h.value.len && is_blank(h.value.s[0]));
-	while (h.value.len && is_blank(h.value.s[h.value.len - 1]))
-		h.value.len--;
+	h.value = http_text_trim((struct http_text){h.value.s + 1, h.value.len - 1});
 
-	if (text_is(h.name, SSDP_PATH_HEADER))
+	if (http_text_is(h.name, SSDP_PATH_HEADER))
 		return path_parse(h.value, ret);
 	if (ret->n >= SSDP_HEADERS)
 		return SSDP_BAD_HEADER;
-	if (text_is(h.name, "LOCATION")) {
+	if (http_text_is(h.name, "LOCATION")) {
 		if (ret->location >= 0)
 			return SSDP_BAD_TWICE;
 		ret->location = (int)ret->n;
 	}
-	if (text_is(h.name, "MX") && ret->kind == SSDP_SEARCH) {
+	if (http_text_is(h.name, "MX") && ret->kind == SSDP_SEARCH) {
 		enum ssdp_bad bad = mx_parse(h.value, ret);
 
 		if (bad != SSDP_OK)
@@ -149,18 +104,18 @@ static enum ssdp_bad header_parse(struct ssdp_text line, struct ssdp_message *re
 
 enum ssdp_bad ssdp_parse(const void *data, size_t len, struct ssdp_message *ret)
 {
-	struct ssdp_text rest = {data, len}, line;
+	struct http_text rest = {data, len}, line;
 	enum ssdp_bad bad;
 
 	ret->n = ret->n_path = 0;
 	ret->mx = ret->location = -1;
 	if (len > SSDP_BYTES)
 		return SSDP_BAD_LONG;
-	if (!len || !line_next(&rest, &line))
+	if (!len || !http_line_next(&rest, &line))
 		return SSDP_BAD_START;
 	bad = start_parse(line, ret);
 	while (bad == SSDP_OK && rest.len) {
-		if (!line_next(&rest, &line))
+		if (!http_line_next(&rest, &line))
 			return SSDP_BAD_HEADER;
 		if (!line.len)
 			break; /* no message of SSDP has a body */
@@ -169,26 +124,27 @@ enum ssdp_bad ssdp_parse(const void *data, size_t len, struct ssdp_message *ret)
 	if (bad != SSDP_OK)
 		return bad;
 	if (ret->kind == SSDP_SEARCH) {
-		const struct ssdp_header *man = ssdp_find(ret, "MAN");
+		const struct http_header *man = ssdp_find(ret, "MAN");
 
-		if (!man || (!text_is(man->value, "\"ssdp:discover\"") && !text_is(man->value, "ssdp:discover")))
+		if (!man ||
+		    (!http_text_is(man->value, "\"ssdp:discover\"") && !http_text_is(man->value, "ssdp:discover")))
 			return SSDP_BAD_MAN;
 	}
 	return SSDP_OK;
 }
 
-const struct ssdp_header *ssdp_find(const struct ssdp_message *m, const char *name)
+const struct http_header *ssdp_find(const struct ssdp_message *m, const char *name)
 {
 	for (size_t i = 0; i < m->n; i++)
-		if (text_is(m->headers[i].name, name))
+		if (http_text_is(m->headers[i].name, name))
 			return &m->headers[i];
 	return NULL;
 }
 
-bool ssdp_location(const struct ssdp_message *m, struct endpoint *ret, struct ssdp_text *ret_path)
+bool ssdp_location(const struct ssdp_message *m, struct endpoint *ret, struct http_text *ret_path)
 {
 	char text[ENDPOINT_STRLEN];
-	struct ssdp_text v;
+	struct http_text v;
 	size_t n;
 
 	if (m->location < 0)
@@ -206,11 +162,11 @@ bool ssdp_location(const struct ssdp_message *m, struct endpoint *ret, struct ss
 	text[n] = '\0';
 	if (endpoint_parse(text, 80, ret))
 		return false;
-	*ret_path = (struct ssdp_text){v.s + n, v.len - n};
+	*ret_path = (struct http_text){v.s + n, v.len - n};
 	return true;
 }
 
-static void text_put(struct buf *b, struct ssdp_text t)
+static void text_put(struct buf *b, struct http_text t)
 {
 	buf_append(b, t.s, t.len);
 }
@@ -220,7 +176,7 @@ void ssdp_text_write(const struct ssdp_message *m, struct buf *b)
 	text_put(b, m->start);
 	for (size_t i = 0; i < m->n; i++) {
 		/* a relay may have changed these */
-		if ((int)i == m->location || text_is(m->headers[i].name, "MX"))
+		if ((int)i == m->location || http_text_is(m->headers[i].name, "MX"))
 			continue;
 		buf_puts(b, "\n");
 		text_put(b, m->headers[i].name);
@@ -238,7 +194,7 @@ void ssdp_write(const struct ssdp_message *m, uint64_t router, const char *locat
 		buf_puts(b, ": ");
 		if ((int)i == m->location && location)
 			buf_puts(b, location);
-		else if (m->kind == SSDP_SEARCH && text_is(m->headers[i].name, "MX"))
+		else if (m->kind == SSDP_SEARCH && http_text_is(m->headers[i].name, "MX"))
 			buf_printf(b, "%d", m->mx < 1 ? 1 : m->mx);
 		else
 			text_put(b, m->headers[i].value);
@@ -260,10 +216,10 @@ void ssdp_notify_write(const struct ssdp_message *m, const struct endpoint *grou
 		bool out = false;
 
 		for (size_t k = 0; k < ARRAY_LEN(left_out); k++)
-			out |= text_is(m->headers[i].name, left_out[k]);
+			out |= http_text_is(m->headers[i].name, left_out[k]);
 		if (out)
 			continue;
-		if (text_is(m->headers[i].name, "ST"))
+		if (http_text_is(m->headers[i].name, "ST"))
 			buf_puts(b, "NT");
 		else
 			text_put(b, m->headers[i].name);

@@ -8,6 +8,7 @@
 #define MULTICAST_SSDP_MESSAGE_H
 
 #include "base/addr.h"
+#include "io/http_message.h"
 
 #define SSDP_BYTES	 4096 /* of a message; real ones have some hundred */
 #define SSDP_HEADERS	 48
@@ -17,20 +18,11 @@
 
 enum ssdp_kind { SSDP_SEARCH, SSDP_NOTIFY, SSDP_RESPONSE, SSDP_KIND_N_ };
 
-struct ssdp_text {
-	const char *s; /* not terminated */
-	size_t len;
-};
-
-struct ssdp_header {
-	struct ssdp_text name, value;
-};
-
 /** struct ssdp_message - Borrows the datagram */
 struct ssdp_message {
 	enum ssdp_kind kind;
-	struct ssdp_text start;
-	struct ssdp_header headers[SSDP_HEADERS]; /* without ours, that of the path */
+	struct http_text start;
+	struct http_header headers[SSDP_HEADERS]; /* without ours, that of the path */
 	size_t n;
 	int mx;	      /* seconds, 0 to SSDP_MX_MAX; -1: none */
 	int location; /* which header; -1: none */
@@ -53,14 +45,14 @@ extern const char *const ssdp_bad_names[SSDP_BAD_N_];
 
 enum ssdp_bad ssdp_parse(const void *data, size_t len, struct ssdp_message *ret) MUST_USE;
 /** ssdp_find() - A header by name, of whatever case. Return: NULL: none */
-const struct ssdp_header *ssdp_find(const struct ssdp_message *m, const char *name);
+const struct http_header *ssdp_find(const struct ssdp_message *m, const char *name);
 /**
  * ssdp_location() - Whose address is in LOCATION
  * @ret_path: what follows host and port, borrowed
  *
  * Return: false: none, no address but a name, or no URL of http
  */
-bool ssdp_location(const struct ssdp_message *m, struct endpoint *ret, struct ssdp_text *ret_path);
+bool ssdp_location(const struct ssdp_message *m, struct endpoint *ret, struct http_text *ret_path);
 /** ssdp_text_write() - What of a message is the same in all copies of relays, for guard_hash() */
 void ssdp_text_write(const struct ssdp_message *m, struct buf *b);
 /**
