@@ -75,7 +75,7 @@ inside() { # NODE CMD...: nsenter, not `ip netns exec`, which remounts /sys and 
 # --- waiting ---------------------------------------------------------------------------------------------------------
 
 wait_for() { # WHAT SECONDS CMD...: until CMD succeeds; says what it waits for; fails at the deadline
-	local what=$1 limit=$2 begin=$SECONDS said=
+	local what=$1 limit=$2 begin=$SECONDS said= tries=0 pause=0.05
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		if ((SECONDS - begin >= limit)); then
@@ -91,7 +91,10 @@ wait_for() { # WHAT SECONDS CMD...: until CMD succeeds; says what it waits for; 
 				said=1
 			fi
 		fi
-		sleep 0.05
+		# to ask costs those who are waited for: less often the longer it takes
+		((++tries < 10)) || pause=0.1
+		((tries < 30)) || pause=0.25
+		sleep $pause
 	done
 	if [ -t 2 ] && [ -n "$said" ]; then
 		printf '\r\033[K' >&2

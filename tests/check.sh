@@ -93,7 +93,7 @@ if [ -n "$built" ]; then
 		} >"$beside/more" 2>&1 </dev/null &
 		more=$!
 		set +m
-		DOCKER_ROUTER=$plain tests/docker/run.sh --together --results "$results"
+		DOCKER_ROUTER=$plain LANES=${LANES:-4} tests/docker/run.sh --together --results "$results"
 		wait "$more"
 		more=
 		title "beside them: a virtual machine, and with sanitizers"

@@ -33,11 +33,12 @@ ok() { # NAME CMD...
 }
 
 within() { # SECONDS CMD...: until it is true
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 + 1)) tries=0 pause=0.02
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
+		((++tries < 20)) || pause=0.1
+		sleep $pause
 	done
 }
 
