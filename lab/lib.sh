@@ -75,7 +75,7 @@ inside() { # NODE CMD...: nsenter, not `ip netns exec`, which remounts /sys and 
 # --- waiting ---------------------------------------------------------------------------------------------------------
 
 wait_for() { # WHAT SECONDS CMD...: until CMD succeeds; says what it waits for; fails at the deadline
-	local what=$1 limit=$2 begin=$SECONDS said= tries=0 pause=0.05
+	local what=$1 limit=$2 begin=$SECONDS said='' tries=0 pause=0.05
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		if ((SECONDS - begin >= limit)); then
