@@ -70,6 +70,25 @@ title "build"
 step build make --no-print-directory build "BUILD=$BUILD" && built=1
 step "build with sanitizers" make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN" || built=
 
+if [ -n "$built" ]; then
+	# minutes of one CPU, in which what follows mostly waits
+	(renice -n 19 $BASHPID >/dev/null && units "$BUILD" simulation all --suite sim) >"$beside/sim" 2>&1 &
+	plain=$(realpath "$BUILD")/docker-router asan=$(realpath "$BUILD_ASAN")/docker-router
+	# with sanitizers what parses and what dies; FULL=1: all
+	some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill)
+	[ -z "${FULL:-}" ] || some=() some_alone=()
+fi
+if [ -n "$built" ] && [ -z "${QUICK:-}" ]; then
+	set -m # a process group of its own, which the trap ends
+	{
+		DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
+		DOCKER_ROUTER=$asan LANES=1 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}/sanitizers \
+			tests/docker/run.sh --first --together --results "$results" "${some[@]}"
+	} >"$beside/more" 2>&1 </dev/null &
+	more=$!
+	set +m
+fi
+
 title "lint"
 FAST=$([ -n "${FULL:-}" ] || echo 1) BUILD=$BUILD tests/lint/run.sh --results "$results"
 
@@ -77,22 +96,8 @@ if [ -n "$built" ]; then
 	title "unit tests"
 	units "$BUILD" unit quick
 	units "$BUILD_ASAN" unit-asan all
-	# minutes of one CPU, in which the hosts below mostly wait
-	(renice -n 19 $BASHPID >/dev/null && units "$BUILD" simulation all --suite sim) >"$beside/sim" 2>&1 &
-	if [ -z "${QUICK:-}" ]; then
+	if [ -n "$more" ]; then
 		title "namespaces and dockerds"
-		plain=$(realpath "$BUILD")/docker-router asan=$(realpath "$BUILD_ASAN")/docker-router
-		# with sanitizers what parses and what dies; FULL=1: all
-		some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill)
-		[ -z "${FULL:-}" ] || some=() some_alone=()
-		set -m # a process group of its own, which the trap ends
-		{
-			DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
-			DOCKER_ROUTER=$asan LANES=1 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}/sanitizers \
-				tests/docker/run.sh --first --together --results "$results" "${some[@]}"
-		} >"$beside/more" 2>&1 </dev/null &
-		more=$!
-		set +m
 		DOCKER_ROUTER=$plain LANES=${LANES:-4} tests/docker/run.sh --together --results "$results"
 		wait "$more"
 		more=
