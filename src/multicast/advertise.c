@@ -128,3 +128,14 @@ size_t advertise_next(struct advertise *a, mono_t now, const struct ip *from, ui
 	a->due_us = now.us + (a->fast ? ADVERTISE_MIN_US : ADVERTISE_EVERY_US);
 	return IP6_HEAD + len;
 }
+
+size_t advertise_end(struct advertise *a, const struct ip *from, uint8_t out[static ADVERTISE_BYTES])
+{
+	size_t len;
+
+	advertise_set(a, (mono_t){0}, NULL, 0);
+	a->due_us = 0;
+	len = advertise_next(a, (mono_t){0}, from, out);
+	*a = (struct advertise){0};
+	return len;
+}

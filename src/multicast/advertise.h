@@ -44,4 +44,7 @@ int64_t advertise_due(const struct advertise *a);
  */
 size_t advertise_next(struct advertise *a, mono_t now, const struct ip *from, uint8_t out[static ADVERTISE_BYTES]);
 
+/** advertise_end() - The LAN is left: the packet that takes everything back, at once. As advertise_next() */
+size_t advertise_end(struct advertise *a, const struct ip *from, uint8_t out[static ADVERTISE_BYTES]);
+
 #endif

@@ -123,6 +123,7 @@ void role_on_rules(void *arg);
 void role_on_mdb(void *arg);
 /** role_advertise() - Tell the LAN the ways to routed networks, where that is wanted; later it sends what is due */
 void role_advertise(struct role *r);
+void role_advertise_end(struct role *r, const struct link *l); /* the leg is about to be left */
 /** role_solicited() - Somebody on the LAN asks for routers, with that packet */
 void role_solicited(struct role *r, uint32_t leg, const uint8_t *packet, size_t len);
 /** role_adopt() - A leg that is new: who listened there before we were started */

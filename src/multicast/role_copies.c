@@ -169,18 +169,32 @@ void role_on_mdb(void *arg)
 	role_rules_soon(r);
 }
 
+static void advertisement_send(struct role *r, uint32_t leg, const uint8_t *packet, size_t len)
+{
+	struct ip to;
+
+	if (len && (ip_parse("ff02::1", &to) < 0 || wire_send(r->wire, leg, &to, packet, len) < 0))
+		log_debug("router advertisement not sent");
+}
+
+void role_advertise_end(struct role *r, const struct link *l)
+{
+	uint8_t packet[ADVERTISE_BYTES];
+
+	if (l->leg.lan && l->leg.id == r->advertise_leg)
+		advertisement_send(r, l->leg.id, packet, advertise_end(&r->advertise, &l->leg.ip6, packet));
+}
+
 void role_advertise(struct role *r)
 {
 	struct prefix ways[ADVERTISE_PREFIXES];
 	uint8_t packet[ADVERTISE_BYTES];
 	const struct link *lan = NULL;
-	struct ip to;
-	size_t len;
 
 	for (size_t i = 0; i < r->links.n; i++)
 		if (r->links.v[i]->leg.lan && !ip_is_none(&r->links.v[i]->leg.ip6))
 			lan = r->links.v[i];
-	if (!r->config.multicast_advertise || ip_parse("ff02::1", &to) < 0)
+	if (!r->config.multicast_advertise)
 		return;
 	if (!lan || lan->leg.id != r->advertise_leg)
 		r->advertise = (struct advertise){0};
@@ -188,9 +202,7 @@ void role_advertise(struct role *r)
 		return;
 	r->advertise_leg = lan->leg.id;
 	advertise_set(&r->advertise, mono_now(), ways, reach_prefixes(&r->links, ways, ARRAY_LEN(ways)));
-	len = advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet);
-	if (len && wire_send(r->wire, lan->leg.id, &to, packet, len) < 0)
-		log_debug("router advertisement not sent");
+	advertisement_send(r, lan->leg.id, packet, advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet));
 }
 
 void role_solicited(struct role *r, uint32_t leg, const uint8_t *packet, size_t len)

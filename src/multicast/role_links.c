@@ -80,8 +80,10 @@ static bool legs_apply(struct role *r, struct links *want)
 	bool good = true;
 
 	for (size_t i = r->links.n; i-- > 0;)
-		if (!link_in(want, r->links.v[i]))
+		if (!link_in(want, r->links.v[i])) {
+			role_advertise_end(r, r->links.v[i]);
 			leg_remove(r, i);
+		}
 	for (size_t i = 0; i < want->n; i++) {
 		struct link *is = link_in(&r->links, want->v[i]);
 		struct err err = {0};

@@ -118,8 +118,13 @@ inside tv timeout 100 python3 - eth0 <<-'END' || fail "solicitations are not ans
 END
 
 step "the role is killed: the way stays"
+touch "$DIR/killed"
 kill -9 "$(jq -r '.roles[] | select(.role == "multicast") | .pid' "$DIR/h1/state/host.json")"
 must_equal "who answers" 'box 192.0.2.50' "$(tv_asks 172.30.0.2)"
+back() { # with the networks: it takes back only what it has told
+	[ "$DIR/h1/state/multicast.json" -nt "$DIR/killed" ] && jq -e '.legs | length > 1' "$DIR/h1/state/multicast.json"
+}
+wait_until "another role" 15 back
 
 step "the end"
 down

@@ -80,6 +80,27 @@ static void test_times(void **state)
 	assert_true(advertise_due(&a) == INT64_MAX);
 }
 
+/* The LAN is left: all is taken back in one packet, however short the time since the last one */
+static void test_end(void **state)
+{
+	struct prefix v[2] = {net("2001:db8:30::/64"), net("2001:db8:31::/64")};
+	struct ip from = ip_of("fe80::1");
+	uint8_t p[ADVERTISE_BYTES];
+	struct advertise a = {0};
+
+	assert_int_equal(advertise_end(&a, &from, p), 0);
+	advertise_set(&a, (mono_t){S}, v, 2);
+	assert_int_equal(advertise_next(&a, (mono_t){S}, &from, p), 88);
+	advertise_set(&a, (mono_t){S}, v, 1); /* and what was still to be taken back */
+	assert_int_equal(advertise_end(&a, &from, p), 88);
+	for (int i = 0; i < 2; i++) {
+		assert_memory_equal(p + 64 + 16 * i, v[i].ip.b, 8);
+		assert_int_equal(p[62 + 16 * i] << 8 | p[63 + 16 * i], 0);
+	}
+	assert_true(advertise_due(&a) == INT64_MAX);
+	assert_int_equal(advertise_end(&a, &from, p), 0);
+}
+
 /* More than fit, and as many again: never beyond the packet */
 static void test_many(void **state)
 {
@@ -195,9 +216,9 @@ static void test_solicited(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_packet), cmocka_unit_test(test_times),
-					   cmocka_unit_test(test_many), cmocka_unit_test(test_solicitation),
-					   cmocka_unit_test(test_solicited)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_packet),	cmocka_unit_test(test_times),
+					   cmocka_unit_test(test_many),		cmocka_unit_test(test_end),
+					   cmocka_unit_test(test_solicitation), cmocka_unit_test(test_solicited)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
