@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4
+# variants: debian-v4
+# more: sid-v4
 #
 # Subnets that clash and may not be mapped. Of two that come up together, the larger host id is refused. The same Compose
 # file on two hosts, where Docker gives both stacks the same subnet: the newcomer is refused, on every host, also when its host id is the smaller one and over restarts; log, status and doctor name both sides

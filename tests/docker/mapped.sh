@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4
+# variants: debian-v4
+# more: sid-v4
 # timeout: 240
 #
 # Mapped subnets: three hosts with the same subnet; who talked by true addresses before the clash goes on without a lost

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4 trixie-v4
-# more: debian-v6
+# variants: debian-v4 sid-v4
+# more: debian-v6 trixie-v4
 # timeout: 240
 #
 # Two Compose files that nobody touched, with examples/two-hosts as it stands: Docker gives both stacks the same subnet, and

@@ -3,7 +3,6 @@
 # variants: debian-v4
 # more: debian-v6
 # timeout: 300
-# alone: lost packets are counted
 #
 # Two Docker hosts, each behind a NAT that gives every destination another port and drops what it does not know, and a
 # third that both reach: it relays, without a stack of their VNI. Full-size packets pass, nothing in clear text, and

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# variants: debian-v4 sid-v4
-# more: trixie-v4 debian-v6
+# variants: debian-v4
+# more: trixie-v4 debian-v6 sid-v4
 #
 # DATAPATH=leg and its shortcut: most of a connection passes neither the host's forwarding nor its bridge, but what opens
 # and closes it does, and what the firewall forbids stays forbidden. It comes with a container, comes back when it is

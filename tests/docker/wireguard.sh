@@ -3,7 +3,6 @@
 # variants: debian-v4
 # more: debian-v6
 # timeout: 480
-# alone: lost packets are counted
 #
 # ENCRYPTION=wireguard on two hosts, by wireguard-go where the kernel has none; a third that has the key and does not
 # encrypt; a hostile node on their switch. Full-size packets pass, the switch sees neither clear text nor VXLAN, frames in
