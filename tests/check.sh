@@ -98,7 +98,7 @@ if [ -n "$built" ]; then
 	units "$BUILD_ASAN" unit-asan all
 	if [ -n "$more" ]; then
 		title "namespaces and dockerds"
-		DOCKER_ROUTER=$plain LANES=${LANES:-4} tests/docker/run.sh --together --results "$results"
+		DOCKER_ROUTER=$plain tests/docker/run.sh --together --results "$results"
 		wait "$more"
 		more=
 		title "beside them: a virtual machine, and with sanitizers"
