@@ -162,7 +162,8 @@ cat >"$T/uci-command" <<'END'
 #!/bin/sh
 echo "uci $*" >>"$TOLD"
 case $* in
-'-q get docker-router.main.state_dir') echo /opt/docker-router ;;
+'-q get docker-router.main.state_dir') cat "$STATE_DIR_NOW" ;;
+'-q set docker-router.main.state_dir='*) echo "${3#*=}" >"$STATE_DIR_NOW" ;;
 '-q get dockerd.globals.data_root') echo /mnt/disk/docker ;;
 '-q get firewall.docker_router') exit 1 ;;
 '-q batch') sed 's/^/batch: /' >>"$TOLD" ;;
@@ -172,8 +173,16 @@ mkdir "$T/bin"
 mv "$T/uci-command" "$T/bin/uci"
 chmod 755 "$T/bin/uci"
 : >"$TOLD"
-PATH=$T/bin:$PATH ash "$FILES/docker-router.defaults"
+echo /opt/docker-router >"$T/state_dir"
+defaults() {
+	STATE_DIR_NOW=$T/state_dir CONFIG=$T/etc/docker-router.yaml PATH=$T/bin:$PATH ash "$FILES/docker-router.defaults"
+}
+defaults
 ok "the state goes beside Docker's data" told 'uci -q set docker-router.main.state_dir=/mnt/disk/docker-router'
+ok "where the verbs look too" grep -qx 'state_dir: /mnt/disk/docker-router' "$T/etc/docker-router.yaml"
+echo "datapath: leg" >"$T/etc/docker-router.yaml"
+defaults
+ok "a file that is there stays" grep -qx 'datapath: leg' "$T/etc/docker-router.yaml"
 ok "the LAN may speak to the hosts' ports" told "batch: .*dest_port='4789 4790'"
 
 # --- what the package needs ---

@@ -5,7 +5,7 @@
 #
 #	config container 'openwrt'
 #		option image 'registry.example.org/openwrt:arm64'
-#		option network 'lan:eth1 containerlan:eth0'    # docker-router reads that itself
+#		option network 'lan:eth1 container:eth0'       # docker-router reads that itself
 #		option docker_network 'none'                   # none when there is a network, else Docker's bridge
 #		option start '1'
 #		list env 'NAME=VALUE'
