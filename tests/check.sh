@@ -14,14 +14,18 @@ BUILD=${BUILD:-build} BUILD_ASAN=${BUILD_ASAN:-build-asan}
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 results=$(mktemp) beside=$(mktemp -d)
 trap 'rm -rf "$results" "$beside"' EXIT
-more= # what runs beside
+more='' sim='' # what runs beside, each a process group of its own
 stop() {
-	trap '' INT TERM
-	[ -z "$more" ] || kill -TERM -- "-$more" 2>/dev/null
+	local group
+	trap '' INT TERM HUP
+	for group in $more $sim; do
+		kill -TERM -- "-$group" 2>/dev/null
+	done
 	wait
 	exit 130
 }
-trap stop INT TERM
+trap stop INT TERM HUP
+ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
 
 title() {
 	printf '\n== %s\n' "$*"
@@ -70,24 +74,32 @@ title "build"
 step build make --no-print-directory build "BUILD=$BUILD" && built=1
 step "build with sanitizers" make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN" || built=
 
+with_sanitizers() { # --together|--alone RESULTS TEST...
+	DOCKER_ROUTER=$asan ARTEFACTS=$ARTEFACTS/sanitizers tests/docker/run.sh --first "$1" --results "${@:2}"
+}
+set -m
 if [ -n "$built" ]; then
 	# minutes of one CPU, in which what follows mostly waits
-	(renice -n 19 $BASHPID >/dev/null && units "$BUILD" simulation all --suite sim) >"$beside/sim" 2>&1 &
+	(
+		results=$beside/sim.results
+		renice -n 19 $BASHPID >/dev/null
+		units "$BUILD" simulation all --suite sim
+	) >"$beside/sim" 2>&1 </dev/null &
+	sim=$!
 	plain=$(realpath "$BUILD")/docker-router asan=$(realpath "$BUILD_ASAN")/docker-router
 	# with sanitizers what parses and what dies; FULL=1: all
 	some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill)
 	[ -z "${FULL:-}" ] || some=() some_alone=()
 fi
 if [ -n "$built" ] && [ -z "${QUICK:-}" ]; then
-	set -m # a process group of its own, which the trap ends
-	{
+	(
+		results=$beside/more.results
 		DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
-		DOCKER_ROUTER=$asan LANES=1 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}/sanitizers \
-			tests/docker/run.sh --first --together --results "$results" "${some[@]}"
-	} >"$beside/more" 2>&1 </dev/null &
+		LANES=1 with_sanitizers --together "$results" "${some[@]}"
+	) >"$beside/more" 2>&1 </dev/null &
 	more=$!
-	set +m
 fi
+set +m
 
 title "lint"
 FAST=$([ -n "${FULL:-}" ] || echo 1) BUILD=$BUILD tests/lint/run.sh --results "$results"
@@ -98,16 +110,19 @@ if [ -n "$built" ]; then
 	units "$BUILD_ASAN" unit-asan all
 	if [ -n "$more" ]; then
 		title "namespaces and dockerds"
-		DOCKER_ROUTER=$plain tests/docker/run.sh --together --results "$results"
+		DOCKER_ROUTER=$plain ARTEFACTS=$ARTEFACTS tests/docker/run.sh --together --results "$results"
 		wait "$more"
-		more=
+	fi
+	wait "$sim"
+	cat "$beside"/*.results >>"$results"
+	if [ -n "$more" ]; then
 		title "beside them: a virtual machine, and with sanitizers"
 		cat "$beside/more"
 		title "alone"
-		DOCKER_ROUTER=$plain tests/docker/run.sh --alone --results "$results"
-		DOCKER_ROUTER=$asan tests/docker/run.sh --first --alone --results "$results" "${some_alone[@]}"
+		DOCKER_ROUTER=$plain ARTEFACTS=$ARTEFACTS tests/docker/run.sh --alone --results "$results"
+		with_sanitizers --alone "$results" "${some_alone[@]}"
+		rmdir "$ARTEFACTS" 2>/dev/null
 	fi
-	wait
 	title "beside them: the simulation"
 	cat "$beside/sim"
 fi

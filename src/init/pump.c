@@ -82,18 +82,23 @@ static size_t bytes_left(const struct pump_bytes *b)
 	return b->done < b->n ? b->n - b->done : 0;
 }
 
-/* The order of the stores is what counts: a SIGKILL may come between any two of them */
+/* A SIGKILL may come between any two stores, and the next pump sees what was stored: this keeps them in their order */
+static void in_order(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 static void bytes_read(struct pump_bytes *b, int fd)
 {
 	memset(b->bytes, 0, b->n);
-	atomic_signal_fence(memory_order_seq_cst);
+	in_order();
 	b->n = 0;
-	atomic_signal_fence(memory_order_seq_cst);
+	in_order();
 	b->done = 0;
 	b->reading = true;
 	ssize_t n = read(fd, b->bytes, sizeof(b->bytes));
 	b->n = n > 0 ? (size_t)n : 0;
-	atomic_signal_fence(memory_order_seq_cst);
+	in_order();
 	b->reading = false;
 }
 
@@ -281,29 +286,6 @@ static void drop_read(struct pump *p, struct work *w, int fd)
 		drop_bytes(w->log->state, p->dropped, (size_t)n);
 }
 
-/* behind a gap: up to the end of a line it is lost, what follows is passed on */
-static void skip_read(struct pump *p, struct work *w, int fd)
-{
-	struct pump_state *s = w->log->state;
-	ssize_t n = read(fd, p->dropped, PIPE_BUF);
-	const char *end = n > 0 ? memchr(p->dropped, '\n', (size_t)n) : NULL;
-
-	if (n <= 0)
-		return;
-	size_t lost = end ? (size_t)(end - p->dropped) + 1 : (size_t)n;
-	lose(s, p->dropped, lost);
-	if (!end)
-		return;
-	size_t rest = (size_t)n - lost;
-	if (rest && write(w->log->spill[1], p->dropped + lost, rest) != (ssize_t)rest) {
-		drop_begin(s, false);
-		drop_bytes(s, p->dropped + lost, rest);
-		return;
-	}
-	w->spilled += rest;
-	s->mode = PUMP_FLOW;
-}
-
 /* as much of @p as is to stay together: up to the last end of a line in a page, or a page */
 static size_t piece(const char *p, size_t n)
 {
@@ -323,6 +305,7 @@ static void spill_taken(struct work *w)
 		const char *p = b->bytes + b->done;
 		size_t len = piece(p, left);
 		s->spilled_then = w->spilled + len;
+		in_order();
 		s->done_then = b->done + len;
 		if (write(w->log->spill[1], p, len) != (ssize_t)len) {
 			drop_begin(s, true);
@@ -333,6 +316,23 @@ static void spill_taken(struct work *w)
 		w->spilled += len;
 	}
 	s->done_then = 0;
+}
+
+/* behind a gap: up to the end of a line it is lost, what follows is passed on */
+static void skip_taken(struct work *w)
+{
+	struct pump_state *s = w->log->state;
+	struct pump_bytes *b = &s->taking;
+	size_t left = bytes_left(b);
+	const char *p = b->bytes + b->done, *end = memchr(p, '\n', left);
+	size_t lost = end ? (size_t)(end - p) + 1 : left;
+
+	b->done += lost;
+	lose(s, p, lost);
+	if (!end)
+		return;
+	s->mode = PUMP_FLOW;
+	spill_taken(w);
 }
 
 /*
@@ -374,12 +374,14 @@ static void flow(struct pump *p, struct work *w, int fd)
 
 static void work_fifo(struct pump *p, struct work *w, int fd)
 {
-	if (w->kind == OUT_DEAD || w->log->state->mode == PUMP_DROP)
+	if (w->kind == OUT_DEAD || w->log->state->mode == PUMP_DROP) {
 		drop_read(p, w, fd);
-	else if (w->log->state->mode == PUMP_SKIP)
-		skip_read(p, w, fd);
-	else
+	} else if (w->log->state->mode == PUMP_FLOW) {
 		flow(p, w, fd);
+	} else {
+		bytes_read(&w->log->state->taking, fd);
+		skip_taken(w);
+	}
 }
 
 /*
@@ -527,7 +529,11 @@ int pump_run(struct pump_log *logs, size_t n, bool block)
 		return signal_fd;
 	for (size_t i = 0; i < n; i++) {
 		work_begin(&works[i], &logs[i]);
-		spill_taken(&works[i]); /* of a pump that was killed with it */
+		/* of a pump that was killed with it */
+		if (logs[i].state->mode == PUMP_SKIP)
+			skip_taken(&works[i]);
+		else
+			spill_taken(&works[i]);
 	}
 	for (;;) {
 		int s = pump_round(&p, signal_fd, polls, seats) ? signals_read(signal_fd) : 0;

@@ -5,7 +5,8 @@
  * With MULTICAST_ADVERTISE=on the LAN is told by ICMPv6 that the IPv6 subnets of routed networks are behind this host:
  * a Route Information Option each (RFC 4191), and a router lifetime of 0: we are nobody's default router. Three times
  * when something changes, then every minute; a solicitation is answered to all within half a second. Between any two
- * are three seconds (RFC 4861 section 6.2.6). A route that is over is told with a lifetime of 0, three times. Pure.
+ * are three seconds (RFC 4861 section 6.2.6), but before the one that takes all back when the LAN is left. A route that
+ * is over is told with a lifetime of 0, three times. Pure.
  */
 #ifndef MULTICAST_ADVERTISE_H
 #define MULTICAST_ADVERTISE_H

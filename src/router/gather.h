@@ -17,7 +17,7 @@
 
 /** gather_link() - Set it for @l of @vni, when it is a VXLAN device above wireguard-go. @actual: what is there */
 void gather_link(struct broker *broker, const struct net_list *actual, const struct net_id *vni, const struct link *l);
-/** gather_all() - For all in @actual: wireguard-go may come later than they */
+/** gather_all() - For all in @actual: wireguard-go may come later than they, and who began may not have ended it */
 void gather_all(struct broker *broker, const struct net_list *actual);
 
 #endif

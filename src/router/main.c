@@ -16,6 +16,7 @@
 #include "io/loop.h"
 #include "router/apply.h"
 #include "router/desired.h"
+#include "router/gather.h"
 #include "router/observe.h"
 #include "router/occupied.h"
 #include "router/plan.h"
@@ -517,6 +518,8 @@ static void on_replan(void *arg)
 		desired_done(&d);
 		return; /* its end is a change */
 	}
+	if (r->runs == 0 && !r->config.dry_run) /* one that was killed may not have come to it */
+		gather_all(r->broker, observe_nets(r->observe));
 	plan_make(&d.nets, observe_nets(r->observe), &plan);
 	int64_t again_us = refused_tell(&r->refused_budget, start, &r->discovery, r->config.mapping,
 					r->runs ? &r->state : NULL, &d.state);

@@ -94,10 +94,11 @@ leftovers() { # of the test's lab: lines that say what was left
 stop() {
 	trap '' INT TERM
 	local lab
+	jobs -p | xargs -r kill 2>/dev/null
+	wait
 	while read -r lab; do
 		LAB=$lab QUIET=1 lab/down
 	done < <(cat "$outcome"/*.lab 2>/dev/null)
-	jobs -p | xargs -r kill 2>/dev/null
 	exit 130
 }
 trap stop INT TERM
@@ -114,7 +115,12 @@ run() { # NUMBER SCRIPT VARIANT: in a process of its own
 	[ -z "${FULL:-}" ] || limit=$((${limit:-180} * 8))
 	echo "$LAB" >"$outcome/$1.lab"
 	begin=${EPOCHREALTIME/[.,]/}
-	VARIANT=${variant#-} timeout -k 30 "${limit:-180}" bash "$script" >"$log" 2>&1 </dev/null || status=$?
+	# timeout has a process group of its own
+	VARIANT=${variant#-} timeout -k 30 "${limit:-180}" bash "$script" >"$log" 2>&1 </dev/null &
+	script_pid=$!
+	trap 'kill $script_pid 2>/dev/null; wait $script_pid; exit 130' TERM
+	wait $script_pid || status=$?
+	trap - TERM
 	[ "$status" != 124 ] || echo "FAILED: not done after ${limit:-180} s" >>"$log"
 	left=$(leftovers)
 	if [ -n "$left" ]; then
@@ -174,7 +180,7 @@ for ((i = 1; i <= number; i++)); do
 	cat "$outcome/$i" 2>/dev/null || echo "not ok: test $i ended without a result"
 done >"$outcome/all"
 cat "$outcome/all" >>"$results"
-rmdir -p "$ARTEFACTS" 2>/dev/null
+rmdir "$ARTEFACTS" 2>/dev/null
 count() { # START OF LINE
 	grep -c "^$1" "$outcome/all"
 }

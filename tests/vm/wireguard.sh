@@ -78,7 +78,7 @@ cp "$work/order" "$root/modules/order"
 # --- run -------------------------------------------------------------------------------------------------------------
 
 status=0
-timeout 480 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 768 -nodefaults -no-reboot -display none -serial stdio \
+timeout --foreground 480 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 768 -nodefaults -no-reboot -display none -serial stdio \
 	-kernel "$cache/vmlinuz" -initrd "$work/initramfs" -append "console=ttyS0 quiet panic=-1 mitigations=off" \
 	</dev/null >"$work/log" 2>&1 || status=$?
 tr -d '\r' <"$work/log" | grep -E '^(ok|not ok|#)' || true

@@ -209,6 +209,20 @@ static void test_what_a_killed_pump_had_written_not(void **state)
 	assert_string_equal(b.data, "one\ntwo\n");
 }
 
+/* What follows a gap begins at the beginning of a line, also when the pump was killed there */
+static void test_a_pump_killed_behind_a_gap(void **state)
+{
+	struct fixture *f = *state;
+	autobuf struct buf b = {0};
+
+	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
+	f->log.state->mode = PUMP_SKIP;
+	killed_at(f, "half a line\na whole one\n", 0);
+	pump_end(f, pump_fork(f, false), &b);
+	assert_memory_equal(b.data, "a whole one\n", 12);
+	assert_non_null(strstr(b.data, ": 1 lines (12 bytes) were lost"));
+}
+
 static void test_stdout_that_is_closed(void **state)
 {
 	struct fixture *f = *state;
@@ -270,6 +284,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_a_killed_pump_had_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_a_killed_pump_had_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_a_killed_pump_had_written_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_pump_killed_behind_a_gap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stdout_that_is_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_handover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_placing_again_changes_nothing, setup, teardown),
