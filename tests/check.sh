@@ -88,14 +88,14 @@ if [ -n "$built" ]; then
 	sim=$!
 	plain=$(realpath "$BUILD")/docker-router asan=$(realpath "$BUILD_ASAN")/docker-router
 	# with sanitizers what parses and what dies; FULL=1: all
-	some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill)
-	[ -z "${FULL:-}" ] || some=() some_alone=()
+	some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill) lanes=1
+	[ -z "${FULL:-}" ] || some=() some_alone=() lanes=3
 fi
 if [ -n "$built" ] && [ -z "${QUICK:-}" ]; then
 	(
 		results=$beside/more.results
 		DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
-		LANES=1 with_sanitizers --together "$results" "${some[@]}"
+		LANES=$lanes with_sanitizers --together "$results" "${some[@]}"
 	) >"$beside/more" 2>&1 </dev/null &
 	more=$!
 fi

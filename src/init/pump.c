@@ -251,11 +251,11 @@ static void work_out(struct pump *p, struct work *w)
 /* --- in
  * --------------------------------------------------------------------------------------------------------------- */
 
-static void drop_begin(struct pump_state *s, bool hold)
+static void drop_begin(struct pump_state *s)
 {
 	s->mode = PUMP_DROP;
 	s->held = 0;
-	s->held_whole = !hold;
+	s->held_whole = false;
 	s->at_line_start = true; /* nothing is lost yet */
 }
 
@@ -308,7 +308,7 @@ static void spill_taken(struct work *w)
 		in_order();
 		s->done_then = b->done + len;
 		if (write(w->log->spill[1], p, len) != (ssize_t)len) {
-			drop_begin(s, true);
+			drop_begin(s);
 			drop_bytes(s, p, left);
 			b->done = b->n;
 			break;
@@ -348,7 +348,7 @@ static void spill(struct work *w, int fd)
 		if (moved > 0)
 			w->spilled += (size_t)moved;
 		else if (moved < 0 && errno == EAGAIN)
-			drop_begin(s, true);
+			drop_begin(s);
 		return;
 	}
 	bytes_read(&s->taking, fd);

@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ask.target == TARGET_VNI)
 		assert(ask.vni >= 1 && ask.vni <= 16777215);
 	else
-		assert(ask.op != BROKER_REMOVE || ask.target == TARGET_WIREGUARD);
+		assert(ask.target == TARGET_WIREGUARD ||
+		       (ask.op != BROKER_REMOVE && (ask.op != BROKER_OPEN || ask.arg != BROKER_CREATE)));
 	if (ask.target != TARGET_CONTAINER)
 		assert(!ask.ns.sandbox[0] && !ask.ns.pid && ask.op != BROKER_IPV6_ON);
 	return 0;

@@ -174,39 +174,42 @@ static void killed_at(struct fixture *f, const char *text, size_t written)
 	f->log.state->done_then = f->log.state->spilled_then = written;
 }
 
+/* What the next pump passes on, after that one */
+static void next_pump_says(struct fixture *f, const char *want)
+{
+	autobuf struct buf b = {0};
+
+	pump_end(f, pump_fork(f, false), &b);
+	assert_string_equal(b.data, want);
+}
+
 static void test_what_a_killed_pump_had_read(void **state)
 {
 	struct fixture *f = *state;
-	autobuf struct buf b = {0};
 
 	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
 	killed_at(f, "it was read\n", 0);
-	pump_end(f, pump_fork(f, false), &b);
-	assert_string_equal(b.data, "it was read\n");
+	next_pump_says(f, "it was read\n");
 }
 
 static void test_what_a_killed_pump_had_written(void **state)
 {
 	struct fixture *f = *state;
-	autobuf struct buf b = {0};
 
 	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
 	killed_at(f, "written\nnot yet\n", strlen("written\n"));
-	pump_end(f, pump_fork(f, false), &b);
-	assert_string_equal(b.data, "written\nnot yet\n");
+	next_pump_says(f, "written\nnot yet\n");
 }
 
 static void test_what_a_killed_pump_had_written_not(void **state)
 {
 	struct fixture *f = *state;
-	autobuf struct buf b = {0};
 
 	assert_int_equal(pump_log_init(&f->log, &f->file, false), 0);
 	killed_at(f, "one\ntwo\n", strlen("one\n"));
 	f->log.state->taking.done = strlen("one\n");
 	f->log.state->done_then = f->log.state->spilled_then = strlen("one\ntwo\n");
-	pump_end(f, pump_fork(f, false), &b);
-	assert_string_equal(b.data, "one\ntwo\n");
+	next_pump_says(f, "one\ntwo\n");
 }
 
 /* What follows a gap begins at the beginning of a line, also when the pump was killed there */
