@@ -79,7 +79,7 @@ router=$(container_of h1 multi-stack router-a)
 ping_log=$DIR/ping.log
 in_container h1 "$a" ping -q -i 0.01 -c 300 -W 2 10.83.0.10 >"$ping_log" || true &
 pinging=$!
-pid=$(docker_on h1 inspect -f '{{.State.Pid}}' "$router")
+pid=$(pid_of h1 "$router")
 kill -9 "$pid"
 back() { [ "$(docker_on h1 inspect -f '{{.State.Running}} {{.State.Pid}}' "$router")" != "true $pid" ] &&
 	[ "$(docker_on h1 inspect -f '{{.State.Running}}' "$router")" = true ]; }

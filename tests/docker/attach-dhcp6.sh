@@ -62,7 +62,7 @@ resolv6() { in_container h1 six cat /etc/resolv.conf | grep -q "$1"; }
 wait_until "name server" 10 resolv6 'nameserver 2001:db8:77::53'
 wait_until "domain" 10 resolv6 'search six.example'
 must_contain "the verb nics" 'six +lan0 +veth +br-lan +ready +'"$v6" "$(on h1 docker-router nics)"
-must_equal "links make their own addresses as ever" 0 "$(nsenter --net="/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' six)/ns/net" \
+must_equal "links make their own addresses as ever" 0 "$(nsenter --net="/proc/$(pid_of h1 six)/ns/net" \
 	ip -d link show lan0 | grep -c 'addrgenmode none' || true)"
 must_equal "nothing of dhcpcd's is on the host" "" "$(find /run/dhcpcd /var/lib/dhcpcd -type f 2>/dev/null)"
 old=$(client_of six docker-router-dhcp6)

@@ -89,7 +89,7 @@ server_stop() {
 }
 client_of() { # NAME [PROGRAM]: the pid of its client
 	local p ns
-	ns=$(stat -Lc %i "/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' "$1")/ns/net")
+	ns=$(stat -Lc %i "/proc/$(pid_of h1 "$1")/ns/net")
 	for p in /proc/[0-9]*; do
 		if [ "$(stat -Lc %i "$p/ns/net" 2>/dev/null || true)" = "$ns" ] && grep -qz "^\(.*/\)\?${2:-udhcpc}$" "$p/cmdline" 2>/dev/null; then
 			basename "$p"

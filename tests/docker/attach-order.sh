@@ -49,7 +49,7 @@ all_end() { # ORDER...
 }
 state() { # what does not depend on numbers that the kernel gives
 	local pid
-	pid=$(docker_on h1 inspect -f '{{.State.Pid}}' web)
+	pid=$(pid_of h1 web)
 	nsenter --net="/proc/$pid/ns/net" ip -j addr | jq -cS '[.[] | {ifname, address, mtu, up: (.flags | contains(["UP"])),
 		addresses: [.addr_info[] | select(.scope == "global") | "\(.local)/\(.prefixlen)"] | sort}] | sort_by(.ifname)'
 	nsenter --net="/proc/$pid/ns/net" ip -j route | jq -cS '[.[] | {dst, gateway, dev, metric, prefsrc}] | sort_by(.dst, .dev)'

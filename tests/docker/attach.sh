@@ -66,7 +66,7 @@ step "what somebody deletes or changes comes back"
 in_container h1 web true
 inside h1 ip link del "$(nic web eth1 host)"
 wait_until "made anew" 20 reached 198.51.100.5
-pid=$(docker_on h1 inspect -f '{{.State.Pid}}' web)
+pid=$(pid_of h1 web)
 nsenter --net="/proc/$pid/ns/net" ip addr flush dev eth1 || true # it flushes again what is back already
 wait_until "addresses again" 20 reached 198.51.100.5
 nsenter --net="/proc/$pid/ns/net" ip link set eth1 down
@@ -119,7 +119,7 @@ docker_on h1 rm -f both named mounted >/dev/null
 step "a namespace that somebody keeps does not keep the host's ends; both go together"
 on h1 docker-router plug web br-lan:eth2
 ready web eth2
-pid=$(docker_on h1 inspect -f '{{.State.Pid}}' web)
+pid=$(pid_of h1 web)
 stay "/proc/$pid/ns/net"
 holder=$stays
 end=$(nic web eth1 host) second=$(nic web eth2 host)

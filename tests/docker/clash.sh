@@ -52,7 +52,7 @@ container_on $small calm calm --ip 10.81.0.10
 container_on h3 quiet quiet --ip 10.83.0.10
 reach h3 quiet 10.81.0.10
 network_on $small first 100 10.90.0.0/24 # established when its turn comes
-pid=$(docker_on h3 inspect -f '{{.State.Pid}}' quiet)
+pid=$(pid_of h3 quiet)
 nsenter --net="/proc/$pid/ns/net" ping -i 0.02 -W 1 10.81.0.10 >"$FILES/ping" &
 ping=$!
 at_exit end $ping
@@ -121,7 +121,7 @@ stands
 step "names: no answer rather than one that leads to a container of one's own"
 asked() { # HOST CONTAINER NAME [TYPE]: what it is told
 	local net
-	net=/proc/$(docker_on "$1" inspect -f '{{.State.Pid}}' "$2")/ns/net
+	net=/proc/$(pid_of "$1" "$2")/ns/net
 	nsenter --net="$net" -- "$TEST_DIR/dns.py" ask 127.0.0.11 "$3" "${4:-A}"
 }
 is_told() { # HOST CONTAINER NAME WANTED

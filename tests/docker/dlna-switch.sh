@@ -67,7 +67,7 @@ whole "through the switch"
 
 step "IPv6"
 container_on h1 box media_default --ip6 2001:db8:30::6
-nsenter --net="/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' box)/ns/net" "$TV" device6 eth0 2001:db8:30::6 >"$DIR/six" &
+nsenter --net="/proc/$(pid_of h1 box)/ns/net" "$TV" device6 eth0 2001:db8:30::6 >"$DIR/six" &
 six=$!
 at_exit end $six
 wait_until "a device of IPv6" 10 grep -q ready "$DIR/six"
@@ -81,7 +81,7 @@ found6_site() { # what is wider than the link comes from an address that is, too
 wait_until "found by a search of the site (ff05::c)" 30 found6_site
 mkdir -p "$DIR/six.d"
 echo "<root>six</root>" >"$DIR/six.d/six.xml"
-proc_start "$DIR/six.proc" "$DIR/six.log" nsenter --net="/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' box)/ns/net" -- \
+proc_start "$DIR/six.proc" "$DIR/six.log" nsenter --net="/proc/$(pid_of h1 box)/ns/net" -- \
 	python3 -m http.server --bind 2001:db8:30::6 --directory "$DIR/six.d" 8200
 at_exit proc_end "$DIR/six.proc"
 fetched() { # over IPv6, at what was found
@@ -96,7 +96,7 @@ docker_on h1 rm -f box >/dev/null
 
 step "longer than the switch remembers"
 container_on h1 late second
-late_net=/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' late)/ns/net
+late_net=/proc/$(pid_of h1 late)/ns/net
 nsenter --net="$late_net" "$TEST_DIR/stream.py" hear \
 	"$(docker_on h1 inspect -f '{{.NetworkSettings.Networks.second.IPAddress}}' late)" 239.5.1.2 120 200 >"$DIR/late" &
 late=$!

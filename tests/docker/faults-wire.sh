@@ -118,8 +118,10 @@ began=$SECONDS
 proc_start "$FILES/flood.proc" "$FILES/flood.log" nsenter --net="/run/netns/$(ns evil)" -- \
 	python3 "$FAULTS/evil.py" flood 192.0.2.1 4 20000 64 1000
 at_exit proc_end "$FILES/flood.proc"
-known() { [ "$(jq '.peers | length' "$DIR/h1/state/discovery.json")" -ge 10000 ]; }
-wait_until "10,000 peers" 120 known
+many=${asan:+2000} # the sanitizers' discovery is not as fast as the flood, of which it is to take some of everything
+many=${many:-10000}
+known() { [ "$(grep -c '"status"' "$DIR/h1/state/discovery.json")" -ge "$many" ]; } # jq takes long for a megabyte
+wait_until "$many peers" 60 known
 proc_end "$FILES/flood.proc"
 echo "resident after: discovery $(rss discovery), router $(rss router) kB, inventory $(rss inventory) kB; $(counts)"
 must_equal "discovery" "$pid" "$(role_pid h1 discovery)"

@@ -35,9 +35,6 @@ exit_of() { # NAME
 exited() {
 	[[ $(exit_of "$1") = exited* ]]
 }
-pid_of() {
-	docker_on h1 inspect -f '{{.State.Pid}}' "$1"
-}
 
 step "images: busybox, busybox and nothing else, one with glibc and minidlna"
 mkdir -p "$DIR/scratch/bin" "$DIR/glibc/bin" "$DIR/glibc/etc" "$DIR/glibc/tmp" "$DIR/glibc/var/cache" "$DIR/glibc/proc" "$DIR/music"
@@ -83,7 +80,7 @@ no_zombies() {
 	! in_container h1 d1 sh -c 'grep -l "^State:.Z" /proc/[0-9]*/status' | grep -q .
 }
 wait_until "no zombie is left" 20 no_zombies
-kb=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$(pid_of d1)/status")
+kb=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$(pid_of h1 d1)/status")
 echo "init: $kb kB resident"
 [ "$kb" -le 1024 ] || fail "init takes $kb kB"
 
@@ -130,7 +127,7 @@ step "a NIC that comes later"
 run g1 -d --network none lab:1 --wait-if eth1 --wait-address -- sh -c 'echo "started with $(ip -o -4 addr show dev eth1)"; exec sleep 1000' >/dev/null
 wait_until "it waits" 20 logs_have g1 'waiting for="interface eth1"'
 must_fail logs_have g1 '^started'
-pid=$(pid_of g1)
+pid=$(pid_of h1 g1)
 inside h1 ip link add name "g1-host" type veth peer name eth1 netns "$pid"
 inside h1 ip link set g1-host up
 nsenter -t "$pid" -n ip link set eth1 up
@@ -147,7 +144,7 @@ step "a holder: the network stays when the program is started again, and another
 run hold -d --network bridge lab:1 hold >/dev/null
 address=$(docker_on h1 inspect -f '{{.NetworkSettings.IPAddress}}' hold)
 [ -n "$address" ] || address=$(docker_on h1 inspect -f '{{.NetworkSettings.Networks.bridge.IPAddress}}' hold)
-inside h1 ip link add name "hold-host" type veth peer name eth1 netns "$(pid_of hold)"
+inside h1 ip link add name "hold-host" type veth peer name eth1 netns "$(pid_of h1 hold)"
 docker_on h1 run -d --name server --network container:hold lab:1 sh -c 'mkdir -p /tmp/w && echo here >/tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w' >/dev/null
 answers() {
 	[ "$(inside h1 wget -qO- -T 2 "http://$address/" 2>/dev/null || inside h1 busybox wget -qO- "http://$address/")" = here ]

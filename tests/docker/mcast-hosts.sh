@@ -47,7 +47,7 @@ net_of() { # WHO
 	if [ "$1" = tv ]; then
 		echo "/run/netns/$(ns tv)"
 	else
-		echo "/proc/$(docker_on "h${1#?}" inspect -f '{{.State.Pid}}' "c$1")/ns/net"
+		echo "/proc/$(pid_of "h${1#?}" "c$1")/ns/net"
 	fi
 }
 address_of() { # WHO [GROUP]: in the group's family

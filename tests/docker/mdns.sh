@@ -23,7 +23,7 @@ net_of() { # WHO: tv, or a container
 	if [ "$1" = tv ]; then
 		echo "/run/netns/$(ns tv)"
 	else
-		echo "/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' "$1")/ns/net"
+		echo "/proc/$(pid_of h1 "$1")/ns/net"
 	fi
 }
 asked() { # WHO ADDRESS TYPE SECONDS [one-shot]

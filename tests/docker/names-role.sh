@@ -36,7 +36,7 @@ lab_begin_with_port_taken() {
 lab_begin_with_port_taken
 
 net_of() { # CONTAINER: its network namespace
-	echo "/proc/$(docker_on h1 inspect -f '{{.State.Pid}}' "$1")/ns/net"
+	echo "/proc/$(pid_of h1 "$1")/ns/net"
 }
 in_ns() { # CONTAINER CMD...: a program of ours in there
 	local net

@@ -72,7 +72,7 @@ whole() {
 }
 before=$(ours)
 echo "$before"
-pid=$(docker_on h1 inspect -f '{{.State.Pid}}' c1)
+pid=$(pid_of h1 c1)
 watch_start() { # what is removed, and a ping
 	nsenter --net="/run/netns/$(ns h1)" -- stdbuf -oL ip monitor rule route link neigh >"$FILES/monitor" &
 	monitor=$!

@@ -126,6 +126,9 @@ sd systemctl enable --now --quiet docker.service
 sd systemctl enable --now --quiet docker-router
 must_equal "docker-router" active "$(sd systemctl is-active docker-router)"
 echo "export DOCKER_HOST=unix:///proc/$pid1/root/run/docker.sock" >>"$DIR/h1/env"
+in_container() { # its dockerd counts processes as its systemd does
+	docker_on "$1" exec "${@:2}"
+}
 for n in 1 2; do
 	network_on h$n net 1000 10.7$n.0.0/24
 	container_on h$n c$n net --ip 10.7$n.0.10
@@ -137,7 +140,7 @@ must_equal "what systemd thinks of the unit" '' "$(sd systemd-analyze verify doc
 must_equal "what failed" '' "$(sd systemctl list-units --failed --plain --no-legend)"
 
 # from now on nothing is lost
-echo_pid=$(docker_on h2 inspect -f '{{.State.Pid}}' c2)
+echo_pid=$(pid_of h2 c2)
 nsenter --net="/proc/$echo_pid/ns/net" ping -i 0.01 -W 5 10.71.0.10 >"$FILES/ping" &
 ping=$!
 at_exit end $ping

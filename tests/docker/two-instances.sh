@@ -146,7 +146,7 @@ must_equal "router namespace of h2" "$inode2" "$(stat -Lc %i "$pin2")"
 
 step "one is taken down"
 pid=$(service_of h2 router pid)
-ping_pid=$(docker_on h2 inspect -f '{{.State.Pid}}' shop)
+ping_pid=$(pid_of h2 shop)
 nsenter --net="/proc/$ping_pid/ns/net" ping -q -i 0.01 -W 1 10.72.2.10 >"$FILES/ping" &
 ping=$!
 at_exit end $ping

@@ -148,8 +148,8 @@ alive() {
 	kill -0 "${PID[$1]}" 2>/dev/null
 }
 
-within() { # SECONDS CMD...: until it is true
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+within() { # SECONDS CMD...: until it is true; three times as long where others run beside it
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * ${PATIENCE:-3} * 1000000))
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt $end ] || return 1

@@ -32,8 +32,10 @@ ok() { # NAME CMD...
 	fi
 }
 
+# A deadline tells what hangs from what goes on; SECONDS are those of a machine that has nothing else to do
+PATIENCE=${PATIENCE:-3}
 within() { # SECONDS CMD...: until it is true
-	local end=$((SECONDS + $1 + 1)) tries=0 pause=0.02
+	local end=$((SECONDS + $1 * PATIENCE + 1)) tries=0 pause=0.02
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1

@@ -128,8 +128,8 @@ device() { # NODE
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
-within() { # SECONDS CMD...: until it is true
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+within() { # SECONDS CMD...: until it is true; three times as long where others run beside it
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * ${PATIENCE:-3} * 1000000))
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt $end ] || return 1

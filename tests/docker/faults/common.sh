@@ -48,10 +48,6 @@ vni_ns() { # HOST VNI
 	echo "$DIR/$1/run"/*/"vni-$2"
 }
 
-pid_of() { # HOST CONTAINER
-	docker_on "$1" inspect -f '{{.State.Pid}}' "$2"
-}
-
 in_vni() { # HOST VNI CMD...
 	local n
 	n=$(vni_ns "$1" "$2")
