@@ -10,6 +10,7 @@
 # variant on every engine, all of them with the sanitizers, clang-tidy; three quarters of an hour).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH # see tests/docker/run.sh
 BUILD=${BUILD:-build} BUILD_ASAN=${BUILD_ASAN:-build-asan}
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 results=$(mktemp) beside=$(mktemp -d)

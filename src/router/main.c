@@ -31,7 +31,7 @@
 #define REPLAN_DELAY_US 1000		      /* one plan for a burst of events */
 #define RETRY_MIN_US	(250 * USEC_PER_MSEC) /* what failed is tried again, ever less often */
 #define RETRY_MAX_US	(30 * USEC_PER_SEC)
-#define FAILURE_TOLD_US USEC_PER_SEC
+#define FAILURE_TOLD_US (3 * USEC_PER_SEC)
 #define STREAK_MAX	16 /* plans in a row that changed something: somebody works against us, slow down */
 #define WRITE_DELAY_US	(20 * USEC_PER_MSEC)
 #define RENEW_US	(2 * USEC_PER_SEC) /* between two looks whether the old WireGuard key may go */
@@ -342,7 +342,8 @@ static const struct failure *failure_find(const struct router *r, const char *op
 
 /*
  * What fails for a moment lost a race with the kernel: of a container that stops, the addresses go before the news that
- * it does. What fails for longer is told, once.
+ * it does; and the IPv6 address of a bridge that has just come up is a route's source only after two seconds, when nobody
+ * else has it. What fails for longer is told, once.
  */
 static void failures_take(struct router *r, const struct apply_result *res)
 {

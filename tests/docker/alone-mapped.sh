@@ -42,9 +42,9 @@ for x in "h1 $c1" "h2 $c2"; do
 	in_container "$h" "$name" sh -c 'head -c 3000000 /dev/urandom >/www/large && sha256sum </www/large' >"$DIR/$h.sum"
 done
 must_equal "page of h2 at h1" "$(cat "$DIR/h2.sum")" \
-	"$(in_container h1 "$c1" sh -c "timeout 20 wget -q -O- http://$to_h2/large | sha256sum")"
+	"$(in_container h1 "$c1" sh -c "timeout 60 wget -q -O- http://$to_h2/large | sha256sum")"
 must_equal "page of h1 at h2" "$(cat "$DIR/h1.sum")" \
-	"$(in_container h2 "$c2" sh -c "timeout 20 wget -q -O- http://$to_h1/large | sha256sum")"
+	"$(in_container h2 "$c2" sh -c "timeout 60 wget -q -O- http://$to_h1/large | sha256sum")"
 
 step "itself, and the world outside"
 reach h1 "$c1" 10.80.0.10

@@ -56,9 +56,9 @@ reach_full_size h1 "$a" 10.83.0.10 1450
 
 # translated addresses whose sums happen to be the same hide a broken checksum, so from and to each of two stacks
 step "TCP between hosts"
-must_equal "page of a at c" "hello from stack-a" "$(in_container h2 "$c" timeout 10 wget -q -O- http://10.81.0.10/)"
-must_equal "page of b at c" "hello from stack-b" "$(in_container h2 "$c" timeout 10 wget -q -O- http://10.82.0.10/)"
-must_equal "page of c at b" "hello from stack-c" "$(in_container h1 "$b" timeout 10 wget -q -O- http://10.83.0.10/)"
+must_equal "page of a at c" "hello from stack-a" "$(in_container h2 "$c" timeout 60 wget -q -O- http://10.81.0.10/)"
+must_equal "page of b at c" "hello from stack-b" "$(in_container h2 "$c" timeout 60 wget -q -O- http://10.82.0.10/)"
+must_equal "page of c at b" "hello from stack-c" "$(in_container h1 "$b" timeout 60 wget -q -O- http://10.83.0.10/)"
 
 step "a page larger than any packet arrives whole, between hosts and on one"
 for x in "h1 $a" "h2 $c"; do
@@ -66,9 +66,9 @@ for x in "h1 $a" "h2 $c"; do
 	in_container "$h" "$name" sh -c 'head -c 3000000 /dev/urandom >/www/large && cat /www/large | sha256sum' >"$DIR/$h.sum"
 done
 must_equal "page of c at a" "$(cat "$DIR/h2.sum")" \
-	"$(in_container h1 "$a" sh -c 'timeout 20 wget -q -O- http://10.83.0.10/large | sha256sum')"
+	"$(in_container h1 "$a" sh -c 'timeout 60 wget -q -O- http://10.83.0.10/large | sha256sum')"
 must_equal "page of a at b" "$(cat "$DIR/h1.sum")" \
-	"$(in_container h1 "$b" sh -c 'timeout 20 wget -q -O- http://10.81.0.10/large | sha256sum')"
+	"$(in_container h1 "$b" sh -c 'timeout 60 wget -q -O- http://10.81.0.10/large | sha256sum')"
 
 step "the world outside, through the uplink"
 on h2 busybox httpd -p 192.0.2.2:8080 -h "$DIR/h2/run"

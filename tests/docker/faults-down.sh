@@ -14,7 +14,7 @@ own_works() { # what containers can do without us
 	reach_ping h1 one 192.0.2.2
 	reach_ping h1 plain 192.0.2.2
 	must_contain "the default route of one" 'default via 10.71.0.1' "$(docker_on h1 exec one ip route)"
-	on h2 busybox nc -w 2 192.0.2.1 8080 </dev/null || fail "the published port does not answer"
+	on h2 busybox nc -w 10 192.0.2.1 8080 </dev/null || fail "the published port does not answer"
 }
 forgotten() { # by h2
 	! on h2 docker-router peers --format json | jq -e '.peers[] | select(.host_name == "h1" and .status != "gone")' >/dev/null

@@ -25,7 +25,7 @@ nodes_answer() { # FROM ADDRESS
 step "dockerd of each host is the engine asked for, and of the host alone"
 for h in h1 h2 h3; do
 	version=$(docker_on $h version --format '{{.Server.Version}}')
-	echo "$h: Docker $version, $(compose_on $h version | head -n 1)"
+	echo "$h: Docker $version, $(compose_on $h version | sed -n 1p)"
 	case $ENGINE in
 	debian) must_contain "engine of $h" '^20\.10' "$version" ;;
 	trixie) must_contain "engine of $h" '^26\.' "$version" ;;
@@ -95,6 +95,7 @@ service_of h2 dockerd start
 step "a second lab of the same name is refused, one of another name is apart"
 must_fail "$TOP/lab/up" two-hosts
 must_fail "$TOP/lab/exec" h9 true
+at_exit env LAB="$LAB-b" "$TOP/lab/down"
 LAB=$LAB-b "$TOP/lab/up" two-hosts
 must_equal "containers of the other lab" '' "$(LAB=$LAB-b docker_on h1 ps -q)"
 LAB=$LAB-b "$TOP/lab/down"

@@ -62,7 +62,7 @@ reach h3 calm "$first"
 reach h3 calm "$second"
 reach h1 first "$calm"
 reach_full_size h1 first "$second" "$(overlay_mtu)"
-must_equal "1 MB" 1000000 "$(in_container h1 first sh -c "timeout 10 nc $second 81 </dev/null | wc -c")"
+must_equal "1 MB" 1000000 "$(in_container h1 first sh -c "timeout 60 nc $second 81 </dev/null | wc -c")"
 must_contain "source, mapped to mapped" "^second $first" "$(ask h1 first "$second")"
 must_contain "source, true to true" "^first 10\.83\.0\.10" "$(ask h3 calm 172.18.0.10)"
 

@@ -26,7 +26,7 @@ address_of() { # HOST CONTAINER
 must_equal "Docker's choice" "$(subnet_of h1 shop_default)" "$(subnet_of h2 blog_default)"
 
 page() { # HOST CONTAINER URL
-	in_container "$1" "$2" timeout 10 wget -q -O- "$3"
+	in_container "$1" "$2" timeout 60 wget -q -O- "$3"
 }
 page_is() { # HOST CONTAINER URL WANTED
 	[ "$(page "$1" "$2" "$3" 2>/dev/null)" = "$4" ]
@@ -61,9 +61,9 @@ for c in "h1 $shop_web" "h2 $blog_web"; do
 	in_container "$h" "$name" sh -c 'head -c 3000000 /dev/urandom >/www/large && cat /www/large | sha256sum' >"$DIR/$h.sum"
 done
 must_equal "page of blog" "$(cat "$DIR/h2.sum")" \
-	"$(in_container h1 "$shop" sh -c "timeout 20 wget -q -O- http://web.blog/large | sha256sum")"
+	"$(in_container h1 "$shop" sh -c "timeout 60 wget -q -O- http://web.blog/large | sha256sum")"
 must_equal "page of shop" "$(cat "$DIR/h1.sum")" \
-	"$(in_container h2 "$blog" sh -c "timeout 20 wget -q -O- http://web.shop/large | sha256sum")"
+	"$(in_container h2 "$blog" sh -c "timeout 60 wget -q -O- http://web.shop/large | sha256sum")"
 
 step "errors find their way back: path MTU, time exceeded, port unreachable"
 mtu=$(overlay_mtu)
@@ -81,7 +81,7 @@ told() { # PATTERN CMD...: of the shop's client
 }
 wait_until "the link's MTU is known" 5 told "mtu ?= ?$mtu" ping -c 2 -i 0.2 -W 1 -M "do" -s 1460 "$narrow"
 wait_until "the path's MTU is learned" 5 told 'mtu ?= ?1300' ping -c 2 -i 0.2 -W 1 -M "do" -s 1350 "$narrow"
-must_equal "a large page" 1000000 "$(in_container h1 "$shop" sh -c "timeout 10 nc $narrow 81 </dev/null | wc -c")"
+must_equal "a large page" 1000000 "$(in_container h1 "$shop" sh -c "timeout 60 nc $narrow 81 </dev/null | wc -c")"
 wait_until "time exceeded, first hop" 5 told 'Time to live exceeded' ping -c 1 -W 1 -t 1 "$narrow"
 wait_until "time exceeded, second" 5 told 'Time to live exceeded' ping -c 1 -W 1 -t 2 "$narrow"
 wait_until "port unreachable" 5 told 'refused' sh -c "echo x | socat -T1 - UDP:$narrow:9"

@@ -74,7 +74,7 @@ wait_until "a relay is taken at both ends" 90 relayed
 reach_ping h1 one 10.72.0.10
 reach h1 one 10.72.0.20
 reach_full_size h1 one 10.72.0.10 $mtu
-must_equal "bytes by TCP" 1000000 "$(in_container h1 one sh -c 'nc -w 5 10.72.0.20 81 </dev/null | wc -c')"
+must_equal "bytes by TCP" 1000000 "$(in_container h1 one sh -c 'nc -w 30 10.72.0.20 81 </dev/null | wc -c')"
 must_contain "peers of h1" '^ *1000 +two .* relay$' "$(on h1 docker-router peers)"
 must_contain "status of h1" '1 of them by way of a relay' "$(on h1 docker-router status || true)"
 must_contain "status of the relay" 'this host relays' "$(on relay docker-router status || true)"

@@ -76,13 +76,13 @@ wait_until "there is a way" 15 has_way
 wait_until "the LAN is answered" 15 answers 172.30.0.2 'box 192.0.2.50'
 inside tv ping -c 1 -W 5 172.30.0.2 >/dev/null
 in_container h1 box ping -c 1 -W 5 192.0.2.50 >/dev/null
-bytes() { [ "$(inside tv timeout 20 socat -u TCP:172.30.0.2:81 - | wc -c)" = 1000000 ]; }
+bytes() { [ "$(inside tv timeout 60 socat -u TCP:172.30.0.2:81 - | wc -c)" = 1000000 ]; }
 wait_until "a megabyte arrives" 30 bytes
 seen() { # by the television, of a connection from the container
-	inside tv timeout 5 socat -u TCP-LISTEN:8080,reuseaddr SYSTEM:'echo $SOCAT_PEERADDR >&2' 2>"$DIR/peer" &
+	inside tv timeout 60 socat -u TCP-LISTEN:8080,reuseaddr SYSTEM:'echo $SOCAT_PEERADDR >&2' 2>"$DIR/peer" &
 	local listener=$!
 	wait_until "the television listens" 5 inside tv sh -c 'ss -Hltn "sport = 8080" | grep -q .'
-	in_container h1 box timeout 3 nc -w 1 192.0.2.50 8080 </dev/null || true
+	in_container h1 box timeout 30 nc -w 25 192.0.2.50 8080 </dev/null || true
 	wait $listener || true
 	tail -n 1 "$DIR/peer"
 }

@@ -13,7 +13,7 @@
 #   # timeout: 300                              seconds that it may take with nothing beside it, 180 without; a test that
 #                                               hangs is ended after three times as much, with FULL=1 eight times
 #   # alone: why                                it measures time: nothing else runs beside it
-# Four run side by side (they mostly wait; LANES), the longest first, and then one by one those that say alone; --together runs
+# Five run side by side (they mostly wait; LANES), the longest first, and then one by one those that say alone; --together runs
 # only the former, --alone only the latter.
 # What it leaves behind - a namespace, a process, a mount - is a failure of its own, and so is a report of a sanitizer.
 set -uo pipefail
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
 done
 export DOCKER_ROUTER=${DOCKER_ROUTER:-$PWD/${BUILD:-build}/docker-router}
 ARTEFACTS=${ARTEFACTS:-/tmp/docker-router-tests}
-LANES=${LANES:-4}
+LANES=${LANES:-5}
 number=0
 reachable=$(mktemp -d)
 export DOCKER_ROUTER_OPEN=$DOCKER_ROUTER # one that every user can run

@@ -46,7 +46,7 @@ fetch() { # HOST CONTAINER ADDRESS: pages, whole
 	local i
 	for i in 1 2 3; do
 		must_equal "bytes of a page" 1000000 \
-			"$(in_container "$1" "$2" sh -c "timeout 20 nc -w 10 $3 81 </dev/null | wc -c")"
+			"$(in_container "$1" "$2" sh -c "timeout 60 nc -w 30 $3 81 </dev/null | wc -c")"
 	done
 }
 seen() { # FROM-HOST CONTAINER TO-HOST ADDRESS: bytes on the way out of TO-HOST and into FROM-HOST, of three pages

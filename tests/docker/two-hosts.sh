@@ -33,9 +33,9 @@ for c in h1:shop h2:blog; do
 		sh -c 'head -c 3000000 /dev/urandom >/www/large && cat /www/large | sha256sum' >"$DIR/${c#*:}.sum"
 done
 must_equal "page of blog" "$(cat "$DIR/blog.sum")" \
-	"$(in_container h1 "$shop" sh -c "timeout 20 wget -q -O- http://$blog_web/large | sha256sum")"
+	"$(in_container h1 "$shop" sh -c "timeout 60 wget -q -O- http://$blog_web/large | sha256sum")"
 must_equal "page of shop" "$(cat "$DIR/shop.sum")" \
-	"$(in_container h2 "$blog" sh -c "timeout 20 wget -q -O- http://$shop_web/large | sha256sum")"
+	"$(in_container h2 "$blog" sh -c "timeout 60 wget -q -O- http://$shop_web/large | sha256sum")"
 
 step "source addresses arrive unchanged, both ways"
 sees() { # HOST PROJECT ADDRESS

@@ -70,7 +70,7 @@ step "containers talk through the tunnel, in full-size packets"
 reach h1 one 10.72.0.20
 reach_ping h2 two 10.71.0.10
 reach_full_size h1 one 10.72.0.10 $mtu
-must_equal "bytes by TCP" 1000000 "$(in_container h1 one sh -c 'nc -w 5 10.72.0.20 81 </dev/null | wc -c')"
+must_equal "bytes by TCP" 1000000 "$(in_container h1 one sh -c 'nc -w 30 10.72.0.20 81 </dev/null | wc -c')"
 for h in h1 h2; do
 	must_equal "mode of the key of $h" "600 root" "$(stat -c '%a %U' "$DIR/$h/state/keys/wireguard.key")"
 	must_equal "mode of the folder" 700 "$(stat -c %a "$DIR/$h/state/keys")"

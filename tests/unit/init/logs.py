@@ -357,7 +357,7 @@ for i in range(100000):
 f.close()
 print("c", file=sys.stderr, flush=True); sys.stdin.readline()
 '''
-    c = logged(PYTHON, '-c', code, path=path, stdin=subprocess.PIPE)
+    c = logged(PYTHON, '-c', code, path=path, stdin=subprocess.PIPE, more=('--log-full=block',))
     got = []
     reader = threading.Thread(target=lambda: [got.append(d) for d in iter(lambda: os.read(c.p.stdout.fileno(), 1 << 20), b'')])
     reader.start()
