@@ -92,8 +92,8 @@ wait_for() { # WHAT SECONDS CMD...: until CMD succeeds; says what it waits for; 
 			fi
 		fi
 		# to ask costs those who are waited for: less often the longer it takes
-		((++tries < 10)) || pause=0.1
-		((tries < 30)) || pause=0.25
+		((++tries < 5)) || pause=0.1
+		((tries < 15)) || pause=0.25
 		sleep $pause
 	done
 	if [ -t 2 ] && [ -n "$said" ]; then

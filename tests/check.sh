@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# `make check`: everything. Builds twice, with and without sanitizers; lint but for clang-tidy; unit tests in both builds;
-# the tests with namespaces and dockerds, all with the ordinary build, and beside them a virtual machine, those of what parses
-# and what dies with sanitizers, and with what CPU they leave the simulation; in the end the tests that want to be alone. The
-# last line is "N passed, N failed, N skipped"; the exit status is 0 when nothing failed.
+# `make check`: everything. Lint but for clang-tidy, unit tests, the tests with namespaces and dockerds; beside them a second
+# build, with sanitizers, with its unit tests and the tests of what parses and what dies, and the simulation, and a virtual
+# machine; in the end the tests that want to be alone. The last line is "N passed, N failed, N skipped"; the exit status is 0
+# when nothing failed.
 #
 # Environment: BUILD, BUILD_ASAN (folders), WERROR=1 (warnings are errors), QUICK=1 (no dockerds), FULL=1 (every
 # variant on every engine, all of them with the sanitizers, clang-tidy; three quarters of an hour).
@@ -70,37 +70,38 @@ units() { # BUILD NAME SETUP [OPTION...]: meson's tests, each point of their TAP
 		"$(grep -c "^skip $2 " "$results") skipped"
 }
 
-built=
-title "build"
-step build make --no-print-directory build "BUILD=$BUILD" && built=1
-step "build with sanitizers" make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN" || built=
-
 with_sanitizers() { # --together|--alone RESULTS TEST...
 	DOCKER_ROUTER=$asan ARTEFACTS=$ARTEFACTS/sanitizers tests/docker/run.sh --first "$1" --results "${@:2}"
 }
-set -m
+
+built=
+title "build"
+step build make --no-print-directory build "BUILD=$BUILD" && built=1
+plain=$(realpath "$BUILD")/docker-router asan=$(realpath -m "$BUILD_ASAN")/docker-router
+# with sanitizers what parses and what dies; FULL=1: all
+some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill) lanes=2
+[ -z "${FULL:-}" ] || some=() some_alone=() lanes=3
 if [ -n "$built" ]; then
-	# minutes of one CPU, in which what follows mostly waits
+	# labs mostly wait; what has minutes to compute takes what they leave
+	set -m
 	(
 		results=$beside/sim.results
 		renice -n 19 $BASHPID >/dev/null
 		units "$BUILD" simulation all --suite sim
+		renice -n 0 $BASHPID >/dev/null # it counts seconds
+		[ -n "${QUICK:-}" ] || DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
 	) >"$beside/sim" 2>&1 </dev/null &
 	sim=$!
-	plain=$(realpath "$BUILD")/docker-router asan=$(realpath "$BUILD_ASAN")/docker-router
-	# with sanitizers what parses and what dies; FULL=1: all
-	some=(host two-hosts alone faults-docker faults-wire) some_alone=(faults-kill) lanes=1
-	[ -z "${FULL:-}" ] || some=() some_alone=() lanes=3
-fi
-if [ -n "$built" ] && [ -z "${QUICK:-}" ]; then
 	(
 		results=$beside/more.results
-		DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
-		LANES=$lanes with_sanitizers --together "$results" "${some[@]}"
+		step "build with sanitizers" nice -n 19 make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN" || exit
+		: >"$beside/asan"
+		units "$BUILD_ASAN" unit-asan all
+		[ -n "${QUICK:-}" ] || LANES=$lanes with_sanitizers --together "$results" "${some[@]}"
 	) >"$beside/more" 2>&1 </dev/null &
 	more=$!
+	set +m
 fi
-set +m
 
 title "lint"
 FAST=$([ -n "${FULL:-}" ] || echo 1) BUILD=$BUILD tests/lint/run.sh --results "$results"
@@ -108,24 +109,22 @@ FAST=$([ -n "${FULL:-}" ] || echo 1) BUILD=$BUILD tests/lint/run.sh --results "$
 if [ -n "$built" ]; then
 	title "unit tests"
 	units "$BUILD" unit quick
-	units "$BUILD_ASAN" unit-asan all
-	if [ -n "$more" ]; then
+	if [ -z "${QUICK:-}" ]; then
 		title "namespaces and dockerds"
 		DOCKER_ROUTER=$plain ARTEFACTS=$ARTEFACTS tests/docker/run.sh --together --results "$results"
-		wait "$more"
 	fi
-	wait "$sim"
+	wait "$more" "$sim"
 	cat "$beside"/*.results >>"$results"
-	if [ -n "$more" ]; then
-		title "beside them: a virtual machine, and with sanitizers"
-		cat "$beside/more"
+	title "beside them: with sanitizers"
+	cat "$beside/more"
+	title "beside them: the simulation, and a virtual machine"
+	cat "$beside/sim"
+	if [ -z "${QUICK:-}" ]; then
 		title "alone"
 		DOCKER_ROUTER=$plain ARTEFACTS=$ARTEFACTS tests/docker/run.sh --alone --results "$results"
-		with_sanitizers --alone "$results" "${some_alone[@]}"
+		[ ! -e "$beside/asan" ] || with_sanitizers --alone "$results" "${some_alone[@]}"
 		rmdir "$ARTEFACTS" 2>/dev/null
 	fi
-	title "beside them: the simulation"
-	cat "$beside/sim"
 fi
 
 count() {

@@ -153,7 +153,7 @@ within() { # SECONDS CMD...: until it is true; three times as long where others 
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt $end ] || return 1
-		sleep 0.01
+		sleep 0.05
 	done
 }
 

@@ -35,11 +35,11 @@ ok() { # NAME CMD...
 # A deadline tells what hangs from what goes on; SECONDS are those of a machine that has nothing else to do
 PATIENCE=${PATIENCE:-3}
 within() { # SECONDS CMD...: until it is true
-	local end=$((SECONDS + $1 * PATIENCE + 1)) tries=0 pause=0.02
+	local end=$((SECONDS + $1 * PATIENCE + 1)) tries=0 pause=0.05
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		((++tries < 20)) || pause=0.1
+		((++tries < 10)) || pause=0.2
 		sleep $pause
 	done
 }
@@ -49,6 +49,6 @@ throughout() { # SECONDS CMD...: it stays true
 	shift
 	while [ "$SECONDS" -lt "$end" ]; do
 		"$@" || return 1
-		sleep 0.1
+		sleep 0.2
 	done
 }

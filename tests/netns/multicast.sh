@@ -133,7 +133,7 @@ within() { # SECONDS CMD...: until it is true; three times as long where others 
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt $end ] || return 1
-		sleep 0.02
+		sleep 0.05
 	done
 }
 check() { # WORDS CMD...: one point
