@@ -187,21 +187,29 @@ void role_advertise_end(struct role *r, const struct link *l)
 
 void role_advertise(struct role *r)
 {
+	struct multicast_state *before = &r->before;
 	struct prefix ways[ADVERTISE_PREFIXES];
 	uint8_t packet[ADVERTISE_BYTES];
 	const struct link *lan = NULL;
+	size_t n = 0;
 
 	for (size_t i = 0; i < r->links.n; i++)
 		if (r->links.v[i]->leg.lan && !ip_is_none(&r->links.v[i]->leg.ip6))
 			lan = r->links.v[i];
-	if (!r->config.multicast_advertise)
+	if (!r->config.multicast_advertise && !before->n_advertised && advertise_due(&r->advertise) == INT64_MAX)
 		return;
 	if (!lan || lan->leg.id != r->advertise_leg)
 		r->advertise = (struct advertise){0};
 	if (!lan)
 		return;
 	r->advertise_leg = lan->leg.id;
-	advertise_set(&r->advertise, mono_now(), ways, reach_prefixes(&r->links, ways, ARRAY_LEN(ways)));
+	/* what the run before us has told, and is no more, would be believed for half an hour */
+	if (before->n_advertised)
+		advertise_set(&r->advertise, mono_now(), before->advertised, before->n_advertised);
+	before->n_advertised = 0;
+	if (r->config.multicast_advertise)
+		n = reach_prefixes(&r->links, ways, ARRAY_LEN(ways));
+	advertise_set(&r->advertise, mono_now(), ways, n);
 	advertisement_send(r, lan->leg.id, packet, advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet));
 }
 

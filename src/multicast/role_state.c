@@ -4,6 +4,8 @@
  */
 #include "multicast/role.h"
 
+#include <assert.h>
+
 #include "base/log.h"
 #include "multicast/reach.h"
 
@@ -151,6 +153,9 @@ static void state_make(const struct role *r, struct multicast_state *s)
 			problems_add(&s->problems, r->links.v[i]->leg.name, "Start it by `docker-router host`.",
 				     "groups are not routed: there is nobody who makes the rules for it");
 	}
+	static_assert(ADVERTISE_PREFIXES == LIMIT_MC_ROUTES, "all of them");
+	memcpy(s->advertised, r->advertise.now, sizeof(s->advertised));
+	s->n_advertised = r->advertise.n_now;
 	ssdp_devices(r->ssdp, mono_now(), state_device, s);
 	proxy_services(r->proxy, state_service, s);
 	for (size_t i = 0; i < SSDP_COUNT_N_; i++)

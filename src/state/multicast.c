@@ -114,6 +114,8 @@ json_t *multicast_state_to_json(const struct multicast_state *s)
 		json_array_append_new(groups, c);
 	}
 	json_put(o, "groups", groups);
+	if (s->n_advertised)
+		json_put_prefixes(o, "advertised", s->advertised, s->n_advertised);
 	for (size_t i = 0; i < s->n_counts; i++) {
 		json_t *c = json_object();
 
@@ -282,6 +284,11 @@ int multicast_state_from_json(const json_t *root, struct multicast_state *ret, s
 	ARRAY_READ(root, &s, devices, LIMIT_MC_DEVICES, device_from_json);
 	ARRAY_READ(root, &s, services, LIMIT_MC_SERVICES, service_from_json);
 	ARRAY_READ(root, &s, groups, LIMIT_MC_GROUPS, group_from_json);
+	if (json_optional(json_get_prefixes(root, "advertised", s.advertised, LIMIT_MC_ROUTES, &s.n_advertised, &why)) <
+	    0) {
+		problems_add(&s.problems, STATE_MULTICAST, "", "%s", why.text);
+		s.n_advertised = 0;
+	}
 	ARRAY_READ(root, &s, counts, LIMIT_MC_COUNTS, count_from_json);
 	*ret = s;
 	return 0;

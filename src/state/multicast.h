@@ -11,6 +11,7 @@
  *	 "services":[{"from":1,"to":2,"inside":"172.30.0.2:8200","outside":"192.0.2.7:61942","connections":3,"open":1,
  *	   "refused":0,"bytes":12345,"rewritten":17,"error":""}],
  *	 "groups":[{"leg":1,"group":"239.1.2.3","mode":"exclude","sources":0,"reporter":"","bridge":true}],
+ *	 "advertised":["2001:db8:30::/64"],
  *	 "counts":[{"what":"searches","n":3}],
  *	 "problems":[{"object":"LAN","text":"...","cure":"..."}]}
  */
@@ -25,6 +26,7 @@
 #define LIMIT_MC_SERVICES 100
 #define LIMIT_MC_COUNTS	  64
 #define LIMIT_MC_GROUPS	  4096
+#define LIMIT_MC_ROUTES	  32
 
 struct mcs_drop {
 	char why[64];
@@ -80,6 +82,8 @@ struct multicast_state {
 	size_t n_services, cap_services;
 	struct mcs_group *groups;
 	size_t n_groups, cap_groups;
+	struct prefix advertised[LIMIT_MC_ROUTES]; /* the LAN was told by router advertisements */
+	size_t n_advertised;
 	struct mcs_count *counts;
 	size_t n_counts, cap_counts;
 	struct problems problems;

@@ -126,6 +126,23 @@ back() { # with the networks: it takes back only what it has told
 }
 wait_until "another role" 15 back
 
+step "all of it is killed, and a network goes meanwhile: its route is taken back, the other's stays"
+network_on h1 second - 172.31.0.0/24 2001:db8:31::/64 -- --label docker-router.multicast=ssdp,routed
+second() { inside tv ip -6 route show 2001:db8:31::/64 proto ra | grep -q 'via fe80'; }
+wait_until "the television has its route" 15 second
+told() { jq -e '.advertised | index("2001:db8:31::/64")' "$DIR/h1/state/multicast.json"; }
+wait_until "that is in the file" 15 told
+service_of h1 router kill
+docker_on h1 network rm second >/dev/null
+proc_start "$DIR/routes.proc" "$DIR/routes" nsenter --net="/run/netns/$(ns tv)" -- ip -6 monitor route
+at_exit proc_end "$DIR/routes.proc"
+service_of h1 router start
+second_gone() { ! second; }
+wait_until "the route is taken back" 15 second_gone
+must_fail grep -q '^Deleted 2001:db8:30::/64' "$DIR/routes"
+must_contain "what the television was told" '^Deleted 2001:db8:31::/64' "$(cat "$DIR/routes")"
+wait_until "another role" 15 back
+
 step "the end"
 down
 wait_until "no way is left" 15 has_no_way

@@ -36,7 +36,8 @@ static void test_round_trip(void **state)
 		"\"inside\":\"172.30.0.2:8200\",\"outside\":\"192.0.2.1:61900\",\"connections\":1,\"open\":1,"
 		"\"refused\":0,"
 		"\"bytes\":5,\"rewritten\":6,\"error\":\"\"}],\"groups\":[{\"leg\":1,\"group\":\"239.1.2.3\",\"mode\":"
-		"\"include\",\"sources\":2,\"reporter\":\"192.0.2.7\",\"bridge\":false}],\"counts\":[{\"what\":\"ssdp "
+		"\"include\",\"sources\":2,\"reporter\":\"192.0.2.7\",\"bridge\":false}],\"advertised\":["
+		"\"2001:db8:30::/64\"],\"counts\":[{\"what\":\"ssdp "
 		"searches\",\"n\":7}],\"problems\":[]}";
 	struct multicast_state s;
 	autobuf struct buf again = {0};
@@ -45,6 +46,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(s.n_legs, 1);
 	assert_int_equal(s.legs[0].drops[0].n, 2);
 	assert_int_equal(s.services[0].outside.port, 61900);
+	assert_int_equal(s.n_advertised, 1);
 	json_t *root = multicast_state_to_json(&s);
 	json_print(&again, root, JSON_COMPACT);
 	assert_string_equal(again.data, text);
@@ -62,12 +64,14 @@ static void test_malformed(void **state)
 	json_decref(root);
 	parse("{\"version\":1,\"legs\":[{\"leg\":0},{\"leg\":1,\"heard\":-1},{\"leg\":1,\"addresses\":[\"x\"]},7,{"
 	      "\"leg\":2}],"
-	      "\"devices\":[{}],\"services\":[{\"inside\":\"x\"}],\"counts\":3,\"problems\":\"none\"}",
+	      "\"devices\":[{}],\"services\":[{\"inside\":\"x\"}],\"counts\":3,\"problems\":\"none\",\"advertised\":["
+	      "\"x\"]}",
 	      &s);
 	assert_int_equal(s.n_legs, 1);
 	assert_int_equal(s.legs[0].leg, 2);
 	assert_int_equal(s.n_devices + s.n_services + s.n_counts, 0);
-	assert_int_equal(s.problems.n, 7);
+	assert_int_equal(s.n_advertised, 0);
+	assert_int_equal(s.problems.n, 8);
 	assert_non_null(strstr(s.problems.v[0].text, "legs[0] is left out"));
 	multicast_state_done(&s);
 }
