@@ -342,8 +342,8 @@ static const struct failure *failure_find(const struct router *r, const char *op
 
 /*
  * What fails for a moment lost a race with the kernel: of a container that stops, the addresses go before the news that
- * it does; and the IPv6 address of a bridge that has just come up is a route's source only after two seconds, when nobody
- * else has it. What fails for longer is told, once.
+ * it does; and the IPv6 address of a bridge that has just come up is a route's source only after two seconds, when
+ * nobody else has it. What fails for longer is told, once.
  */
 static void failures_take(struct router *r, const struct apply_result *res)
 {
