@@ -7,11 +7,11 @@ set -eu
 
 packages_build="gcc libc6-dev musl-tools make meson ninja-build pkg-config scdoc libuv1-dev libmnl-dev libjansson-dev
 	libcurl4-openssl-dev libc-ares-dev libyaml-dev libcap-ng-dev libsodium-dev libseccomp-dev libcmocka-dev"
-packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump
+packages_lab="iproute2 nftables iptables procps util-linux jq busybox-static iperf3 iputils-ping socat tcpdump curl
 	wireguard-go wireguard-tools"
 # beside which make bench measures
 packages_bench="serf smcroute igmpproxy dnsmasq-base tini dumb-init"
-packages_check="$packages_lab curl clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
+packages_check="$packages_lab clang-format clang-tidy cppcheck shellcheck codespell mandoc git openssh-client libwrap0
 	dnsmasq-base etcd-server etcd-client openssl knot bind9-dnsutils podman netavark minidlna gupnp-tools avahi-daemon
 	dhcpcd-base kea-dhcp6-server"
 # of these, what would run as a service from then on: tests start their own, in namespaces

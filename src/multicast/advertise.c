@@ -37,7 +37,8 @@ void advertise_set(struct advertise *a, mono_t now, const struct prefix *v, size
 	bool same = true;
 
 	for (size_t i = 0; i < n; i++)
-		if (next.n_now < ADVERTISE_PREFIXES && !has(next.now, next.n_now, &v[i])) {
+		if (next.n_now < ADVERTISE_PREFIXES && v[i].ip.family == AF_INET6 && v[i].len &&
+		    !has(next.now, next.n_now, &v[i])) {
 			next.now[next.n_now++] = v[i];
 			same &= has(a->now, a->n_now, &v[i]);
 		}

@@ -214,10 +214,10 @@ bool links_need_discovery(const struct inventory *inv)
 }
 
 void links_desired(const struct inventory *inv, const struct discovery *d, const struct interfaces *ifs,
-		   const char *lan, struct links *ret, struct problems *problems)
+		   const char *lan, bool lan_anyway, struct links *ret, struct problems *problems)
 {
 	unsigned wants = 0;
-	bool any = false;
+	bool any = lan_anyway;
 
 	*ret = (struct links){0};
 	for (size_t i = 0; i < inv->n_multicast; i++)

@@ -38,12 +38,13 @@ struct links {
  * links_desired() - A leg for every labelled network whose bridge is there, and one for the LAN
  * @lan:      INTERFACE, or "": that of the default route
  * @d:        who else is in the VNIs; NULL: nobody is known
+ * @lan_anyway: there is something to say there
  * @problems: filled with what is missing
  *
- * Nothing is labelled: no leg at all, the LAN is left alone.
+ * Nothing is labelled: no leg at all, the LAN is left alone but for @lan_anyway, which joins nothing.
  */
 void links_desired(const struct inventory *inv, const struct discovery *d, const struct interfaces *ifs,
-		   const char *lan, struct links *ret, struct problems *problems);
+		   const char *lan, bool lan_anyway, struct links *ret, struct problems *problems);
 /** links_need_discovery() - Has a network a label with both the LAN and the overlay? Else @d is not looked at */
 bool links_need_discovery(const struct inventory *inv);
 void links_done(struct links *l);

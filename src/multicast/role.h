@@ -72,6 +72,8 @@ struct role {
 	char ways_error[200]; /* and why; they are tried again when they differ */
 	struct advertise advertise;
 	uint32_t advertise_leg; /* the LAN where that is */
+	bool all_open;		/* every leg that is wanted: a route that is not among them is no more */
+	bool said;		/* role_advertises() the last time */
 	struct links links;	/* in use */
 	uint32_t last_leg;
 	struct tally *tallies; /* of the links, at the same index */
@@ -123,6 +125,7 @@ void role_on_rules(void *arg);
 void role_on_mdb(void *arg);
 /** role_advertise() - Tell the LAN the ways to routed networks, where that is wanted; later it sends what is due */
 void role_advertise(struct role *r);
+bool role_advertises(const struct role *r); /* is there something to tell or to take back? Then the LAN is needed */
 void role_advertise_end(struct role *r, const struct link *l); /* the leg is about to be left */
 /** role_solicited() - Somebody on the LAN asks for routers, with that packet */
 void role_solicited(struct role *r, uint32_t leg, const uint8_t *packet, size_t len);

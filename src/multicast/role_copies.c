@@ -177,6 +177,11 @@ static void advertisement_send(struct role *r, uint32_t leg, const uint8_t *pack
 		log_debug("router advertisement not sent");
 }
 
+bool role_advertises(const struct role *r)
+{
+	return r->before.n_advertised || advertise_due(&r->advertise) != INT64_MAX;
+}
+
 void role_advertise_end(struct role *r, const struct link *l)
 {
 	uint8_t packet[ADVERTISE_BYTES];
@@ -196,7 +201,7 @@ void role_advertise(struct role *r)
 	for (size_t i = 0; i < r->links.n; i++)
 		if (r->links.v[i]->leg.lan && !ip_is_none(&r->links.v[i]->leg.ip6))
 			lan = r->links.v[i];
-	if (!r->config.multicast_advertise && !before->n_advertised && advertise_due(&r->advertise) == INT64_MAX)
+	if (!r->config.multicast_advertise && !role_advertises(r))
 		return;
 	if (!lan || lan->leg.id != r->advertise_leg)
 		r->advertise = (struct advertise){0};
@@ -204,13 +209,18 @@ void role_advertise(struct role *r)
 		return;
 	r->advertise_leg = lan->leg.id;
 	/* what the run before us has told, and is no more, would be believed for half an hour */
-	if (before->n_advertised)
+	if (before->n_advertised && r->all_open) {
 		advertise_set(&r->advertise, mono_now(), before->advertised, before->n_advertised);
-	before->n_advertised = 0;
+		before->n_advertised = 0;
+	}
 	if (r->config.multicast_advertise)
 		n = reach_prefixes(&r->links, ways, ARRAY_LEN(ways));
 	advertise_set(&r->advertise, mono_now(), ways, n);
 	advertisement_send(r, lan->leg.id, packet, advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet));
+	/* nothing is left to say: the LAN may be left */
+	if (!n && !role_advertises(r) && r->said)
+		role_look_soon(r);
+	r->said = role_advertises(r);
 }
 
 void role_solicited(struct role *r, uint32_t leg, const uint8_t *packet, size_t len)

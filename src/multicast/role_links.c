@@ -116,8 +116,10 @@ void role_on_look(void *arg)
 		problems_add(&r->problems, "interfaces", "", "cannot be read: %s", err.text);
 		timer_start(r->look, LOOK_RETRY_US);
 	} else {
-		links_desired(&r->inventory, &r->discovery, &ifs, r->config.interface, &want, &r->problems);
-		if (!legs_apply(r, &want))
+		links_desired(&r->inventory, &r->discovery, &ifs, r->config.interface, role_advertises(r), &want,
+			      &r->problems);
+		r->all_open = legs_apply(r, &want);
+		if (!r->all_open)
 			timer_start(r->look, LOOK_RETRY_US);
 		links_done(&want);
 		interfaces_done(&ifs);

@@ -4,8 +4,6 @@
  */
 #include "multicast/role.h"
 
-#include <assert.h>
-
 #include "base/log.h"
 #include "multicast/reach.h"
 
@@ -145,6 +143,12 @@ static void state_groups(const struct role *r, struct multicast_state *s)
 		problems_add(&s->problems, "groups", "", "%zu could not be joined, the latest %s", failed, why);
 }
 
+static void state_routes(struct multicast_state *s, const struct prefix *v, size_t n)
+{
+	for (size_t i = 0; i < n && s->n_advertised < LIMIT_MC_ROUTES; i++)
+		s->advertised[s->n_advertised++] = v[i];
+}
+
 static void state_make(const struct role *r, struct multicast_state *s)
 {
 	for (size_t i = 0; i < r->links.n; i++) {
@@ -153,9 +157,9 @@ static void state_make(const struct role *r, struct multicast_state *s)
 			problems_add(&s->problems, r->links.v[i]->leg.name, "Start it by `docker-router host`.",
 				     "groups are not routed: there is nobody who makes the rules for it");
 	}
-	static_assert(ADVERTISE_PREFIXES == LIMIT_MC_ROUTES, "all of them");
-	memcpy(s->advertised, r->advertise.now, sizeof(s->advertised));
-	s->n_advertised = r->advertise.n_now;
+	state_routes(s, r->advertise.now, r->advertise.n_now);
+	state_routes(s, r->advertise.over, r->advertise.n_over);
+	state_routes(s, r->before.advertised, r->before.n_advertised);
 	ssdp_devices(r->ssdp, mono_now(), state_device, s);
 	proxy_services(r->proxy, state_service, s);
 	for (size_t i = 0; i < SSDP_COUNT_N_; i++)

@@ -26,7 +26,7 @@
 #define LIMIT_MC_SERVICES 100
 #define LIMIT_MC_COUNTS	  64
 #define LIMIT_MC_GROUPS	  4096
-#define LIMIT_MC_ROUTES	  32
+#define LIMIT_MC_ROUTES	  96
 
 struct mcs_drop {
 	char why[64];
@@ -82,7 +82,7 @@ struct multicast_state {
 	size_t n_services, cap_services;
 	struct mcs_group *groups;
 	size_t n_groups, cap_groups;
-	struct prefix advertised[LIMIT_MC_ROUTES]; /* the LAN was told by router advertisements */
+	struct prefix advertised[LIMIT_MC_ROUTES]; /* that the LAN's machines may have by router advertisements */
 	size_t n_advertised;
 	struct mcs_count *counts;
 	size_t n_counts, cap_counts;

@@ -53,7 +53,7 @@ has_port() { # NODE GROUP: does the switch send it there?
 step "the role asks, so that the switch knows"
 service_of h1 router start
 wait_until "both networks are relayed" 20 jq -e '.legs | length == 3' "$DIR/h1/state/multicast.json"
-inside tv "$TV" listen 192.0.2.50 150 >"$DIR/heard" &
+inside tv "$TV" listen 192.0.2.50 600 >"$DIR/heard" &
 ear=$!
 at_exit end $ear
 wait_until "the television listens" 10 grep -q listening "$DIR/heard"
@@ -147,4 +147,4 @@ restored() {
 	state_of >"$DIR/after"
 	diff "$DIR/before" "$DIR/after" >"$DIR/diff"
 }
-wait_for "nothing is left" 20 restored || fail "left: $(cat "$DIR/diff")"
+wait_for "nothing is left" $((20 * PATIENCE)) restored || fail "left: $(cat "$DIR/diff")"

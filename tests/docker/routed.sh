@@ -133,15 +133,32 @@ wait_until "the television has its route" 15 second
 told() { jq -e '.advertised | index("2001:db8:31::/64")' "$DIR/h1/state/multicast.json"; }
 wait_until "that is in the file" 15 told
 service_of h1 router kill
+touch "$DIR/killed"
 docker_on h1 network rm second >/dev/null
 proc_start "$DIR/routes.proc" "$DIR/routes" nsenter --net="/run/netns/$(ns tv)" -- ip -6 monitor route
 at_exit proc_end "$DIR/routes.proc"
+heard() { # NET
+	grep -q "^Deleted 2001:db8:$1::/64" "$DIR/routes"
+}
+probed() {
+	inside tv ip -6 route replace 2001:db8:99::/64 dev lo && inside tv ip -6 route del 2001:db8:99::/64 dev lo && heard 99
+}
+wait_until "somebody listens to the television's routes" 15 probed
 service_of h1 router start
-second_gone() { ! second; }
-wait_until "the route is taken back" 15 second_gone
-must_fail grep -q '^Deleted 2001:db8:30::/64' "$DIR/routes"
-must_contain "what the television was told" '^Deleted 2001:db8:31::/64' "$(cat "$DIR/routes")"
+wait_until "the route is taken back" 15 heard 31
 wait_until "another role" 15 back
+must_fail heard 30
+
+step "the last network too"
+route || fail "the first network's route has gone"
+service_of h1 router kill
+down
+service_of h1 router start
+wait_until "the route is taken back" 15 heard 30
+left() { jq -e '(.legs | length == 0) and (has("advertised") | not)' "$DIR/h1/state/multicast.json"; }
+wait_until "it is told three times, and the LAN is left" 30 left
+up ssdp,routed
+wait_until "the television has the route again" 15 route
 
 step "the end"
 down

@@ -115,7 +115,7 @@ run() { # NUMBER SCRIPT VARIANT: in a process of its own
 	mkdir -p "$LAB_LOGS"
 	log=$LAB_LOGS/test.log
 	limit=$(head_of "$script" timeout)
-	limit=$((${limit:-180} * (${FULL:-0} ? 8 : 3)))
+	limit=$((${limit:-180} * $([ -n "${FULL:-}" ] && echo 8 || echo 3)))
 	echo "$LAB" >"$outcome/$1.lab"
 	begin=${EPOCHREALTIME/[.,]/}
 	# timeout has a process group of its own
@@ -180,7 +180,7 @@ done
 	exit 2
 }
 for ((i = 1; i <= number; i++)); do
-	cat "$outcome/$i" 2>/dev/null || echo "not ok: test $i ended without a result"
+	cat "$outcome/$i" 2>/dev/null || echo "not ok test $i: ended without a result"
 done >"$outcome/all"
 cat "$outcome/all" >>"$results"
 rmdir "$ARTEFACTS" 2>/dev/null

@@ -84,9 +84,10 @@ passes c1 c2 239.1.2.5
 must_contain "groups" '"group": "239.1.2.5"' "$(cat "$DIR/h1/state/multicast.json")"
 
 step "not what nobody named, nor where nobody listens"
-listen c1 239.2.2.2 4
+listen c1 239.2.2.2 8
 must_fail copied 239.2.2.2 eth0 "$(bridge_of c1)"
 send tv 239.2.2.2 100 1000 4
+kill -0 $ear || fail "c1 did not listen long enough"
 wait $ear
 must_equal "a group that is not named" 0 "$(tail -n 1 "$heard")"
 before=$(sent_by "$(bridge_of c2)")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # variants: debian-v4 sid-v4 debian-v6 trixie-v4
+# more: sid-v6
 #
 # The main job: a stack on each of two Docker hosts, nothing configured but a
 # label and a subnet; they reach each other by ping and TCP, by full-size packets, and see each other's true addresses.

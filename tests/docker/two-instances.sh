@@ -157,7 +157,8 @@ must_equal "links of h1" "" "$(inside h1 ip -j -d link | jq -r '.[] | select((.i
 must_equal "rules of h1" "" "$(inside h1 ip -j rule | jq -c '.[] | select(.protocol == "212")')"
 must_equal "pid of h2" "$pid" "$(service_of h2 router pid)"
 must_equal "stacks of h2" "blog shop" "$(state h2 router '[.vnis[].legs[].stack_id] | sort | join(" ")')"
-wait_until "h2 was told goodbye" 5 knows h2 ""
+wait_until "h2 knows nobody" 5 knows h2 ""
+grep -q 'peer said goodbye' "$DIR/h2/router.log" || fail "h2 was not told goodbye"
 reach h2 shop 10.72.2.10
 kill -INT $ping
 wait $ping || true

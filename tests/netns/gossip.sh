@@ -131,6 +131,7 @@ ok "that it is not sealed is said" grep -q "not sealed" "$T/1.log"
 ok "status lists the members" eval "verb 1 status | grep -q 'with 2 other members'"
 end TERM 3
 ok "who leaves is gone at once" within 2 together 1 2
+ok "as one that has left" file 1 'any(.gossip.members[]; .status == "left")'
 start 3 GOSSIP_JOIN=nowhere.example
 ok "a name that is not found is told" within 10 complains 3 "the name is not found"
 ok "and who was known is found without it" within 10 together 1 2 3

@@ -20,6 +20,17 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# grep -q ends at the first match, and pipefail would call who still writes to it a failure
+grep() {
+	local status=0 words=0 a
+	command grep "$@" || status=$?
+	for a; do
+		[[ $a == -* ]] || words=$((words + 1))
+	done
+	[[ $1 != -*q* ]] || [ $words -gt 1 ] || [ ! -p /dev/stdin ] || cat >/dev/null
+	return $status
+}
+
 ok() { # NAME CMD...
 	local name=$1
 	shift
@@ -42,6 +53,10 @@ within() { # SECONDS CMD...: until it is true
 		((++tries < 10)) || pause=0.2
 		sleep $pause
 	done
+}
+
+at_once() { # CMD...: it is true so soon that no timeout can be why
+	PATIENCE=1 within 2 "$@"
 }
 
 throughout() { # SECONDS CMD...: it stays true

@@ -232,8 +232,8 @@ suite() {
 	fi
 
 	end TERM shop
-	ok "who leaves is gone at once" within 2 lost blog shop
-	! carries_names || ok "with his names" within 2 nameless blog shop
+	ok "who leaves is gone at once" at_once lost blog shop
+	! carries_names || ok "with his names" at_once nameless blog shop
 	start shop 1
 	ok "and is back" within 10 knows blog shop 10.81.0.0/24
 	! carries_names || ok "with his names" within 10 named blog shop web 10.81.0.2
@@ -263,7 +263,7 @@ suite() {
 	within 15 grep -q started "$T/$MODE/blog.log"
 	ok "who was killed knows the others again" within 15 knows blog shop 10.84.0.0/24
 	end TERM blog
-	ok "and can leave" within 2 lost shop blog
+	ok "and can leave" at_once lost shop blog
 
 	local second=multicast
 	[ "$source" != multicast ] || second=static
@@ -275,7 +275,7 @@ suite() {
 	inventory blog 2 10.74.0.0/24
 	ok "and both hear what is new" within 10 eval "knows shop blog 10.74.0.0/24 && knows wiki blog 10.74.0.0/24"
 	end TERM blog
-	ok "and that he left" within 2 eval "lost shop blog && lost wiki blog"
+	ok "and that he left" at_once eval "lost shop blog && lost wiki blog"
 	end TERM shop wiki
 	[ -z "${PID[etcd]:-}" ] || end KILL etcd
 	[ -z "${PID[knot]:-}" ] || end KILL knot

@@ -140,7 +140,7 @@ held_is() { # HOST FILE
 }
 
 held_must() { # WHAT HOST FILE: within 3 s
-	wait_for "$1" 3 held_is "$2" "$3" && return
+	wait_for "$1" $((3 * PATIENCE)) held_is "$2" "$3" && return
 	diff "$3" "$3.now" || true
 	fail "$1: the kernel of $2 is not as before, see the lines above"
 }
@@ -250,7 +250,7 @@ flows_ready() { # once
 }
 flows_idle() {
 	flows_start
-	wait_for "a second of it" 10 test -s "$FILES/flow-3to4"
+	wait_for "a second of it" $((10 * PATIENCE)) test -s "$FILES/flow-3to4"
 	(flows_must)
 }
 

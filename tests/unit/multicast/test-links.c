@@ -53,7 +53,7 @@ static void look(struct world *w, const char *lan)
 {
 	links_done(&w->links);
 	problems_done(&w->problems);
-	links_desired(&w->inv, &w->disc, &w->ifs, lan, &w->links, &w->problems);
+	links_desired(&w->inv, &w->disc, &w->ifs, lan, false, &w->links, &w->problems);
 }
 
 static int setup(void **state)
