@@ -17,14 +17,15 @@ results=$(mktemp) beside=$(mktemp -d)
 trap 'rm -rf "$results" "$beside"' EXIT
 more='' sim='' # what runs beside, each a process group of its own
 stop() {
-	local group
+	local group tries
 	trap '' INT TERM HUP
 	for group in $more $sim; do
 		kill -TERM -- "-$group" 2>/dev/null
 	done
 	wait
 	for group in $more $sim; do # labs are still being taken down
-		while kill -0 -- "-$group" 2>/dev/null; do
+		for ((tries = 0; tries < 600; tries++)); do
+			kill -0 -- "-$group" 2>/dev/null || break
 			sleep 0.2
 		done
 	done
@@ -75,8 +76,13 @@ units() { # BUILD NAME SETUP [OPTION...]: meson's tests, each point of their TAP
 		"$(grep -c "^skip $2 " "$results") skipped"
 }
 
-with_sanitizers() { # --together|--alone RESULTS TEST...
-	DOCKER_ROUTER=$asan ARTEFACTS=$ARTEFACTS/sanitizers tests/docker/run.sh --first "$1" --results "${@:2}"
+labs() { # ARGS...: of run.sh, which ends with 1 when a test failed, and otherwise with more than that
+	local status=0
+	ARTEFACTS=$ARTEFACTS tests/docker/run.sh --results "$results" "$@" || status=$?
+	[ $status -le 1 ] || result not ok "tests/docker/run.sh $*: status $status"
+}
+with_sanitizers() { # --together|--alone TEST...
+	ARTEFACTS=$ARTEFACTS/sanitizers DOCKER_ROUTER=$asan labs --first "$@"
 }
 
 built=
@@ -103,7 +109,7 @@ if [ -n "$built" ]; then
 		if step "build with sanitizers" nice -n 10 make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN"; then
 			: >"$beside/asan"
 			units "$BUILD_ASAN" unit-asan all
-			[ -n "${QUICK:-}" ] || LANES=$lanes with_sanitizers --together "$results" "${some[@]}"
+			[ -n "${QUICK:-}" ] || LANES=$lanes with_sanitizers --together "${some[@]}"
 		fi
 		: >"$beside/more.end"
 	) >"$beside/more" 2>&1 </dev/null &
@@ -119,9 +125,10 @@ if [ -n "$built" ]; then
 	units "$BUILD" unit quick
 	if [ -z "${QUICK:-}" ]; then
 		title "namespaces and dockerds"
-		DOCKER_ROUTER=$plain ARTEFACTS=$ARTEFACTS tests/docker/run.sh --together --results "$results"
+		DOCKER_ROUTER=$plain labs --together
 	fi
 	wait "$more" "$sim"
+	more='' sim=''
 	cat "$beside"/*.results >>"$results"
 	[ -e "$beside/more.end" ] || result not ok "what runs with sanitizers was ended"
 	[ -e "$beside/sim.end" ] || result not ok "the simulation was ended"
@@ -131,8 +138,8 @@ if [ -n "$built" ]; then
 	cat "$beside/sim"
 	if [ -z "${QUICK:-}" ]; then
 		title "alone"
-		DOCKER_ROUTER=$plain ARTEFACTS=$ARTEFACTS tests/docker/run.sh --alone --results "$results"
-		[ ! -e "$beside/asan" ] || with_sanitizers --alone "$results" "${some_alone[@]}"
+		DOCKER_ROUTER=$plain labs --alone
+		[ ! -e "$beside/asan" ] || with_sanitizers --alone "${some_alone[@]}"
 		rmdir "$ARTEFACTS" 2>/dev/null
 	fi
 fi

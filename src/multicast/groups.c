@@ -276,7 +276,8 @@ void groups_leg_set(struct groups *g, mono_t now, const struct link *link)
 					   .response_us = g->interval_us ? response_for(g->interval_us) : 0,
 					   .listen_us = link->leg.lan ? QUERIER_LISTEN : 0};
 
-		if (ip_is_none(&l->ip[f])) { /* nothing is heard of that family, nor can be said */
+		/* nothing is heard of that family, nor can be said; or the LAN is there for other things */
+		if (ip_is_none(&l->ip[f]) || (l->lan && !l->wants)) {
 			l->querier[f] = (struct querier){0};
 			continue;
 		}

@@ -133,8 +133,10 @@ static void overlay_take(const struct inventory *inv, const struct discovery *d,
 	if (!m->label.overlay)
 		return;
 	l->apart = m->label.no_lan;
-	if (l->apart)
+	if (l->apart) {
 		l->leg.wants &= MC_GROUPS;
+		l->leg.routed = false; /* which is a matter of the LAN */
+	}
 	if (!stack) {
 		problems_add(problems, object, "Give it the labels docker-router.vni and docker-router.stack.",
 			     "its multicast is for the overlay, and it is of no stack");

@@ -41,7 +41,7 @@ struct links {
  * @lan_anyway: there is something to say there
  * @problems: filled with what is missing
  *
- * Nothing is labelled: no leg at all, the LAN is left alone but for @lan_anyway, which joins nothing.
+ * Nothing is labelled: no leg at all, the LAN is left alone but for @lan_anyway, whose leg wants nothing.
  */
 void links_desired(const struct inventory *inv, const struct discovery *d, const struct interfaces *ifs,
 		   const char *lan, bool lan_anyway, struct links *ret, struct problems *problems);

@@ -58,6 +58,10 @@ static void read_before(struct role *r)
 	int rc = multicast_state_read(r->dir.fd, &owner, &r->before, &err);
 
 	r->kept = rc == 0;
+	r->started = mono_now();
+	/* by then nobody believes it any longer */
+	if (wall_now().ms - r->before.last_update.ms > ADVERTISE_LIFE_S * INT64_C(1000))
+		r->before.n_advertised = 0;
 	if (rc < 0 && rc != -ENOENT)
 		log_warning(STATE_MULTICAST " cannot be used, starting with no listener known",
 			    kv_str("why", err.text));

@@ -57,6 +57,7 @@ struct role {
 	int64_t mdb_read_us;	       /* and when */
 	struct multicast_state before; /* what the run before us left: its legs and groups; emptied as it is used */
 	bool kept;		       /* it stands in the file, and is better than nothing */
+	mono_t started;
 	struct nl *dumps, *events;
 	struct wire *wire;
 	struct proxy *proxy;
@@ -73,7 +74,6 @@ struct role {
 	struct advertise advertise;
 	uint32_t advertise_leg; /* the LAN where that is */
 	bool all_open;		/* every leg that is wanted: a route that is not among them is no more */
-	bool said;		/* role_advertises() the last time */
 	struct links links;	/* in use */
 	uint32_t last_leg;
 	struct tally *tallies; /* of the links, at the same index */

@@ -190,9 +190,28 @@ void role_advertise_end(struct role *r, const struct link *l)
 		advertisement_send(r, l->leg.id, packet, advertise_end(&r->advertise, &l->leg.ip6, packet));
 }
 
-void role_advertise(struct role *r)
+/* What the run before us has told, and is no more, would be believed for half an hour. Beyond as many as fit it is */
+static void advertise_before(struct role *r, const struct prefix *now, size_t n_now)
 {
 	struct multicast_state *before = &r->before;
+	struct prefix over[ADVERTISE_PREFIXES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < before->n_advertised && n < ARRAY_LEN(over); i++) {
+		bool is = false;
+
+		for (size_t k = 0; k < n_now; k++)
+			is |= prefix_cmp(&before->advertised[i], &now[k]) == 0;
+		if (!is)
+			over[n++] = before->advertised[i];
+	}
+	if (n)
+		advertise_set(&r->advertise, mono_now(), over, n);
+	before->n_advertised = 0;
+}
+
+static void advertise_on(struct role *r)
+{
 	struct prefix ways[ADVERTISE_PREFIXES];
 	uint8_t packet[ADVERTISE_BYTES];
 	const struct link *lan = NULL;
@@ -208,19 +227,21 @@ void role_advertise(struct role *r)
 	if (!lan)
 		return;
 	r->advertise_leg = lan->leg.id;
-	/* what the run before us has told, and is no more, would be believed for half an hour */
-	if (before->n_advertised && r->all_open) {
-		advertise_set(&r->advertise, mono_now(), before->advertised, before->n_advertised);
-		before->n_advertised = 0;
-	}
 	if (r->config.multicast_advertise)
 		n = reach_prefixes(&r->links, ways, ARRAY_LEN(ways));
+	if (r->all_open)
+		advertise_before(r, ways, n);
 	advertise_set(&r->advertise, mono_now(), ways, n);
 	advertisement_send(r, lan->leg.id, packet, advertise_next(&r->advertise, mono_now(), &lan->leg.ip6, packet));
-	/* nothing is left to say: the LAN may be left */
-	if (!n && !role_advertises(r) && r->said)
-		role_look_soon(r);
-	r->said = role_advertises(r);
+}
+
+void role_advertise(struct role *r)
+{
+	const bool was = role_advertises(r);
+
+	advertise_on(r);
+	if (was && !role_advertises(r))
+		role_look_soon(r); /* the LAN may be left */
 }
 
 void role_solicited(struct role *r, uint32_t leg, const uint8_t *packet, size_t len)

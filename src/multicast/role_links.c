@@ -108,16 +108,19 @@ void role_on_look(void *arg)
 	struct interfaces ifs = {0};
 	struct links want;
 	struct err err = {0};
+	bool advertises;
 
 	if (!r->have_inventory)
 		return;
+	if (mono_now().us - r->started.us > ADVERTISE_LIFE_S * USEC_PER_SEC)
+		r->before.n_advertised = 0;
+	advertises = role_advertises(r);
 	problems_done(&r->problems);
 	if (interfaces_read(r->dumps, r->config.interface[0] ? 0 : AF_INET, &ifs, &err) < 0) {
 		problems_add(&r->problems, "interfaces", "", "cannot be read: %s", err.text);
 		timer_start(r->look, LOOK_RETRY_US);
 	} else {
-		links_desired(&r->inventory, &r->discovery, &ifs, r->config.interface, role_advertises(r), &want,
-			      &r->problems);
+		links_desired(&r->inventory, &r->discovery, &ifs, r->config.interface, advertises, &want, &r->problems);
 		r->all_open = legs_apply(r, &want);
 		if (!r->all_open)
 			timer_start(r->look, LOOK_RETRY_US);
@@ -125,6 +128,8 @@ void role_on_look(void *arg)
 		interfaces_done(&ifs);
 		role_starts(r);
 		role_advertise(r);
+		if (advertises && !role_advertises(r))
+			role_look_soon(r);
 		role_actions(r);
 		r->looked = true;
 		timer_start(r->mdb, 0);

@@ -145,8 +145,14 @@ static void state_groups(const struct role *r, struct multicast_state *s)
 
 static void state_routes(struct multicast_state *s, const struct prefix *v, size_t n)
 {
-	for (size_t i = 0; i < n && s->n_advertised < LIMIT_MC_ROUTES; i++)
-		s->advertised[s->n_advertised++] = v[i];
+	for (size_t i = 0; i < n && s->n_advertised < LIMIT_MC_ROUTES; i++) {
+		bool is = false;
+
+		for (size_t k = 0; k < s->n_advertised; k++)
+			is |= prefix_cmp(&s->advertised[k], &v[i]) == 0;
+		if (!is)
+			s->advertised[s->n_advertised++] = v[i];
+	}
 }
 
 static void state_make(const struct role *r, struct multicast_state *s)

@@ -90,6 +90,26 @@ static void test_nothing_labelled(void **state)
 	assert_int_equal(w->problems.n, 0);
 }
 
+/* There is something to take back: the LAN is there, and wants nothing */
+static void test_lan_anyway(void **state)
+{
+	struct world *w = *state;
+
+	links_desired(&w->inv, &w->disc, &w->ifs, "", true, &w->links, &w->problems);
+	assert_int_equal(w->links.n, 1);
+	assert_true(w->links.v[0]->leg.lan);
+	assert_int_equal(w->links.v[0]->leg.wants, 0);
+	links_done(&w->links);
+	/* a network that is for the overlay alone has no way to it */
+	iface(w, 3, "br-a");
+	address(w, 3, "172.30.0.1/24");
+	network(w, "a", "br-a", "239.1.0.0/16,routed,overlay");
+	links_desired(&w->inv, &w->disc, &w->ifs, "", true, &w->links, &w->problems);
+	assert_int_equal(w->links.n, 2);
+	assert_false(w->links.v[0]->leg.routed);
+	assert_int_equal(w->links.v[1]->leg.wants, 0);
+}
+
 static void test_one(void **state)
 {
 	struct world *w = *state;
@@ -175,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing_labelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lan_anyway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lan, setup, teardown),
