@@ -106,7 +106,7 @@ if [ -n "$built" ]; then
 	sim=$!
 	(
 		results=$beside/more.results
-		if step "build with sanitizers" nice -n 10 make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN"; then
+		if step "build with sanitizers" make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN"; then
 			: >"$beside/asan"
 			units "$BUILD_ASAN" unit-asan all
 			[ -n "${QUICK:-}" ] || LANES=$lanes with_sanitizers --together "${some[@]}"
