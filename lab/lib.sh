@@ -13,16 +13,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DIR=$LAB_DIR/$LAB
 export LAB LAB_DIR
 
-# grep -q ends at the first match, and pipefail would call who still writes to it a failure
-grep() {
-	local status=0 words=0 a
-	command grep "$@" || status=$?
-	for a; do
-		[[ $a == -* ]] || words=$((words + 1))
-	done
-	[[ $1 != -*q* ]] || [ $words -gt 1 ] || [ ! -p /dev/stdin ] || cat >/dev/null
-	return $status
-}
+. "$(dirname "${BASH_SOURCE[0]}")/grep.sh"
 
 die() {
 	echo "${0##*/}: $*" >&2

@@ -97,7 +97,7 @@ if [ -n "$built" ]; then
 	set -m
 	(
 		results=$beside/sim.results
-		renice -n 10 $BASHPID >/dev/null
+		renice -n 19 $BASHPID >/dev/null
 		units "$BUILD" simulation all --suite sim
 		renice -n 0 $BASHPID >/dev/null # it counts seconds
 		[ -n "${QUICK:-}" ] || DOCKER_ROUTER=$plain step vm-wireguard tests/vm/wireguard.sh
@@ -106,7 +106,7 @@ if [ -n "$built" ]; then
 	sim=$!
 	(
 		results=$beside/more.results
-		if step "build with sanitizers" make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN"; then
+		if step "build with sanitizers" nice -n 19 make --no-print-directory asan "BUILD_ASAN=$BUILD_ASAN"; then
 			: >"$beside/asan"
 			units "$BUILD_ASAN" unit-asan all
 			[ -n "${QUICK:-}" ] || LANES=$lanes with_sanitizers --together "${some[@]}"

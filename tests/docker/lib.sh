@@ -214,12 +214,12 @@ network_on() { # HOST NAME VNI SUBNET... [-- OPTIONS...]: VNI "-" gives no label
 	docker_on "$h" network create "${options[@]}" "$@" "$name" >/dev/null
 }
 
-# Says who it is and whom it sees, on port 80; gives 1 MB on port 81.
+# Says who it is and whom it sees, on port 80; gives 1 MB on port 81: all of it, however slowly, which socat without -t does not
 # shellcheck disable=SC2016 # for the shell inside
 WHO='for v in 4 6,ipv6only=1; do
 	l=TCP${v%%,*}-LISTEN o=fork,reuseaddr,backlog=64${v#?}
 	socat $l:80,$o SYSTEM:"echo \$(hostname) \$SOCAT_PEERADDR" &
-	socat -U $l:81,$o SYSTEM:"head -c 1000000 /dev/zero" &
+	socat -U -t 60 $l:81,$o SYSTEM:"head -c 1000000 /dev/zero" &
 done
 wait'
 

@@ -20,16 +20,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# grep -q ends at the first match, and pipefail would call who still writes to it a failure
-grep() {
-	local status=0 words=0 a
-	command grep "$@" || status=$?
-	for a; do
-		[[ $a == -* ]] || words=$((words + 1))
-	done
-	[[ $1 != -*q* ]] || [ $words -gt 1 ] || [ ! -p /dev/stdin ] || cat >/dev/null
-	return $status
-}
+. lab/grep.sh
 
 ok() { # NAME CMD...
 	local name=$1

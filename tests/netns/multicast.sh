@@ -128,16 +128,7 @@ device() { # NODE
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
-# grep -q ends at the first match, and pipefail would call who still writes to it a failure
-grep() {
-	local status=0 words=0 a
-	command grep "$@" || status=$?
-	for a; do
-		[[ $a == -* ]] || words=$((words + 1))
-	done
-	[[ $1 != -*q* ]] || [ $words -gt 1 ] || [ ! -p /dev/stdin ] || cat >/dev/null
-	return $status
-}
+. lab/grep.sh
 
 within() { # SECONDS CMD...: until it is true; three times as long where others run beside it
 	local end=$((${EPOCHREALTIME/[.,]/} + $1 * ${PATIENCE:-3} * 1000000))
