@@ -54,10 +54,10 @@ done
 # shellcheck disable=SC2016 # for the shell inside
 PRELUDE='
 ask() { timeout 2 nc -w 1 "$1" 80 </dev/null 2>/dev/null; }
-counted() { # NAMES: how often TCP waited in vain for an answer (TCPTimeouts), how often a packet was too large (the others)
-	awk "\$1 == before { for (i = 2; i <= NF; i++) if (name[i] ~ /^($1)\$/) print name[i], \$i; before = \"\"; next }
+lost() { # how often TCP waited in vain for an answer, and how often a packet of ours was too large
+	awk "\$1 == before { for (i = 2; i <= NF; i++) if (name[i] ~ /^(TCPTimeouts|InDestUnreachs)\$/) print name[i], \$i; before = \"\"; next }
 		/^(TcpExt|Icmp):/ { before = \$1; split(\$0, name) }
-		\$1 ~ /^($1)\$/" /proc/net/netstat /proc/net/snmp /proc/net/snmp6 | xargs
+		/^Icmp6InPktTooBigs/ { print }" /proc/net/netstat /proc/net/snmp /proc/net/snmp6 | xargs
 }
 talk() { # ADDRESS NAME SEEN SIZE
 	end=$(($(date +%s) + 60))
@@ -106,15 +106,10 @@ script_of() { # NAME HOST VNI NET
 		ping() { $(command -v ping) "\$@"; } # busybox has one of its own
 		$PRELUDE
 		$talk wait
-		large=\$(counted "InDestUnreachs|Icmp6InPktTooBigs")
-		for n in 1 2 3; do # a machine that has much to do may let TCP wait once
-			before=\$(counted TCPTimeouts)
-			$bulk wait
-			after=\$(counted TCPTimeouts)
-			[ "\$after" != "\$before" ] || break
-		done
-		[ "\$after" = "\$before" ] || echo "\$me loses time by TCP: \$before, then \$after"
-		[ "\$(counted "InDestUnreachs|Icmp6InPktTooBigs")" = "\$large" ] || echo "\$me was told that packets of TCP are too large"
+		before=\$(lost)
+		$bulk wait
+		after=\$(lost)
+		[ "\$after" = "\$before" ] || echo "\$me lost packets or time by TCP: \$before, then \$after"
 		$rest wait
 	END
 }
