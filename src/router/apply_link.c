@@ -232,17 +232,18 @@ static int link_remove(struct observe *o, const struct op *op, struct err *err)
 
 /* --- set --- */
 
-static int link_set_mac(struct nl *nl, const struct link *l, const struct link *now, struct err *err)
+/* What some drivers and kernels change only while down; what is to be up comes up again at the end of link_change() */
+static int link_set_down(struct nl *nl, const struct link *l, const struct link *now, int what, const char *words,
+			 struct err *err)
 {
 	struct link down = *l;
-	int rc = link_set(nl, l, now->ifindex, ENCODE_SET_MAC, 0, "set MAC", err);
+	int rc = link_set(nl, l, now->ifindex, what, 0, words, err);
 
 	if (rc != -EBUSY)
 		return rc;
-	/* some drivers change it only while down; what is to be up comes up again at the end of link_change() */
 	down.up = false;
 	rc = link_set(nl, &down, now->ifindex, ENCODE_SET_UP, 0, "set down", err);
-	return rc < 0 ? rc : link_set(nl, l, now->ifindex, ENCODE_SET_MAC, 0, "set MAC", err);
+	return rc < 0 ? rc : link_set(nl, l, now->ifindex, what, 0, words, err);
 }
 
 static int link_change(struct observe *o, const struct op *op, struct err *err)
@@ -254,29 +255,31 @@ static int link_change(struct observe *o, const struct op *op, struct err *err)
 
 	if (!nl)
 		return err->code;
-	rc = link_read(nl, l->name, &now, err);
+	rc = link_read(nl, op->set_name ? op->was->name : l->name, &now, err);
 	if (rc < 0)
 		return rc;
 	if (!may_touch(&op->net->id, &now) && (now.alias[0] || now.kind != l->kind))
-		return err_set(err, -EEXIST, "%s: there is another one of this name", l->name);
-	if (op->set_alias)
+		return err_set(err, -EEXIST, "%s: there is another one of this name", now.name);
+	if (op->set_name)
+		rc = link_set_down(nl, l, &now, ENCODE_SET_NAME, "rename", err);
+	if (rc == 0 && op->set_alias)
 		rc = link_set(nl, l, now.ifindex, ENCODE_SET_ALIAS, 0, "set alias", err);
-	if (rc == 0 && op->set_local) {
-		rc = link_set(nl, l, now.ifindex, ENCODE_SET_LOCAL, 0, "set local address", err);
+	if (rc == 0 && op->set_vxlan) {
+		rc = link_set(nl, l, now.ifindex, ENCODE_SET_VXLAN, 0, "set local address and learning", err);
 		if (rc == -EOPNOTSUPP || rc == -EINVAL || rc == -EAFNOSUPPORT)
 			return link_delete(nl, &now, err); /* the next plan makes it anew */
 	}
 	if (rc == 0 && op->set_mtu)
 		rc = link_set(nl, l, now.ifindex, ENCODE_SET_MTU, 0, "set MTU", err);
 	if (rc == 0 && op->set_mac)
-		rc = link_set_mac(nl, l, &now, err);
+		rc = link_set_down(nl, l, &now, ENCODE_SET_MAC, "set MAC", err);
 	if (rc == 0 && op->set_master)
 		rc = link_set_master(nl, l, now.ifindex, err);
 	if (rc == 0 && op->set_mcast_router)
 		rc = link_set(nl, l, now.ifindex, ENCODE_SET_MCAST_ROUTER, 0, "set multicast router", err);
 	if (rc == 0 && l->up)
 		link_no_ll(nl, l, now.ifindex);
-	if (rc == 0 && (op->set_up || op->set_mac))
+	if (rc == 0 && (op->set_up || op->set_mac || op->set_name))
 		rc = link_set(nl, l, now.ifindex, ENCODE_SET_UP, 0, l->up ? "set up" : "set down", err);
 	return rc;
 }

@@ -272,6 +272,8 @@ void encode_link_set(struct nlmsghdr *nlh, const struct link *l, int ifindex, in
 		ifi->ifi_change = IFF_UP;
 		ifi->ifi_flags = l->up ? IFF_UP : 0;
 	}
+	if (what & ENCODE_SET_NAME)
+		mnl_attr_put_strz(nlh, IFLA_IFNAME, l->name);
 	if (what & ENCODE_SET_MAC)
 		mnl_attr_put(nlh, IFLA_ADDRESS, sizeof(l->mac.b), l->mac.b);
 	if (what & ENCODE_SET_MTU)
@@ -280,12 +282,13 @@ void encode_link_set(struct nlmsghdr *nlh, const struct link *l, int ifindex, in
 		mnl_attr_put_str(nlh, IFLA_IFALIAS, l->alias);
 	if (what & ENCODE_SET_MASTER)
 		mnl_attr_put_u32(nlh, IFLA_MASTER, (uint32_t)master_ifindex);
-	if (what & ENCODE_SET_LOCAL) {
+	if (what & ENCODE_SET_VXLAN) {
 		struct nlattr *info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
 		mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "vxlan");
 		struct nlattr *data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
 		mnl_attr_put_u32(nlh, IFLA_VXLAN_ID, l->vxlan.vni);
 		encode_vxlan_local(nlh, l);
+		mnl_attr_put_u8(nlh, IFLA_VXLAN_LEARNING, l->vxlan.learning);
 		mnl_attr_nest_end(nlh, data);
 		mnl_attr_nest_end(nlh, info);
 	}

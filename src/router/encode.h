@@ -37,9 +37,10 @@ enum encode_set {
 	ENCODE_SET_ALIAS = 4,
 	ENCODE_SET_MASTER = 8,
 	ENCODE_SET_UP = 16,	       /* up or down, as the link says */
-	ENCODE_SET_LOCAL = 32,	       /* of a vxlan device */
+	ENCODE_SET_VXLAN = 32,	       /* local address and learning */
 	ENCODE_SET_MCAST_ROUTER = 128, /* of a bridge's port */
 	ENCODE_SET_NO_LL = 64,	       /* no IPv6 link-local address of the kernel's making */
+	ENCODE_SET_NAME = 256,	       /* before Linux 6.2 only of a link that is down */
 };
 /** encode_link_set() - Change what @what names of the link @ifindex to what @l says (RTM_NEWLINK without create) */
 void encode_link_set(struct nlmsghdr *nlh, const struct link *l, int ifindex, int what, int master_ifindex);

@@ -28,7 +28,9 @@ static void print_set(struct buf *out, const struct op *o)
 	const struct link *l = o->link;
 	char mac[MAC_STRLEN], ip[IP_STRLEN];
 
-	buf_printf(out, "link set %s", l->name);
+	buf_printf(out, "link set %s", o->set_name ? o->was->name : l->name);
+	if (o->set_name)
+		buf_printf(out, " name %s", l->name);
 	if (o->set_mac)
 		buf_printf(out, " address %s", mac_format(&l->mac, mac));
 	if (o->set_mtu)
@@ -39,8 +41,9 @@ static void print_set(struct buf *out, const struct op *o)
 		buf_printf(out, " mcast_router %u", (unsigned)l->mcast_router);
 	if (o->set_alias)
 		buf_printf(out, " alias \"%s\"", l->alias);
-	if (o->set_local)
-		buf_printf(out, " local %s", ip_format(&l->vxlan.local, ip));
+	if (o->set_vxlan)
+		buf_printf(out, " local %s nolearning",
+			   l->vxlan.local.family ? ip_format(&l->vxlan.local, ip) : "any");
 	if (o->set_up)
 		buf_puts(out, l->up ? " up" : " down");
 }

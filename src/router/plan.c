@@ -27,7 +27,7 @@ static bool must_remake(const struct link *d, const struct link *a)
 		return true;
 	if (d->kind != LINK_VXLAN)
 		return false;
-	return d->vxlan.vni != a->vxlan.vni || d->vxlan.port != a->vxlan.port || a->vxlan.learning ||
+	return d->vxlan.vni != a->vxlan.vni || d->vxlan.port != a->vxlan.port ||
 	       d->vxlan.local.family != a->vxlan.local.family ||
 	       (d->vxlan.src_low && (d->vxlan.src_low != a->vxlan.src_low || d->vxlan.src_high != a->vxlan.src_high));
 }
@@ -44,7 +44,8 @@ static bool is_foreign(const struct link *d, const struct link *a)
 enum fate {
 	FATE_MISSING, /* not there, and cannot be made now */
 	FATE_STAYS,
-	FATE_MADE, /* made, or made again, by this plan: nothing hangs on it yet */
+	FATE_RENAMED, /* there under another name, until this plan: what hung on it may have gone when it went down */
+	FATE_MADE,    /* made, or made again, by this plan: nothing hangs on it yet */
 };
 
 static const struct net *ready_net(const struct net_list *l, const struct net_id *id)
@@ -53,32 +54,65 @@ static const struct net *ready_net(const struct net_list *l, const struct net_id
 	return n && n->ready ? n : NULL;
 }
 
+/*
+ * The link of ours that is to be @d and that somebody gave another name: making it again would take as long as the
+ * kernel needs to delete it. @a: where it is.
+ */
+static const struct link *renamed(const struct net_list *actual, const struct net *dn, const struct net *a,
+				  const struct link *d)
+{
+	const struct net *pn = d->kind == LINK_VETH ? ready_net(actual, &d->peer_net) : NULL;
+	const struct link *other = pn ? net_link(pn, d->peer_name) : NULL;
+
+	for (size_t i = 0; i < a->n_links; i++) {
+		const struct link *l = &a->links[i];
+		if (l->kind != d->kind || !str_eq(l->alias, d->alias) || net_link(dn, l->name))
+			continue;
+		if (d->kind == LINK_VXLAN && !must_remake(d, l))
+			return l;
+		if (other && l->ifindex == other->peer_ifindex && l->peer_ifindex == other->ifindex)
+			return l;
+	}
+	return NULL;
+}
+
+/* What is there for the desired link @d, under its name or, where nothing has that, under another */
+static const struct link *link_there(const struct net_list *actual, const struct net *dn, const struct net *a,
+				     const struct link *d)
+{
+	const struct link *l = net_link(a, d->name);
+
+	return l ? l : renamed(actual, dn, a, d);
+}
+
 static enum fate link_fate(const struct net_list *desired, const struct net_list *actual, const struct net *dn,
 			   const char *name)
 {
 	const struct net *an = ready_net(actual, &dn->id);
-	const struct link *d = net_link(dn, name), *a = an ? net_link(an, name) : NULL;
+	const struct link *d = net_link(dn, name);
 
 	if (!an)
 		return FATE_MISSING;
-	if (!d)
-		return a ? FATE_STAYS : FATE_MISSING; /* somebody else's: a bridge, a container's eth0, lo */
+	if (!d) /* somebody else's: a bridge, a container's eth0, lo */
+		return net_link(an, name) ? FATE_STAYS : FATE_MISSING;
+	const struct link *a = link_there(actual, dn, an, d);
+	enum fate stays = a && !str_eq(a->name, name) ? FATE_RENAMED : FATE_STAYS;
 	if (a && is_foreign(d, a))
 		return FATE_MISSING;
 	if (d->kind == LINK_VXLAN || d->kind == LINK_WIREGUARD) {
 		struct net_id socket = {.kind = d->kind == LINK_VXLAN && d->vxlan.inside ? NET_WIREGUARD : NET_HOST};
-		return a && !must_remake(d, a) ? FATE_STAYS : ready_net(actual, &socket) ? FATE_MADE : FATE_MISSING;
+		return a && !must_remake(d, a) ? stays : ready_net(actual, &socket) ? FATE_MADE : FATE_MISSING;
 	}
 	if (d->kind != LINK_VETH)
 		return FATE_MISSING;
 	const struct net *pn = ready_net(actual, &d->peer_net);
 	if (!pn)
 		return FATE_MISSING;
-	const struct link *pa = net_link(pn, d->peer_name);
-	if (a && pa && a->kind == LINK_VETH && pa->kind == LINK_VETH)
-		return FATE_STAYS;
 	const struct net *pd = net_list_find(desired, &d->peer_net);
 	const struct link *pl = pd ? net_link(pd, d->peer_name) : NULL;
+	const struct link *pa = pl ? link_there(actual, pd, pn, pl) : net_link(pn, d->peer_name);
+	if (a && pa && a->kind == LINK_VETH && pa->kind == LINK_VETH)
+		return stays;
 	if (!pl || (pa && is_foreign(pl, pa)))
 		return FATE_MISSING;
 	return FATE_MADE;
@@ -100,7 +134,7 @@ static bool door_open(const struct net_list *desired, const struct net_list *act
 	for (size_t i = 0; i < desired->n; i++) {
 		const struct net *d = desired->v[i], *a = ready_net(actual, &d->id);
 		for (size_t j = 0; a && j < d->n_links; j++)
-			if (d->links[j].kind == LINK_VXLAN && net_link(a, d->links[j].name))
+			if (d->links[j].kind == LINK_VXLAN && link_there(actual, d, a, &d->links[j]))
 				return true;
 	}
 	return false;
@@ -148,6 +182,14 @@ static void plan_shortcut(struct plan *p, const struct net *d, const struct net 
 	}
 }
 
+static bool was_renamed(const struct net_list *actual, const struct net *d, const struct net *a, const struct link *l)
+{
+	for (size_t i = 0; i < d->n_links; i++)
+		if (str_eq(d->links[i].alias, l->alias) && link_there(actual, d, a, &d->links[i]) == l)
+			return true;
+	return false;
+}
+
 static void plan_link_removals(struct plan *p, const struct net_list *desired, const struct net_list *actual,
 			       const struct net *a)
 {
@@ -155,7 +197,7 @@ static void plan_link_removals(struct plan *p, const struct net_list *desired, c
 
 	for (size_t i = 0; i < a->n_links; i++) {
 		const struct link *l = &a->links[i], *want = d ? net_link(d, l->name) : NULL;
-		bool go = is_ours(l) && !want;
+		bool go = is_ours(l) && !want && !(d && was_renamed(actual, d, a, l));
 		if (want && !is_foreign(want, l) && link_fate(desired, actual, d, l->name) == FATE_MADE)
 			go = true; /* made again */
 		if (go)
@@ -167,15 +209,19 @@ static void plan_link_changes(struct plan *p, const struct net *d, const struct 
 {
 	struct op o = {.kind = OP_LINK_SET, .net = d, .link = l};
 
+	o.was = a;
+	o.set_name = !str_eq(l->name, a->name);
 	o.set_alias = !str_eq(l->alias, a->alias);
 	o.set_mac = mac_cmp(&l->mac, &a->mac) != 0;
 	o.set_mtu = l->mtu != a->mtu;
 	o.set_up = l->up != a->up;
 	o.set_master = !str_eq(l->master, a->master);
-	o.set_local = l->kind == LINK_VXLAN && ip_cmp(&l->vxlan.local, &a->vxlan.local) != 0;
+	o.set_vxlan = l->kind == LINK_VXLAN &&
+		      (ip_cmp(&l->vxlan.local, &a->vxlan.local) != 0 || l->vxlan.learning != a->vxlan.learning);
 	/* where it is not known, the kernel's bridges know no multicast */
 	o.set_mcast_router = l->mcast_router && a->mcast_router && l->mcast_router != a->mcast_router;
-	if (o.set_alias || o.set_mac || o.set_mtu || o.set_up || o.set_master || o.set_local || o.set_mcast_router)
+	if (o.set_name || o.set_alias || o.set_mac || o.set_mtu || o.set_up || o.set_master || o.set_vxlan ||
+	    o.set_mcast_router)
 		*op_add(p, OP_LINK_SET, d) = o;
 }
 
@@ -208,9 +254,12 @@ static void plan_links(struct plan *p, const struct net_list *desired, const str
 	}
 	for (size_t i = 0; i < desired->n; i++) {
 		const struct net *d = desired->v[i], *a = ready_net(actual, &d->id);
-		for (size_t j = 0; a && j < d->n_links; j++)
-			if (link_fate(desired, actual, d, d->links[j].name) == FATE_STAYS)
-				plan_link_changes(p, d, &d->links[j], net_link(a, d->links[j].name));
+		for (size_t j = 0; a && j < d->n_links; j++) {
+			const struct link *l = &d->links[j];
+			enum fate fate = link_fate(desired, actual, d, l->name);
+			if (fate == FATE_STAYS || fate == FATE_RENAMED)
+				plan_link_changes(p, d, l, link_there(actual, d, a, l));
+		}
 	}
 }
 

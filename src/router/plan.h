@@ -28,7 +28,7 @@ enum op_kind {
 	OP_SHORTCUT_REMOVE,
 	OP_LINK_REMOVE,
 	OP_LINK_ADD,  /* vxlan, or the primary end of a veth pair with both ends' attributes; down, with alias */
-	OP_LINK_SET,  /* mac, mtu, master, alias, up; vxlan local: what differs, see set_* */
+	OP_LINK_SET,  /* what differs, see set_* */
 	OP_WG_DEVICE, /* private key and port */
 	OP_WG_PEER,   /* add or change */
 	OP_WG_REMOVE, /* of a peer */
@@ -52,7 +52,9 @@ struct op {
 	const struct link *link;    /* desired (ADD, SET) or actual (REMOVE) */
 	const struct link *peer;    /* OP_LINK_ADD of a veth: the other end as desired */
 	const struct net *peer_net; /* its namespace, desired */
-	bool set_mac, set_mtu, set_up, set_master, set_alias, set_local, set_mcast_router; /* OP_LINK_SET */
+	/* OP_LINK_SET; set_vxlan: local address and learning */
+	bool set_name, set_mac, set_mtu, set_up, set_master, set_alias, set_vxlan, set_mcast_router;
+	const struct link *was;	     /* set_name: the link, actual */
 	const struct entry *entry;   /* borrowed from desired (ADD) or actual (REMOVE) */
 	const struct nft_table *nft; /* desired; OP_NFT_REPLACE, OP_SHORTCUT_REPLACE */
 	struct op_wg *wg;	     /* owned, wiped */

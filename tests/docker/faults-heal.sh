@@ -100,17 +100,23 @@ heals "VXLAN device, its MTU" "$V" "NEWLINK vx1000 .*mtu 1300" "NEWLINK vx1000 .
 heals "VXLAN device, an MTU too small for IPv6" "$V" "NEWLINK vx1000 .*mtu 1000" "NEWADDR fe80.* vx1000" $inV ip link set dev vx1000 mtu 1000
 heals "VXLAN device, its MAC" "$V" "NEWLINK vx1000 .*mac 02:00:00:00:00:09" "NEWLINK vx1000 .*mac (?!02:00:00:00:00:09)" \
 	$inV ip link set dev vx1000 address 02:00:00:00:00:09
-heals "VXLAN device, learning" "$V" "NEWLINK vx1000" "NEWROUTE $r" $inV ip link set dev vx1000 type vxlan learning
+heals "VXLAN device, learning" "$V" "NEWLINK vx1000 .* learning" "NEWLINK vx1000 .* nolearning" $inV ip link set dev vx1000 type vxlan learning
+heals "VXLAN device, renamed" "$V" "NEWLINK foo" "NEWLINK vx1000 up" \
+	sh -c "$inV ip link set dev vx1000 down; $inV ip link set dev vx1000 name foo"
 heals "VXLAN device, deleted" "$V" "DELLINK vx1000" "NEWROUTE $r" $inV ip link del dev vx1000
 $inV ip link set dev vx1000 netns "$(ns evil)" # its socket keeps the VNI occupied until it is gone there
 ip -n "$(ns evil)" link del dev vx1000
 held_must "after the VXLAN device was moved away" h1 "$FILES/held"
 heals "leg, deleted" "$V" "DELLINK $leg" "NEWROUTE 10.71.0.0/24" $inV ip link del dev "$leg"
+heals "leg, renamed" "$V" "NEWLINK foo" "NEWLINK $leg up" \
+	sh -c "$inV ip link set dev $leg down; $inV ip link set dev $leg name foo"
 heals "leg, set down" "$V" "NEWLINK $leg down" "NEWROUTE 10.71.0.0/24" $inV ip link set dev "$leg" down
 
 step "the container's NIC"
 heals "NIC, deleted" "$V" "DELLINK $nic" "NEWROUTE 10.71.0.10/32" $inV ip link del dev "$nic"
 heals "NIC, deleted inside" "$C" "DELLINK dr1000" "NEWROUTE $r" $inC ip link del dev dr1000
+heals "NIC, renamed inside" "$C" "NEWLINK foo" "NEWLINK dr1000 up" \
+	sh -c "$inC ip link set dev dr1000 down; $inC ip link set dev dr1000 name foo"
 heals "NIC, set down inside" "$C" "NEWLINK dr1000 down" "NEWROUTE $r" $inC ip link set dev dr1000 down
 inside=$($inC ip rule | sed -n 's/^4789:.* lookup \([0-9]*\).*/\1/p') # the overlay's table
 heals "route inside" "$C" "DELROUTE $r" "NEWROUTE $r" $inC ip route del $r table "$inside"

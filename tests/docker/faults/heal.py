@@ -70,6 +70,14 @@ def text(raw):
     return raw.rstrip(b"\0").decode(errors="replace")
 
 
+def learning(info):
+    """Of a VXLAN device: IFLA_LINKINFO, in it IFLA_INFO_KIND and IFLA_INFO_DATA, in that IFLA_VXLAN_LEARNING"""
+    found = attributes(info)
+    if text(found.get(1, b"")) != "vxlan":
+        return ""
+    return " learning" if attributes(found.get(2, b"")).get(7, b"\0")[0] else " nolearning"
+
+
 class Namespace:
     """Sockets that listen in one namespace."""
 
@@ -131,7 +139,7 @@ class Namespace:
             self.names[index] = text(a.get(3, b"?"))
             return (f"{verb} {self.names[index]} {'up' if flags & 1 else 'down'} mtu {u32(a.get(4, bytes(4)))}"
                     f" mac {mac(a.get(1, b''))} master {self.name(u32(a[10])) if 10 in a else '-'}"
-                    f" alias {text(a.get(20, b'-'))}")
+                    f" alias {text(a.get(20, b'-'))}{learning(a.get(18, b''))}")
         if verb.endswith("ADDR"):
             return f"{verb} {address(a.get(2, a.get(1, b'')))} dev {self.name(struct.unpack_from('=I', body, 4)[0])}"
         if verb.endswith("ROUTE"):

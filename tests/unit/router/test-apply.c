@@ -581,19 +581,55 @@ static void test_mapped_rules(void **state)
 	buf_done(&t.raw);
 }
 
+/* One back while it is up or, where the kernel refuses that, down for a moment; the other was down already */
+static void test_link_renamed(void **state)
+{
+	struct fixture *f = &fix;
+	struct plan p = {0};
+	struct op *o;
+
+	int before = net_link(actual(f, &HOST), "drl-1")->ifindex;
+	sh("ip link set drl-1 down && ip link set drl-1 name foo");
+	sh_vni(f, "ip link set vx1000 down && ip link set vx1000 name bar && ip link set bar up");
+	wait_for(f, net_link(actual(f, &HOST), "foo") && net_link(actual(f, &VNI), "bar") &&
+			    net_link(actual(f, &VNI), "bar")->up);
+	const struct link foo = *net_link(actual(f, &HOST), "foo"), bar = *net_link(actual(f, &VNI), "bar");
+	o = op_add(&p, OP_LINK_SET, &host);
+	o->link = &end;
+	o->was = &foo;
+	o->set_name = o->set_up = true;
+	o = op_add(&p, OP_LINK_SET, &vni);
+	o->link = &vx;
+	o->was = &bar;
+	o->set_name = true;
+	for (size_t i = 0; i < 5; i++) /* what it lost while it was down */
+		op_add(&p, OP_ENTRY_ADD, &vni)->entry = &entries[i];
+	run(f, &p);
+	expect_done(f, 7);
+	settle(f);
+	for (size_t i = 0; i < ARRAY_LEN(entries); i++)
+		assert_true(has(f, &VNI, &entries[i]) && kernel_has(f, &VNI, &entries[i]));
+	wait_for(f, net_link(actual(f, &HOST), "drl-1") && net_link(actual(f, &VNI), "vx1000"));
+	wait_for(f, net_link(actual(f, &HOST), "drl-1")->up && net_link(actual(f, &VNI), "vx1000")->up);
+	assert_int_equal(net_link(actual(f, &HOST), "drl-1")->ifindex, before);
+	assert_null(net_link(actual(f, &HOST), "foo"));
+	assert_null(net_link(actual(f, &VNI), "bar"));
+}
+
 static void test_link_changes(void **state)
 {
 	struct fixture *f = &fix;
 	struct plan p = {0};
 	struct op *o;
 
-	sh_vni(f, "ip link set vx1000 mtu 1400 && ip link set vx1000 address 02:00:00:00:00:55");
-	wait_for(f, net_link(actual(f, &VNI), "vx1000")->mtu == 1400);
+	sh_vni(f, "ip link set vx1000 mtu 1400 && ip link set vx1000 address 02:00:00:00:00:55 && "
+		  "ip link set vx1000 type vxlan learning");
+	wait_for(f, net_link(actual(f, &VNI), "vx1000")->vxlan.learning);
 	sh("ip link set drl-1 nomaster down");
 	wait_for(f, !net_link(actual(f, &HOST), "drl-1")->up && !net_link(actual(f, &HOST), "drl-1")->master[0]);
 	o = op_add(&p, OP_LINK_SET, &vni);
 	o->link = &vx;
-	o->set_mac = o->set_mtu = o->set_local = true;
+	o->set_mac = o->set_mtu = o->set_vxlan = true;
 	assert_int_equal(ip_parse("192.0.2.10", &vx.vxlan.local), 0);
 	o = op_add(&p, OP_LINK_SET, &host);
 	o->link = &end;
@@ -604,6 +640,7 @@ static void test_link_changes(void **state)
 	assert_int_equal(l->mtu, 1450);
 	assert_int_equal(mac_cmp(&l->mac, &vx.mac), 0);
 	assert_int_equal(ip_cmp(&l->vxlan.local, &vx.vxlan.local), 0);
+	assert_false(l->vxlan.learning);
 	l = net_link(actual(f, &HOST), "drl-1");
 	assert_true(l->up);
 	assert_string_equal(l->master, "br0");
@@ -921,6 +958,7 @@ int main(void)
 		cmocka_unit_test(test_nft_tampering),
 		cmocka_unit_test(test_mapped_rules),
 		cmocka_unit_test(test_link_changes),
+		cmocka_unit_test(test_link_renamed),
 		cmocka_unit_test(test_link_down),
 		cmocka_unit_test(test_link_taken_away),
 		cmocka_unit_test(test_source_address_goes),

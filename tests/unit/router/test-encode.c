@@ -212,7 +212,12 @@ static void test_vxlan(void **state)
 	assert_int_equal(ip_parse("192.0.2.9", &l.vxlan.local), 0);
 	link_set("vx1000", &l, ENCODE_SET_MAC, 0);
 	link_set("vx1000", &l, ENCODE_SET_MTU, 0);
-	link_set("vx1000", &l, ENCODE_SET_LOCAL, 0);
+	l.vxlan.learning = true;
+	link_set("vx1000", &l, ENCODE_SET_VXLAN, 0);
+	assert_true(net_link(&host, "vx1000")->vxlan.learning);
+	l.vxlan.learning = false;
+	link_set("vx1000", &l, ENCODE_SET_VXLAN, 0);
+	assert_false(net_link(&host, "vx1000")->vxlan.learning);
 	got = net_link(&host, "vx1000");
 	assert_int_equal(mac_cmp(&got->mac, &l.mac), 0);
 	assert_int_equal(got->mtu, 1400);

@@ -146,13 +146,20 @@ static void play(struct net_list *actual, const struct plan *p)
 			assert_null(net_link(n, o->link->name));
 			*net_link_add(n, o->link->name) = *o->link;
 			net_link(n, o->link->name)->ifindex = (int)n->n_links;
-			if (o->peer)
-				*net_link_add(net_list_find(actual, &o->peer_net->id), o->peer->name) = *o->peer;
+			if (o->peer) {
+				struct net *pn = net_list_find(actual, &o->peer_net->id);
+				struct link *peer = net_link_add(pn, o->peer->name);
+				*peer = *o->peer;
+				peer->ifindex = (int)pn->n_links;
+				peer->peer_ifindex = net_link(n, o->link->name)->ifindex;
+				net_link(n, o->link->name)->peer_ifindex = peer->ifindex;
+			}
 			break;
 		case OP_LINK_SET: {
-			int ifindex = net_link(n, o->link->name)->ifindex;
-			*net_link(n, o->link->name) = *o->link;
-			net_link(n, o->link->name)->ifindex = ifindex;
+			struct link *l = net_link(n, o->set_name ? o->was->name : o->link->name), was = *l;
+			*l = *o->link;
+			l->ifindex = was.ifindex;
+			l->peer_ifindex = was.peer_ifindex;
 			break;
 		}
 		case OP_LINK_REMOVE: {
@@ -520,6 +527,31 @@ static void test_heal(void **state)
 			assert_int_equal(again.n, 1);
 			assert_int_equal(again.ops[0].kind, OP_LINK_SET);
 			assert_true(again.ops[0].set_up && !again.ops[0].set_mtu && !again.ops[0].set_mac);
+			plan_done(&again);
+			n->links[j] = was;
+			if (was.kind == LINK_VXLAN) { /* changed in its place */
+				n->links[j].vxlan.learning = true;
+				plan_make(&d.nets, &s.actual, &again);
+				assert_int_equal(again.n, 1);
+				assert_true(again.ops[0].kind == OP_LINK_SET && again.ops[0].set_vxlan);
+				plan_done(&again);
+				n->links[j] = was;
+			}
+			/* renamed: it gets its name back, and what hangs on it; not made again, nor is its other end */
+			str_copy(n->links[j].name, "foo");
+			n->links[j].up = false;
+			plan_make(&d.nets, &s.actual, &again);
+			assert_true(again.n > 0 && again.ops[0].kind == OP_LINK_SET);
+			assert_true(again.ops[0].set_name && again.ops[0].set_up);
+			assert_string_equal(again.ops[0].link->name, was.name);
+			for (size_t k = 1; k < again.n; k++) {
+				assert_int_equal(again.ops[k].kind, OP_ENTRY_ADD);
+				assert_string_equal(again.ops[k].entry->dev, was.name);
+			}
+			play(&s.actual, &again);
+			plan_done(&again);
+			plan_make(&d.nets, &s.actual, &again);
+			assert_int_equal(again.n, 0);
 			plan_done(&again);
 			n->links[j] = was;
 		}
