@@ -20,8 +20,8 @@
 #define RESOLVER_ADDRESS "127.0.0.11" /* Docker's, in every container but those on its default bridge */
 #define RESOLVER_PORT	 53
 #define CHAIN		 "output"
-/* before the nat chains of Docker and of iptables, which are at -100: the first that rewrites a flow is the only one */
-#define CHAIN_PRIORITY (-110)
+/* before connection tracking, which begins at -200 */
+#define CHAIN_PRIORITY (-300)
 #define BATCH_BYTES    4096
 
 #ifndef NFT_TABLE_F_OWNER
@@ -156,14 +156,29 @@ static void expr_immediate(struct nlmsghdr *nlh, enum nft_registers reg, const v
 	expr_end(nlh, e);
 }
 
-static void expr_dnat(struct nlmsghdr *nlh)
+static void expr_notrack(struct nlmsghdr *nlh)
 {
-	struct expr e = expr_begin(nlh, "nat");
+	struct nlattr *elem = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
 
-	mnl_attr_put_u32(nlh, NFTA_NAT_TYPE, htonl(NFT_NAT_DNAT));
-	mnl_attr_put_u32(nlh, NFTA_NAT_FAMILY, htonl(NFPROTO_IPV4));
-	mnl_attr_put_u32(nlh, NFTA_NAT_REG_ADDR_MIN, htonl(NFT_REG_1));
-	mnl_attr_put_u32(nlh, NFTA_NAT_REG_PROTO_MIN, htonl(NFT_REG_2));
+	mnl_attr_put_strz(nlh, NFTA_EXPR_NAME, "notrack");
+	mnl_attr_nest_end(nlh, elem);
+}
+
+/* @csum_offset: of the checksum of the same header; an address is in UDP's too */
+static void expr_store(struct nlmsghdr *nlh, enum nft_payload_bases base, uint32_t offset, uint32_t csum_offset,
+		       const void *data, size_t len)
+{
+	expr_immediate(nlh, NFT_REG_1, data, len);
+	struct expr e = expr_begin(nlh, "payload");
+
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_SREG, htonl(NFT_REG_1));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_BASE, htonl(base));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_OFFSET, htonl(offset));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_LEN, htonl((uint32_t)len));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_CSUM_TYPE, htonl(NFT_PAYLOAD_CSUM_INET));
+	mnl_attr_put_u32(nlh, NFTA_PAYLOAD_CSUM_OFFSET, htonl(csum_offset));
+	if (base == NFT_PAYLOAD_NETWORK_HEADER)
+		mnl_attr_put_u32(nlh, NFTA_PAYLOAD_CSUM_FLAGS, htonl(NFT_PAYLOAD_L4CSUM_PSEUDOHDR));
 	expr_end(nlh, e);
 }
 
@@ -183,7 +198,7 @@ static void put_chain(struct mnl_nlmsg_batch *b)
 
 	mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, DNS_TABLE);
 	mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, CHAIN);
-	mnl_attr_put_strz(nlh, NFTA_CHAIN_TYPE, "nat");
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_TYPE, "filter");
 	hook = mnl_attr_nest_start(nlh, NFTA_CHAIN_HOOK);
 	mnl_attr_put_u32(nlh, NFTA_HOOK_HOOKNUM, htonl(NF_INET_LOCAL_OUT));
 	mnl_attr_put_u32(nlh, NFTA_HOOK_PRIORITY, htonl((uint32_t)CHAIN_PRIORITY));
@@ -191,11 +206,29 @@ static void put_chain(struct mnl_nlmsg_batch *b)
 	mnl_nlmsg_batch_next(b);
 }
 
-/* meta l4proto udp ip daddr 127.0.0.11 ip saddr != 127.77.53.1 udp dport 53 dnat to 127.77.53.1:PORT */
-static void put_rule(struct mnl_nlmsg_batch *b, uint16_t port)
+/* Where an IPv4 header has its addresses, and a UDP header its ports */
+enum end { END_SOURCE, END_DESTINATION };
+
+static void expr_match_end(struct nlmsghdr *nlh, enum end end, enum nft_cmp_ops address, const struct sockaddr_in *sin)
 {
-	struct sockaddr_in ours = inet_address(DNS_ADDRESS, port);
-	struct sockaddr_in docker = inet_address(RESOLVER_ADDRESS, RESOLVER_PORT);
+	expr_load(nlh, NFT_PAYLOAD_NETWORK_HEADER, end == END_SOURCE ? 12 : 16, 4);
+	expr_cmp(nlh, address, &sin->sin_addr, 4);
+	if (!sin->sin_port)
+		return;
+	expr_load(nlh, NFT_PAYLOAD_TRANSPORT_HEADER, end == END_SOURCE ? 0 : 2, 2);
+	expr_cmp(nlh, NFT_CMP_EQ, &sin->sin_port, 2);
+}
+
+static void expr_store_end(struct nlmsghdr *nlh, enum end end, const struct sockaddr_in *sin)
+{
+	expr_store(nlh, NFT_PAYLOAD_NETWORK_HEADER, end == END_SOURCE ? 12 : 16, 10, &sin->sin_addr, 4);
+	expr_store(nlh, NFT_PAYLOAD_TRANSPORT_HEADER, end == END_SOURCE ? 0 : 2, 6, &sin->sin_port, 2);
+}
+
+/* UDP that has @from at one of its ends, and is not from @unless, has @to there instead; nobody keeps a state of it */
+static void put_rule(struct mnl_nlmsg_batch *b, enum end end, const struct sockaddr_in *from,
+		     const struct sockaddr_in *unless, const struct sockaddr_in *to)
+{
 	struct nlmsghdr *nlh = nft_message(b, NFT_MSG_NEWRULE, NLM_F_APPEND | NLM_F_ACK);
 	struct nlattr *list;
 	uint8_t udp = IPPROTO_UDP;
@@ -205,20 +238,30 @@ static void put_rule(struct mnl_nlmsg_batch *b, uint16_t port)
 	list = mnl_attr_nest_start(nlh, NFTA_RULE_EXPRESSIONS);
 	expr_load_protocol(nlh);
 	expr_cmp(nlh, NFT_CMP_EQ, &udp, sizeof(udp));
-	expr_load(nlh, NFT_PAYLOAD_NETWORK_HEADER, 16, 4);
-	expr_cmp(nlh, NFT_CMP_EQ, &docker.sin_addr, 4);
-	expr_load(nlh, NFT_PAYLOAD_NETWORK_HEADER, 12, 4);
-	expr_cmp(nlh, NFT_CMP_NEQ, &ours.sin_addr, 4);
-	expr_load(nlh, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
-	expr_cmp(nlh, NFT_CMP_EQ, &docker.sin_port, 2);
-	expr_immediate(nlh, NFT_REG_1, &ours.sin_addr, 4);
-	expr_immediate(nlh, NFT_REG_2, &ours.sin_port, 2);
-	expr_dnat(nlh);
+	expr_match_end(nlh, end, NFT_CMP_EQ, from);
+	if (unless)
+		expr_match_end(nlh, END_SOURCE, NFT_CMP_NEQ, unless);
+	expr_notrack(nlh);
+	expr_store_end(nlh, end, to);
 	mnl_attr_nest_end(nlh, list);
 	mnl_nlmsg_batch_next(b);
 }
 
-/* The kernel's answers to the batch: the first error, or 0 when the rule was acknowledged */
+/*
+ * meta l4proto udp ip daddr 127.0.0.11 udp dport 53 ip saddr != 127.77.53.1 notrack ip daddr set 127.77.53.1 udp dport
+ *	set PORT
+ * meta l4proto udp ip saddr 127.77.53.1 udp sport PORT notrack ip saddr set 127.0.0.11 udp sport set 53
+ */
+static void put_rules(struct mnl_nlmsg_batch *b, uint16_t port)
+{
+	struct sockaddr_in ours = inet_address(DNS_ADDRESS, port), any_port = inet_address(DNS_ADDRESS, 0);
+	struct sockaddr_in docker = inet_address(RESOLVER_ADDRESS, RESOLVER_PORT);
+
+	put_rule(b, END_DESTINATION, &docker, &any_port, &ours);
+	put_rule(b, END_SOURCE, &ours, NULL, &docker);
+}
+
+/* The kernel's answers to the batch: the first error, or 0 when the rules were acknowledged */
 static int answers_read(int fd)
 {
 	char in[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -256,7 +299,7 @@ int dns_rule_open(int ns_fd, uint16_t port, struct err *err)
 	mnl_nlmsg_batch_next(b);
 	put_table(b);
 	put_chain(b);
-	put_rule(b, port);
+	put_rules(b, port);
 	message(b, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 	mnl_nlmsg_batch_next(b);
 	sent = sendto(fd, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b), 0, (struct sockaddr *)&kernel,

@@ -27,8 +27,10 @@ int dns_ask_open(int ns_fd, struct err *err) MUST_USE;
 /**
  * dns_rule_open() - The netlink socket that owns the table DNS_TABLE inside @ns_fd
  *
- * Its one rule sends UDP from here to 127.0.0.11 port 53 to DNS_ADDRESS port @port, unless it comes from
- * DNS_ADDRESS. The kernel takes the table away when the last descriptor of the socket is closed.
+ * Its rules send UDP from here to 127.0.0.11 port 53 to DNS_ADDRESS port @port, unless it comes from DNS_ADDRESS, and
+ * make what comes back from there come from 127.0.0.11 port 53. Without connection tracking: a client's port that has
+ * been used before would lead to where the rule led then. The kernel takes the table away when the last descriptor of
+ * the socket is closed.
  *
  * Return: fd; -EOPNOTSUPP: a kernel before 5.12, without tables that go with their owner; -EPERM: another socket owns a
  * table of that name; -errno

@@ -15,8 +15,14 @@
 #define RETRY_FIRST_US (20 * USEC_PER_MSEC)
 #define RETRY_LAST_US  (30 * USEC_PER_SEC)
 #define PROBE_US       (100 * USEC_PER_MSEC) /* an answer or a refusal comes in less than one */
-#define REFUSED_MAX    3		     /* in a row: then there is no resolver */
-#define ROUNDS	       4		     /* batches of one container before others have their turn */
+#define RESEND_US      (50 * USEC_PER_MSEC)  /* while it is refused: dockerd starts in a second or two */
+/*
+ * A flow that began while dockerd was replacing its rules leads past them, to a name server of the container's own if
+ * there is one, and is not refused: it is left after a second, and a few times more
+ */
+#define RENEW_FIRST_US USEC_PER_SEC
+#define RENEW_LAST_US  (16 * USEC_PER_SEC)
+#define ROUNDS	       4 /* batches of one container before others have their turn */
 
 enum step { STEP_LISTEN, STEP_ASK, STEP_PROBE, STEP_RULE, STEP_ANSWERED, STEP_WAIT };
 
@@ -28,8 +34,9 @@ struct container {
 	bool calling; /* the broker will answer */
 	bool anew;    /* but by then it is another sandbox */
 	bool freed;   /* or nobody wants to know */
-	int64_t retry_us;
-	unsigned refused;
+	int64_t retry_us, renew_us;
+	unsigned refused; /* in a row */
+	bool resending;	  /* the timer is set for that */
 	int listen_fd, ask_fd, rule_fd;
 	struct fdwatch *listen_watch, *ask_watch;
 	struct timer *timer;
@@ -41,6 +48,7 @@ struct container {
 };
 
 static void container_call(struct container *c);
+static void ask_again(struct container *c);
 
 /* --- states --- */
 
@@ -92,6 +100,22 @@ static void container_no_resolver(struct container *c)
 			  "give the container dns: with the address of NAMES_LISTEN");
 }
 
+static void resend_later(struct container *c)
+{
+	if (c->resending)
+		return;
+	c->resending = true;
+	timer_start(c->timer, RESEND_US);
+}
+
+static void renew_later(struct container *c)
+{
+	if (c->renew_us > RENEW_LAST_US)
+		return;
+	timer_start(c->timer, c->renew_us);
+	c->renew_us *= 2;
+}
+
 static void on_timer(void *arg)
 {
 	struct container *c = arg;
@@ -101,6 +125,11 @@ static void on_timer(void *arg)
 		container_call(c);
 	} else if (c->step == STEP_WAIT) {
 		container_begin(c);
+	} else if (c->step == STEP_ANSWERED) {
+		c->resending = false;
+		ask_again(c);
+		if (!c->resending)
+			renew_later(c);
 	}
 }
 
@@ -117,45 +146,54 @@ static uint16_t container_random(struct container *c)
 	return c->random[--c->n_random];
 }
 
-/* Another port, and so another flow to the resolver. Return: false: that does not work */
-static bool ask_anew(struct container *c)
+/* What has not been answered, by another port, and so another flow to the resolver. It may have been refused as well */
+static void ask_again(struct container *c)
 {
 	struct sockaddr_in resolver = {.sin_family = AF_INET, .sin_port = htons(53)};
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int64_t now_us = mono_now().us;
 
 	inet_pton(AF_INET, "127.0.0.11", &resolver.sin_addr);
-	return connect(c->ask_fd, &none, sizeof(none)) == 0 &&
-	       connect(c->ask_fd, (struct sockaddr *)&resolver, sizeof(resolver)) == 0;
+	/* where that fails, so does what is sent */
+	if (connect(c->ask_fd, &none, sizeof(none)) < 0 ||
+	    connect(c->ask_fd, (struct sockaddr *)&resolver, sizeof(resolver)) < 0)
+		log_debug("cannot ask anew", kv_str("container", c->id), kv_int("errno", errno));
+	for (unsigned i = 0; i < FORWARD_KEPT; i++) {
+		const struct forward_query *q = forward_kept(&c->forward, now_us, i);
+		if (q && send(c->ask_fd, q->bytes, q->len, 0) < 0) {
+			/* the one before was refused: nobody else will hear of that */
+			resend_later(c);
+			return;
+		}
+	}
 }
 
-/* The kernel told that nobody listens. Return: false: the container was given up */
-static bool container_refused(struct container *c)
+/*
+ * The kernel told that nobody listens: an old flow, or dockerd is being started again. In between, our own names go on
+ * being answered, and what is Docker's to answer waits for it.
+ */
+static void container_refused(struct container *c)
 {
 	c->serve->refused++;
-	if (++c->refused >= REFUSED_MAX || !ask_anew(c)) {
-		container_no_resolver(c);
-		return false;
-	}
-	return true;
+	c->renew_us = RENEW_FIRST_US;
+	if (c->refused++ == 0)
+		ask_again(c);
+	else
+		resend_later(c);
 }
 
-/* Return: false: the container was given up */
-static bool ask_on(struct container *c, int64_t now_us, const struct sockaddr_in *client, uint8_t *query, size_t len)
+static void ask_on(struct container *c, int64_t now_us, const struct sockaddr_in *client, uint8_t *query, size_t len)
 {
 	uint16_t client_id, id;
 
 	memcpy(&client_id, query, sizeof(client_id)); /* as it stands: it is only put back */
 	id = forward_add(&c->forward, now_us, container_random(c), client, client_id, dns_question_hash(query, len));
 	memcpy(query, &id, sizeof(id));
+	forward_keep(&c->forward, query, len);
 	c->serve->asked_on++;
-	/* a full socket loses it; the first attempt may report what became of an earlier one */
-	for (int i = 0; i < 2; i++) {
-		if (send(c->ask_fd, query, len, 0) >= 0 || errno != ECONNREFUSED)
-			return true;
-		if (!container_refused(c))
-			return false;
-	}
-	return true;
+	/* a full socket loses it; what is refused is an earlier one, and this one is sent with that */
+	if (send(c->ask_fd, query, len, 0) < 0 && errno == ECONNREFUSED)
+		container_refused(c);
 }
 
 static void on_probe(struct container *c)
@@ -179,13 +217,17 @@ static void on_ask(void *arg, int events)
 		if (n < 0 && errno == ECONNREFUSED) {
 			if (c->step == STEP_PROBE)
 				container_no_resolver(c);
-			else if (container_refused(c))
-				continue;
+			else
+				container_refused(c);
 			return;
 		}
 		if (n < 0)
 			return;
-		c->refused = 0;
+		if (c->refused) {
+			c->refused = 0;
+			c->resending = false;
+			renew_later(c);
+		}
 		if (c->step == STEP_PROBE) {
 			on_probe(c);
 			return;
@@ -203,7 +245,7 @@ static void on_ask(void *arg, int events)
 
 /* --- queries --- */
 
-/* Return: false: no more for now, or the container was given up */
+/* Return: false: no more for now */
 static bool serve_batch(struct container *c)
 {
 	struct batch *b = c->serve->batch;
@@ -240,8 +282,7 @@ static bool serve_batch(struct container *c)
 			n_out++;
 			break;
 		case VERDICT_ASK_ON:
-			if (!ask_on(c, now_us, &from[i], b->in[i], len))
-				return false;
+			ask_on(c, now_us, &from[i], b->in[i], len);
 			break;
 		case VERDICT_DROP:
 			break;
@@ -297,6 +338,9 @@ static void container_take(struct container *c, int fd)
 		c->rule_fd = fd;
 		c->step = STEP_ANSWERED;
 		c->retry_us = RETRY_FIRST_US;
+		c->renew_us = RENEW_FIRST_US;
+		c->resending = false;
+		renew_later(c);
 		c->why[0] = '\0';
 		c->serve->changed(c->serve->arg);
 		return;

@@ -12,7 +12,8 @@
  *
  * After a restart of dockerd with live-restore its resolver listens on another port, and the kernel's connection
  * tracking would hold our one flow to the old one for ever. It tells us, as a refusal; then the socket takes another
- * port, which makes another flow.
+ * port, which makes another flow, and what was refused is sent again, until there is an answer or nobody waits for it
+ * any more. Meanwhile what we know ourselves is answered as ever.
  */
 #ifndef NAMES_CONTAINER_H
 #define NAMES_CONTAINER_H

@@ -9,6 +9,7 @@
 void forward_done(struct forward *f)
 {
 	free(f->v);
+	free(f->kept);
 	*f = (struct forward){0};
 }
 
@@ -67,4 +68,28 @@ bool forward_take(struct forward *f, int64_t now_us, uint16_t id, uint64_t quest
 	*ret_id = e->client_id;
 	e->until_us = 0;
 	return true;
+}
+
+void forward_keep(struct forward *f, const uint8_t *query, size_t len)
+{
+	if (len < sizeof(uint16_t) || len > FORWARD_BYTES)
+		return;
+	if (!f->kept)
+		f->kept = xcalloc(FORWARD_KEPT, sizeof(*f->kept));
+	struct forward_query *q = &f->kept[f->at++ % FORWARD_KEPT];
+	memcpy(q->bytes, query, len);
+	q->len = (uint16_t)len;
+}
+
+const struct forward_query *forward_kept(const struct forward *f, int64_t now_us, unsigned i)
+{
+	if (!f->kept || !f->cap || i >= FORWARD_KEPT)
+		return NULL;
+	const struct forward_query *q = &f->kept[(f->at + i) % FORWARD_KEPT];
+	if (!q->len)
+		return NULL;
+	uint16_t id;
+	memcpy(&id, q->bytes, sizeof(id));
+	const struct forward_entry *e = &f->v[id & (f->cap - 1)];
+	return e->until_us > now_us && e->id == id ? q : NULL;
 }

@@ -42,8 +42,7 @@ static void print_set(struct buf *out, const struct op *o)
 	if (o->set_alias)
 		buf_printf(out, " alias \"%s\"", l->alias);
 	if (o->set_vxlan)
-		buf_printf(out, " local %s nolearning",
-			   l->vxlan.local.family ? ip_format(&l->vxlan.local, ip) : "any");
+		buf_printf(out, " local %s nolearning", l->vxlan.local.family ? ip_format(&l->vxlan.local, ip) : "any");
 	if (o->set_up)
 		buf_puts(out, l->up ? " up" : " down");
 }

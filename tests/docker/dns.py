@@ -4,8 +4,8 @@
 
   dns.py serve ADDRESS LOG            an upstream: A is 198.51.100.53, TXT is 1800 bytes, "nx..." and names without a dot do not exist; each query
                                       is written to LOG as hex, without its id
-  dns.py ask ADDRESS[:PORT] NAME TYPE [tcp] [edns=BYTES] [hex=OPTIONS]
-                                      prints the rcode and the records, sorted, or "timeout"
+  dns.py ask ADDRESS[:PORT] NAME TYPE [tcp] [edns=BYTES] [hex=OPTIONS] [from=PORT] [wait=SECONDS]
+                                      prints the rcode and the records, sorted, or "timeout" or "refused"
   dns.py loop ADDRESS NAME ANSWER     asks every 10 ms until killed, with a retry after 0.5 s; prints a line for each
                                       lookup that failed or was answered otherwise; at the end how many there were
   dns.py garbage ADDRESS COUNT        datagrams that are no queries
@@ -70,10 +70,11 @@ def where(address):
     return host, int(port or 53)
 
 
-def ask(address, q, tcp=False, wait=5.0):
+def ask(address, q, tcp=False, wait=5.0, port=0):
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
     s.settimeout(wait)
     try:
+        s.bind(("", port))
         s.connect(where(address))
         if tcp:
             s.sendall(struct.pack(">H", len(q)) + q)
@@ -84,8 +85,10 @@ def ask(address, q, tcp=False, wait=5.0):
             b = s.recv(65535)
             if b[:2] == q[:2]:
                 return b
-    except (TimeoutError, ConnectionError):
+    except TimeoutError:
         return None
+    except ConnectionError:
+        return b""
     finally:
         s.close()
 
@@ -154,8 +157,8 @@ def main():
     else:
         words = dict(w.partition("=")[::2] for w in args[3:])
         q = query(args[1], args[2], int(words.get("edns", 0)), bytes.fromhex(words.get("hex", "")))
-        b = ask(args[0], q, "tcp" in words)
-        print(text(b) if b else "timeout")
+        b = ask(args[0], q, "tcp" in words, float(words.get("wait", 5)), int(words.get("from", 0)))
+        print(text(b) if b else "timeout" if b is None else "refused")
 
 
 main()

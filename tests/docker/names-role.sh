@@ -232,13 +232,33 @@ kill $loop
 wait $loop || true
 must_contain "lookups meanwhile" '^[0-9]+ lookups$' "$(cat "$DIR/loop")"
 
+step "a port that was used before leads to where queries go now"
+same_port() { # CONTAINER NAME WANTED: from one port, every time
+	must_equal "$1 asks $2 from the same port" "$3" "$(asked "$1" "$2" A from=40053)"
+}
+same_port client web "NOERROR 10.71.0.2"
+same_port wp web.shop "NOERROR 10.71.0.2"
+kill -9 "$(names_pid)"
+wait_until "wp is told again" 10 is_told wp web.shop A "NOERROR 10.71.0.2"
+same_port client web "NOERROR 10.71.0.2"
+same_port wp web.shop "NOERROR 10.71.0.2"
+
 step "dockerd restarts below its containers: its resolver has another port then"
-service_of h1 dockerd restart
+wp_net=$(net_of wp) client_net=$(net_of client)
+service_of h1 dockerd stop
+must_equal "wp is told without dockerd" "NOERROR 10.71.0.2" "$(nsenter --net="$wp_net" -- "$DNS" ask 127.0.0.11 web.shop A)"
+nsenter --net="$client_net" -- "$DNS" ask 127.0.0.11 example.org A wait=15 >"$DIR/waited" &
+waited=$!
+service_of h1 dockerd start
 wait_until "client is told by Docker" 15 is_told client web A "NOERROR 10.71.0.2"
+wait $waited
+must_equal "what was asked meanwhile" "NOERROR 198.51.100.53" "$(cat "$DIR/waited")"
 for _ in 1 2 3 4 5; do
 	must_tell client web A "NOERROR 10.71.0.2"
 	must_tell wp web.shop A "NOERROR 10.71.0.2"
 done
+same_port client web "NOERROR 10.71.0.2"
+same_port wp web.shop "NOERROR 10.71.0.2"
 
 if [ "$ENGINE" = sid ]; then
 	step "a stack with IPv6 only"

@@ -38,6 +38,42 @@ static void test_to_and_fro(void **state)
 	forward_done(&f);
 }
 
+/* Sent again is what has not been answered and still may be: the last ones, in their order */
+static void test_kept(void **state)
+{
+	struct sockaddr_in c = client(5), got;
+	struct forward f = {0};
+	uint8_t query[FORWARD_BYTES + 1] = {0};
+	uint16_t ids[FORWARD_KEPT + 2], its;
+
+	assert_null(forward_kept(&f, 1, 0));
+	for (uint16_t i = 0; i < ARRAY_LEN(ids); i++) {
+		ids[i] = forward_add(&f, 1, (uint16_t)(100 + i), &c, i, 0);
+		memcpy(query, &ids[i], sizeof(ids[i]));
+		query[2] = (uint8_t)i;
+		forward_keep(&f, query, 20u + i);
+	}
+	forward_keep(&f, query, sizeof(query)); /* too long */
+	forward_keep(&f, query, 1);
+	for (unsigned i = 0; i < FORWARD_KEPT; i++) {
+		const struct forward_query *q = forward_kept(&f, 2, i);
+		assert_non_null(q);
+		assert_int_equal(q->len, 22 + i);
+		assert_int_equal(q->bytes[2], 2 + i);
+		assert_memory_equal(q->bytes, &ids[2 + i], sizeof(ids[0]));
+	}
+	assert_null(forward_kept(&f, 2, FORWARD_KEPT));
+	assert_true(forward_take(&f, 2, ids[4], 0, &got, &its));
+	assert_null(forward_kept(&f, 2, 2)); /* answered */
+	assert_non_null(forward_kept(&f, 2, 3));
+	assert_null(forward_kept(&f, 1 + FORWARD_US, 3)); /* too late */
+	forward_done(&f);
+	assert_null(forward_kept(&f, 2, 3));
+	forward_keep(&f, query, 20); /* nothing is in flight */
+	assert_null(forward_kept(&f, 2, FORWARD_KEPT - 1));
+	forward_done(&f);
+}
+
 /* Ids from a bad source, all at once: none is lost up to the bound */
 static void test_many(void **state)
 {
@@ -111,10 +147,8 @@ static void test_flood(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_to_and_fro),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_to_and_fro), cmocka_unit_test(test_kept),	 cmocka_unit_test(test_many),
+		cmocka_unit_test(test_random),	   cmocka_unit_test(test_flood),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
