@@ -42,8 +42,9 @@ enum broker_op {
 	BROKER_DNS,	 /* ct: only: -> UDP socket inside, which one in arg: enum broker_dns */
 	BROKER_DNS_RULE, /* ct: only: -> netlink socket that owns the nft table "docker-router-names" inside: queries to
 			    Docker's resolver (127.0.0.11 port 53, UDP) go to DNS_ADDRESS port arg instead, but those
-			    that come from there. The table goes when the descriptor is closed, by the kernel
-			    (NFT_TABLE_F_OWNER, Linux 5.12): whoever dies, Docker's resolver answers again */
+			    that come from there, and answers seem to come from the resolver. The table goes when the
+			    descriptor is closed, by the kernel (NFT_TABLE_F_OWNER, Linux 5.12): whoever dies, Docker's
+			    resolver answers again */
 	BROKER_WIREGUARD,	 /* wireguard only: where the kernel has none, run `wireguard-go IFACE` in the host's
 				    namespace, IFACE being ours: drwg, 8 hex digits and b or nothing; answered when it
 				    listens, also when it did before. It outlives us */

@@ -22,7 +22,8 @@
  */
 #define RENEW_FIRST_US USEC_PER_SEC
 #define RENEW_LAST_US  (16 * USEC_PER_SEC)
-#define ROUNDS	       4 /* batches of one container before others have their turn */
+#define FLOW_IDLE_US   (30 * USEC_PER_SEC) /* net.netfilter.nf_conntrack_udp_timeout */
+#define ROUNDS	       4		   /* batches of one container before others have their turn */
 
 enum step { STEP_LISTEN, STEP_ASK, STEP_PROBE, STEP_RULE, STEP_ANSWERED, STEP_WAIT };
 
@@ -37,6 +38,8 @@ struct container {
 	int64_t retry_us, renew_us;
 	unsigned refused; /* in a row */
 	bool resending;	  /* the timer is set for that */
+	bool heard;	  /* since the timer was set */
+	int64_t asked_us; /* on, last */
 	int listen_fd, ask_fd, rule_fd;
 	struct fdwatch *listen_watch, *ask_watch;
 	struct timer *timer;
@@ -74,9 +77,9 @@ static void container_begin(struct container *c)
 	container_call(c);
 }
 
-static void container_say(struct container *c, const char *why, bool was_answered)
+static void container_say(struct container *c, const char *why)
 {
-	if (!was_answered && str_eq(c->why, why))
+	if (str_eq(c->why, why))
 		return;
 	str_copy(c->why, why);
 	log_debug("container is not answered", kv_str("container", c->id), kv_str("why", why));
@@ -85,13 +88,11 @@ static void container_say(struct container *c, const char *why, bool was_answere
 
 static void container_wait(struct container *c, const char *why)
 {
-	bool was = c->step == STEP_ANSWERED;
-
 	container_close(c);
 	c->step = STEP_WAIT;
 	timer_start(c->timer, c->retry_us);
 	c->retry_us = c->retry_us * 2 > RETRY_LAST_US ? RETRY_LAST_US : c->retry_us * 2;
-	container_say(c, why, was);
+	container_say(c, why);
 }
 
 static void container_no_resolver(struct container *c)
@@ -116,6 +117,25 @@ static void renew_later(struct container *c)
 	c->renew_us *= 2;
 }
 
+/* Not while more is under way than could be sent again, if that is answered */
+static bool renew_now(struct container *c)
+{
+	bool busy = c->heard;
+
+	c->heard = false;
+	for (unsigned i = 0; busy && i < FORWARD_KEPT; i++)
+		busy = forward_kept(&c->forward, mono_now().us, i) != NULL;
+	return !busy;
+}
+
+static void ask_from_now(struct container *c)
+{
+	c->resending = false;
+	ask_again(c);
+	if (!c->resending)
+		renew_later(c);
+}
+
 static void on_timer(void *arg)
 {
 	struct container *c = arg;
@@ -126,10 +146,10 @@ static void on_timer(void *arg)
 	} else if (c->step == STEP_WAIT) {
 		container_begin(c);
 	} else if (c->step == STEP_ANSWERED) {
-		c->resending = false;
-		ask_again(c);
-		if (!c->resending)
-			renew_later(c);
+		if (c->resending || renew_now(c))
+			ask_from_now(c);
+		else
+			timer_start(c->timer, RENEW_FIRST_US);
 	}
 }
 
@@ -154,10 +174,12 @@ static void ask_again(struct container *c)
 	int64_t now_us = mono_now().us;
 
 	inet_pton(AF_INET, "127.0.0.11", &resolver.sin_addr);
-	/* where that fails, so does what is sent */
 	if (connect(c->ask_fd, &none, sizeof(none)) < 0 ||
-	    connect(c->ask_fd, (struct sockaddr *)&resolver, sizeof(resolver)) < 0)
+	    connect(c->ask_fd, (struct sockaddr *)&resolver, sizeof(resolver)) < 0) {
 		log_debug("cannot ask anew", kv_str("container", c->id), kv_int("errno", errno));
+		resend_later(c);
+		return;
+	}
 	for (unsigned i = 0; i < FORWARD_KEPT; i++) {
 		const struct forward_query *q = forward_kept(&c->forward, now_us, i);
 		if (q && send(c->ask_fd, q->bytes, q->len, 0) < 0) {
@@ -177,7 +199,7 @@ static void container_refused(struct container *c)
 	c->serve->refused++;
 	c->renew_us = RENEW_FIRST_US;
 	if (c->refused++ == 0)
-		ask_again(c);
+		ask_from_now(c);
 	else
 		resend_later(c);
 }
@@ -191,9 +213,18 @@ static void ask_on(struct container *c, int64_t now_us, const struct sockaddr_in
 	memcpy(query, &id, sizeof(id));
 	forward_keep(&c->forward, query, len);
 	c->serve->asked_on++;
-	/* a full socket loses it; what is refused is an earlier one, and this one is sent with that */
-	if (send(c->ask_fd, query, len, 0) < 0 && errno == ECONNREFUSED)
-		container_refused(c);
+	if (now_us - c->asked_us > FLOW_IDLE_US) { /* the kernel has forgotten the flow: this begins one */
+		c->renew_us = RENEW_FIRST_US;
+		if (!timer_is_set(c->timer))
+			renew_later(c);
+	}
+	c->asked_us = now_us;
+	/* a full socket loses it; what is refused is an earlier one, and this one is sent with that if it was kept */
+	if (send(c->ask_fd, query, len, 0) >= 0 || errno != ECONNREFUSED)
+		return;
+	container_refused(c);
+	if (len > FORWARD_BYTES && send(c->ask_fd, query, len, 0) < 0)
+		log_debug("cannot ask", kv_str("container", c->id), kv_int("errno", errno));
 }
 
 static void on_probe(struct container *c)
@@ -237,6 +268,7 @@ static void on_ask(void *arg, int events)
 		memcpy(&id, in, sizeof(id));
 		if (!forward_take(&c->forward, now_us, id, dns_question_hash(in, (size_t)n), &client, &id))
 			continue;
+		c->heard = true;
 		memcpy(in, &id, sizeof(id));
 		if (sendto(c->listen_fd, in, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&client, sizeof(client)) < 0)
 			log_debug("cannot answer", kv_str("container", c->id), kv_str("why", strerror(errno)));

@@ -3,8 +3,8 @@
  * DOC: A container that is answered
  *
  *   waiting --> socket for queries, socket to Docker's resolver --> probe --> rule --> answered
- *      ^                                                              |                   |
- *      +------- back-off: too young, gone, no resolver, no kernel ----+-------------------+
+ *      ^                                                              |
+ *      +------- back-off: too young, gone, no resolver, no kernel ----+
  *
  * The rule comes last, when queries can be answered, and goes first: all is given up by closing it. The probe is a
  * header without a question, which Docker's resolver answers or passes over; the kernel refuses it where there is none
@@ -13,7 +13,8 @@
  * After a restart of dockerd with live-restore its resolver listens on another port, and the kernel's connection
  * tracking would hold our one flow to the old one for ever. It tells us, as a refusal; then the socket takes another
  * port, which makes another flow, and what was refused is sent again, until there is an answer or nobody waits for it
- * any more. Meanwhile what we know ourselves is answered as ever.
+ * any more. Meanwhile what we know ourselves is answered as ever. A flow that began while dockerd was replacing its
+ * rules is not refused and may lead elsewhere: each new one is left again after 1, 3, 7, 15 and 31 seconds.
  */
 #ifndef NAMES_CONTAINER_H
 #define NAMES_CONTAINER_H

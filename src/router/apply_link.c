@@ -255,14 +255,19 @@ static int link_change(struct observe *o, const struct op *op, struct err *err)
 
 	if (!nl)
 		return err->code;
-	rc = link_read(nl, op->set_name ? op->was->name : l->name, &now, err);
+	rc = link_read(nl, op->set_name ? op->was.name : l->name, &now, err);
 	if (rc < 0)
 		return rc;
 	if (!may_touch(&op->net->id, &now) && (now.alias[0] || now.kind != l->kind))
 		return err_set(err, -EEXIST, "%s: there is another one of this name", now.name);
-	if (op->set_name)
-		rc = link_set_down(nl, l, &now, ENCODE_SET_NAME, "rename", err);
-	if (rc == 0 && op->set_alias)
+	if (op->set_name) {
+		if (now.ifindex != op->was.ifindex || !may_touch(&op->net->id, &now))
+			return err_set(err, -ENODEV, "%s: it is another one now", now.name);
+		/* one that cannot be renamed goes, and the next plan makes it anew */
+		if (link_set_down(nl, l, &now, ENCODE_SET_NAME, "rename", err) < 0)
+			return link_delete(nl, &now, err);
+	}
+	if (op->set_alias)
 		rc = link_set(nl, l, now.ifindex, ENCODE_SET_ALIAS, 0, "set alias", err);
 	if (rc == 0 && op->set_vxlan) {
 		rc = link_set(nl, l, now.ifindex, ENCODE_SET_VXLAN, 0, "set local address and learning", err);

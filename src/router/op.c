@@ -28,7 +28,7 @@ static void print_set(struct buf *out, const struct op *o)
 	const struct link *l = o->link;
 	char mac[MAC_STRLEN], ip[IP_STRLEN];
 
-	buf_printf(out, "link set %s", o->set_name ? o->was->name : l->name);
+	buf_printf(out, "link set %s", o->set_name ? o->was.name : l->name);
 	if (o->set_name)
 		buf_printf(out, " name %s", l->name);
 	if (o->set_mac)

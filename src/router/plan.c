@@ -209,8 +209,11 @@ static void plan_link_changes(struct plan *p, const struct net *d, const struct 
 {
 	struct op o = {.kind = OP_LINK_SET, .net = d, .link = l};
 
-	o.was = a;
 	o.set_name = !str_eq(l->name, a->name);
+	if (o.set_name) {
+		str_copy(o.was.name, a->name);
+		o.was.ifindex = a->ifindex;
+	}
 	o.set_alias = !str_eq(l->alias, a->alias);
 	o.set_mac = mac_cmp(&l->mac, &a->mac) != 0;
 	o.set_mtu = l->mtu != a->mtu;

@@ -52,9 +52,15 @@ struct op {
 	const struct link *link;    /* desired (ADD, SET) or actual (REMOVE) */
 	const struct link *peer;    /* OP_LINK_ADD of a veth: the other end as desired */
 	const struct net *peer_net; /* its namespace, desired */
-	/* OP_LINK_SET; set_vxlan: local address and learning */
+	/*
+	 * OP_LINK_SET; set_vxlan: local address and learning. (What was learned meanwhile ages away; neighbours, and so
+	 * traffic, are of MACs that have an entry of ours.)
+	 */
 	bool set_name, set_mac, set_mtu, set_up, set_master, set_alias, set_vxlan, set_mcast_router;
-	const struct link *was;	     /* set_name: the link, actual */
+	struct {
+		char name[16];
+		int ifindex;
+	} was;			     /* set_name: the link that is to be renamed */
 	const struct entry *entry;   /* borrowed from desired (ADD) or actual (REMOVE) */
 	const struct nft_table *nft; /* desired; OP_NFT_REPLACE, OP_SHORTCUT_REPLACE */
 	struct op_wg *wg;	     /* owned, wiped */

@@ -64,6 +64,13 @@ heals() { # WHAT NAMESPACE GONE BACK CMD...
 	held_must "after '$what'" h1 "$FILES/held"
 }
 
+in_place() { # LINK "NSENTER..." ARGS...: heals, and it is the same link afterwards
+	local link=$1 in=$2 before
+	before=$($in ip -j link show dev "$link" | jq '.[0].ifindex')
+	heals "${@:3}"
+	must_equal "the link after '$3'" "$before" "$($in ip -j link show dev "$link" | jq '.[0].ifindex')"
+}
+
 step "entries of the host's namespace (medians, then each, from the kernel's event to the kernel's event)"
 r=10.72.0.0/24
 heals "route of the stack's table" "$H" "DELROUTE $r table $table" "NEWROUTE $r table $table" $inH ip route del $r table "$table"
@@ -82,7 +89,7 @@ heals "leg, out of its bridge" "$H" "NEWLINK $drl .* master -" "NEWLINK $drl .* 
 heals "leg, its MTU" "$H" "NEWLINK $drl .*mtu 1280" "NEWLINK $drl .*mtu 1500" $inH ip link set dev "$drl" mtu 1280
 heals "leg, its alias" "$H" "NEWLINK $drl .*alias (?!docker)" "NEWLINK $drl .*alias docker" $inH ip link set dev "$drl" alias ''
 heals "leg, deleted" "$H" "DELLINK $drl" "NEWLINK $drl up .*master br-" $inH ip link del dev "$drl"
-heals "leg, renamed" "$H" "NEWLINK foo" "NEWLINK $drl up .*master br-" \
+in_place "$drl" "$inH" "leg, renamed" "$H" "NEWLINK foo" "NEWLINK $drl up .*master br-" \
 	sh -c "$inH ip link set dev $drl down; $inH ip link set dev $drl name foo"
 
 step "the router namespace"
@@ -100,22 +107,22 @@ heals "VXLAN device, its MTU" "$V" "NEWLINK vx1000 .*mtu 1300" "NEWLINK vx1000 .
 heals "VXLAN device, an MTU too small for IPv6" "$V" "NEWLINK vx1000 .*mtu 1000" "NEWADDR fe80.* vx1000" $inV ip link set dev vx1000 mtu 1000
 heals "VXLAN device, its MAC" "$V" "NEWLINK vx1000 .*mac 02:00:00:00:00:09" "NEWLINK vx1000 .*mac (?!02:00:00:00:00:09)" \
 	$inV ip link set dev vx1000 address 02:00:00:00:00:09
-heals "VXLAN device, learning" "$V" "NEWLINK vx1000 .* learning" "NEWLINK vx1000 .* nolearning" $inV ip link set dev vx1000 type vxlan learning
-heals "VXLAN device, renamed" "$V" "NEWLINK foo" "NEWLINK vx1000 up" \
+in_place vx1000 "$inV" "VXLAN device, learning" "$V" "NEWLINK vx1000 .* learning" "NEWLINK vx1000 .* nolearning" $inV ip link set dev vx1000 type vxlan learning
+in_place vx1000 "$inV" "VXLAN device, renamed" "$V" "NEWLINK foo" "NEWLINK vx1000 up" \
 	sh -c "$inV ip link set dev vx1000 down; $inV ip link set dev vx1000 name foo"
 heals "VXLAN device, deleted" "$V" "DELLINK vx1000" "NEWROUTE $r" $inV ip link del dev vx1000
 $inV ip link set dev vx1000 netns "$(ns evil)" # its socket keeps the VNI occupied until it is gone there
 ip -n "$(ns evil)" link del dev vx1000
 held_must "after the VXLAN device was moved away" h1 "$FILES/held"
 heals "leg, deleted" "$V" "DELLINK $leg" "NEWROUTE 10.71.0.0/24" $inV ip link del dev "$leg"
-heals "leg, renamed" "$V" "NEWLINK foo" "NEWLINK $leg up" \
+in_place "$leg" "$inV" "leg, renamed" "$V" "NEWLINK foo" "NEWLINK $leg up" \
 	sh -c "$inV ip link set dev $leg down; $inV ip link set dev $leg name foo"
 heals "leg, set down" "$V" "NEWLINK $leg down" "NEWROUTE 10.71.0.0/24" $inV ip link set dev "$leg" down
 
 step "the container's NIC"
 heals "NIC, deleted" "$V" "DELLINK $nic" "NEWROUTE 10.71.0.10/32" $inV ip link del dev "$nic"
 heals "NIC, deleted inside" "$C" "DELLINK dr1000" "NEWROUTE $r" $inC ip link del dev dr1000
-heals "NIC, renamed inside" "$C" "NEWLINK foo" "NEWLINK dr1000 up" \
+in_place dr1000 "$inC" "NIC, renamed inside" "$C" "NEWLINK foo" "NEWLINK dr1000 up" \
 	sh -c "$inC ip link set dev dr1000 down; $inC ip link set dev dr1000 name foo"
 heals "NIC, set down inside" "$C" "NEWLINK dr1000 down" "NEWROUTE $r" $inC ip link set dev dr1000 down
 inside=$($inC ip rule | sed -n 's/^4789:.* lookup \([0-9]*\).*/\1/p') # the overlay's table

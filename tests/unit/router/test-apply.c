@@ -593,14 +593,15 @@ static void test_link_renamed(void **state)
 	sh_vni(f, "ip link set vx1000 down && ip link set vx1000 name bar && ip link set bar up");
 	wait_for(f, net_link(actual(f, &HOST), "foo") && net_link(actual(f, &VNI), "bar") &&
 			    net_link(actual(f, &VNI), "bar")->up);
-	const struct link foo = *net_link(actual(f, &HOST), "foo"), bar = *net_link(actual(f, &VNI), "bar");
 	o = op_add(&p, OP_LINK_SET, &host);
 	o->link = &end;
-	o->was = &foo;
+	str_copy(o->was.name, "foo");
+	o->was.ifindex = before;
 	o->set_name = o->set_up = true;
 	o = op_add(&p, OP_LINK_SET, &vni);
 	o->link = &vx;
-	o->was = &bar;
+	str_copy(o->was.name, "bar");
+	o->was.ifindex = net_link(actual(f, &VNI), "bar")->ifindex;
 	o->set_name = true;
 	for (size_t i = 0; i < 5; i++) /* what it lost while it was down */
 		op_add(&p, OP_ENTRY_ADD, &vni)->entry = &entries[i];
@@ -614,6 +615,20 @@ static void test_link_renamed(void **state)
 	assert_int_equal(net_link(actual(f, &HOST), "drl-1")->ifindex, before);
 	assert_null(net_link(actual(f, &HOST), "foo"));
 	assert_null(net_link(actual(f, &VNI), "bar"));
+	/* one that has the name by now is not the one that was meant */
+	struct plan late = {0};
+	sh("ip link add dev foo type veth peer name foo-peer");
+	wait_for(f, net_link(actual(f, &HOST), "foo"));
+	o = op_add(&late, OP_LINK_SET, &host);
+	o->link = &end;
+	str_copy(o->was.name, "foo");
+	o->was.ifindex = before;
+	o->set_name = true;
+	run(f, &late);
+	assert_int_equal(f->failed, 1);
+	assert_non_null(strstr(f->why, "another one"));
+	sh("ip link del dev foo");
+	wait_for(f, !net_link(actual(f, &HOST), "foo"));
 }
 
 static void test_link_changes(void **state)

@@ -156,7 +156,7 @@ static void play(struct net_list *actual, const struct plan *p)
 			}
 			break;
 		case OP_LINK_SET: {
-			struct link *l = net_link(n, o->set_name ? o->was->name : o->link->name), was = *l;
+			struct link *l = net_link(n, o->set_name ? o->was.name : o->link->name), was = *l;
 			*l = *o->link;
 			l->ifindex = was.ifindex;
 			l->peer_ifindex = was.peer_ifindex;
@@ -540,6 +540,16 @@ static void test_heal(void **state)
 			/* renamed: it gets its name back, and what hangs on it; not made again, nor is its other end */
 			str_copy(n->links[j].name, "foo");
 			n->links[j].up = false;
+			struct entry moved = {.type = ENTRY_TYPE_N_};
+			it = 0;
+			for (const struct entry *e; (e = entry_set_next(&n->entries, &it));)
+				if (e->type < ENTRY_ROUTE && str_eq(e->dev, was.name)) /* whose key has the device */
+					moved = *e;
+			if (moved.type != ENTRY_TYPE_N_) { /* it hangs on the link, whatever that is called */
+				entry_set_remove(&n->entries, &moved);
+				str_copy(moved.dev, "foo");
+				entry_set_put(&n->entries, &moved);
+			}
 			plan_make(&d.nets, &s.actual, &again);
 			assert_true(again.n > 0 && again.ops[0].kind == OP_LINK_SET);
 			assert_true(again.ops[0].set_name && again.ops[0].set_up);
@@ -550,6 +560,8 @@ static void test_heal(void **state)
 			}
 			play(&s.actual, &again);
 			plan_done(&again);
+			if (moved.type != ENTRY_TYPE_N_)
+				entry_set_remove(&n->entries, &moved);
 			plan_make(&d.nets, &s.actual, &again);
 			assert_int_equal(again.n, 0);
 			plan_done(&again);
