@@ -120,20 +120,13 @@ static void renew_later(struct container *c)
 /* Not while more is under way than could be sent again, if that is answered */
 static bool renew_now(struct container *c)
 {
+	int64_t now_us = mono_now().us;
 	bool busy = c->heard;
 
 	c->heard = false;
 	for (unsigned i = 0; busy && i < FORWARD_KEPT; i++)
-		busy = forward_kept(&c->forward, mono_now().us, i) != NULL;
+		busy = forward_kept(&c->forward, now_us, i) != NULL;
 	return !busy;
-}
-
-static void ask_from_now(struct container *c)
-{
-	c->resending = false;
-	ask_again(c);
-	if (!c->resending)
-		renew_later(c);
 }
 
 static void on_timer(void *arg)
@@ -147,7 +140,7 @@ static void on_timer(void *arg)
 		container_begin(c);
 	} else if (c->step == STEP_ANSWERED) {
 		if (c->resending || renew_now(c))
-			ask_from_now(c);
+			ask_again(c);
 		else
 			timer_start(c->timer, RENEW_FIRST_US);
 	}
@@ -173,6 +166,7 @@ static void ask_again(struct container *c)
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	int64_t now_us = mono_now().us;
 
+	c->resending = false;
 	inet_pton(AF_INET, "127.0.0.11", &resolver.sin_addr);
 	if (connect(c->ask_fd, &none, sizeof(none)) < 0 ||
 	    connect(c->ask_fd, (struct sockaddr *)&resolver, sizeof(resolver)) < 0) {
@@ -188,6 +182,7 @@ static void ask_again(struct container *c)
 			return;
 		}
 	}
+	renew_later(c);
 }
 
 /*
@@ -199,7 +194,7 @@ static void container_refused(struct container *c)
 	c->serve->refused++;
 	c->renew_us = RENEW_FIRST_US;
 	if (c->refused++ == 0)
-		ask_from_now(c);
+		ask_again(c);
 	else
 		resend_later(c);
 }
